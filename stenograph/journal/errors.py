@@ -1,0 +1,56 @@
+"""What can go wrong in a journal.
+
+JournalError
+├── WrongExpectedSeq    the stream has moved on: read again, decide again
+├── AppendTooLarge      over the limits of one append: send less
+├── CursorUnknown       a cursor beyond the head, or of another journal
+├── CannotOpen          the file cannot serve as a journal, and why
+│   ├── NotAJournal     it is something else
+│   └── JournalInUse    another engine holds it
+└── JournalFailed       an I/O error: nothing is acknowledged any more; reading goes on
+"""
+
+from __future__ import annotations
+
+
+class JournalError(Exception):
+    """The base of all errors of this room."""
+
+
+class WrongExpectedSeq(JournalError):
+    """The stream has moved on since the caller read it: read again, decide again."""
+
+    def __init__(self, run_id: str, *, expected: int, actual: int) -> None:
+        super().__init__(f"{run_id}: expected seq {expected}, found {actual}")
+        self.run_id, self.expected, self.actual = run_id, expected, actual
+
+
+class AppendTooLarge(JournalError):
+    """One append is over a limit; nothing of it was written."""
+
+
+class CursorUnknown(JournalError):
+    """A cursor beyond the head, or of another journal; the caller's past is not ours."""
+
+    def __init__(self, *, after: int, head: int) -> None:
+        super().__init__(
+            f"cursor {after} is beyond the head, which is {head}; "
+            "it belongs to another journal, or to a history that was lost: start again from 0"
+        )
+        self.after, self.head = after, head
+
+
+class CannotOpen(JournalError):
+    """The file cannot serve as a journal; the message says why and what to do."""
+
+
+class NotAJournal(CannotOpen):
+    """The file is something else, or of a later format."""
+
+
+class JournalInUse(CannotOpen):
+    """Another engine holds the journal; the message names the holder."""
+
+
+class JournalFailed(JournalError):
+    """An I/O error on commit: nothing is acknowledged any more, reading goes on."""

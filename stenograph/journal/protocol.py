@@ -1,0 +1,96 @@
+"""The journal's protocol: what every journal promises, whichever stores it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Final, Protocol
+
+from msgspec import Struct
+
+from stenograph.journal.errors import JournalFailed
+from stenograph.journal.record import NewRecord, Record
+
+APPEND_MAX_RECORDS: Final = 1024
+APPEND_MAX_BYTES: Final = 4 * 1024 * 1024
+RECORD_MAX_BYTES: Final = 2 * 1024 * 1024
+PAGE_MAX: Final = 1000
+"""Most records in a page; a reader asks again for more."""
+
+
+class Stream(Struct, frozen=True):
+    """One stream as a list shows it.
+
+    ``number`` is the stream's place in the order of creation: the cursor of the list.
+    ``head`` is its last seq; ``created_at`` and ``updated_at`` the times of its first and last record.
+    """
+
+    number: int
+    run_id: str
+    head: int
+    created_at: str
+    updated_at: str
+    labels: dict[str, str]
+
+
+class Journal(Protocol):
+    """An append-only log of records in streams, each with a gap-free ``seq`` of its own."""
+
+    @property
+    def id(self) -> str:
+        """The journal's random id, made with it; a cursor belongs to one journal."""
+
+    @property
+    def failure(self) -> JournalFailed | None:
+        """Why nothing can be appended any more, or None while all is well."""
+
+    async def append(
+        self,
+        run_id: str,
+        records: Sequence[NewRecord],
+        *,
+        expected_seq: int,
+        labels: Mapping[str, str] | None = None,
+    ) -> list[Record]:
+        """Write all records or none, if the stream still ends at ``expected_seq`` (0: has none).
+
+        Returns them as committed, once they are durable. ``labels`` are set on the stream in the
+        same transaction; those not named stay. Who is cancelled while waiting must read again:
+        the append may have happened. ``records`` is not empty.
+
+        Raises WrongExpectedSeq, AppendTooLarge or JournalFailed; then nothing was written (after
+        JournalFailed the outcome is known only once the journal is opened anew).
+        """
+
+    async def head(self, run_id: str) -> int:
+        """Return the stream's last seq; 0 when it has no record."""
+
+    async def end(self) -> int:
+        """Return the journal's last offset; 0 when it has no record."""
+
+    async def read(self, run_id: str, *, after: int = 0, limit: int = PAGE_MAX) -> list[Record]:
+        """Return up to ``limit`` records of a stream with ``seq > after``, in order."""
+
+    async def read_all(self, *, after: int = 0, limit: int = PAGE_MAX) -> list[Record]:
+        """Return up to ``limit`` records of all streams with ``offset > after``, in order."""
+
+    def tail(self, run_id: str, *, after: int = 0) -> AsyncIterator[list[Record]]:
+        """Yield every record of a stream with ``seq > after`` once, in order, then wait for more.
+
+        Yields pages as they come, never an empty one, and never ends by itself but when the
+        journal is closed. Raises CursorUnknown when ``after`` is beyond the head at the start.
+        A slow reader costs one page of memory and delays nobody.
+        """
+
+    def tail_all(self, *, after: int = 0) -> AsyncIterator[list[Record]]:
+        """Yield every record of the journal with ``offset > after``: as ``tail``, by offset."""
+
+    async def stream(self, run_id: str) -> Stream | None:
+        """Return one stream as a list shows it, or None when it has no record."""
+
+    async def streams(
+        self, labels: Mapping[str, str], *, before: int | None = None, limit: int = 50
+    ) -> list[Stream]:
+        """Return the streams that carry all of ``labels``, newest first.
+
+        ``before`` is the number of the last stream of the page before this one.
+        """

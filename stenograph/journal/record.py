@@ -1,0 +1,75 @@
+"""What the journal stores: records, their hash chain, and the one envelope laid around them."""
+
+from __future__ import annotations
+
+from hashlib import sha256
+from typing import Final
+
+import msgspec
+from msgspec import Struct
+
+CHAIN: Final = "stenograph/1"
+GENESIS: Final = "0" * 64
+"""The hash before a stream's first record."""
+
+
+class NewRecord(Struct, frozen=True):
+    """A record on its way into the journal; position and hash are given at commit.
+
+    ``data`` is one JSON value in UTF-8, encoded once and never again.
+    ``at`` is RFC 3339 in UTC with microseconds: ``2026-11-20T22:55:01.123456Z``.
+    """
+
+    type: str
+    data: bytes
+    at: str
+
+
+class Record(Struct, frozen=True):
+    """A record as committed: immutable, and the same bytes for every reader.
+
+    ``offset`` is its position in the whole journal (strictly rising, may have gaps);
+    ``seq`` its position in its stream (1, 2, 3… without gaps); ``hash`` 64 hex digits.
+    """
+
+    offset: int
+    run_id: str
+    seq: int
+    at: str
+    type: str
+    data: bytes
+    hash: str
+
+
+def chain_hash(run_id: str, seq: int, previous: str, at: str, type_: str, data: bytes) -> str:
+    """Return the hash of record ``seq``, bound to all before it by ``previous``.
+
+    SHA-256 over the UTF-8 JSON array of the chain's name, run id, seq, previous hash, time, type
+    and the SHA-256 of the data: so erased data still verifies, by the hash that stays.
+    """
+    return chain_link(run_id, seq, previous, at, type_, sha256(data).hexdigest())
+
+
+def chain_link(run_id: str, seq: int, previous: str, at: str, type_: str, digest: str) -> str:
+    """Return the same hash from the data's SHA-256 alone, as an erased record has it."""
+    link = msgspec.json.encode((CHAIN, run_id, seq, previous, at, type_, digest))
+    return sha256(link).hexdigest()
+
+
+def envelope(record: Record) -> bytes:
+    """Return a record as every reader gets it: socket, page, NDJSON and export alike.
+
+    Run ids, types and times hold no character that JSON escapes; ``data`` goes in verbatim.
+    """
+    return (
+        b'{"offset":%d,"run_id":"%b","seq":%d,"at":"%b","type":"%b","data":%b,"hash":"%b"}'
+        % (
+            record.offset,
+            record.run_id.encode(),
+            record.seq,
+            record.at.encode(),
+            record.type.encode(),
+            record.data,
+            record.hash.encode(),
+        )
+    )
