@@ -4,6 +4,8 @@ JournalError
 ├── WrongExpectedSeq    the stream has moved on: read again, decide again
 ├── AppendTooLarge      over the limits of one append: send less
 ├── CursorUnknown       a cursor beyond the head, or of another journal
+├── JournalBusy         another program is writing to the file: try again later
+├── JournalUnreadable   the stored records cannot be read, and why
 ├── CannotOpen          the file cannot serve as a journal, and why
 │   ├── NotAJournal     it is something else
 │   └── JournalInUse    another engine holds it
@@ -38,6 +40,14 @@ class CursorUnknown(JournalError):
             "it belongs to another journal, or to a history that was lost: start again from 0"
         )
         self.after, self.head = after, head
+
+
+class JournalBusy(JournalError):
+    """Another program was writing to the file; nothing was written: try again later."""
+
+
+class JournalUnreadable(JournalError):
+    """The stored records cannot be read: damage, or an I/O error; the message says which."""
 
 
 class CannotOpen(JournalError):

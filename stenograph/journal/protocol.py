@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import Final, Protocol
 
 from msgspec import Struct
@@ -15,6 +15,10 @@ APPEND_MAX_BYTES: Final = 4 * 1024 * 1024
 RECORD_MAX_BYTES: Final = 2 * 1024 * 1024
 PAGE_MAX: Final = 1000
 """Most records in a page; a reader asks again for more."""
+PAGE_MAX_BYTES: Final = 4 * 1024 * 1024
+"""A page ends with the record that reaches this many bytes of data, however few it then holds."""
+STREAMS_MAX: Final = 1000
+"""Most streams in a page of the list."""
 
 
 class Stream(Struct, frozen=True):
@@ -57,8 +61,9 @@ class Journal(Protocol):
         same transaction; those not named stay. Who is cancelled while waiting must read again:
         the append may have happened. ``records`` is not empty.
 
-        Raises WrongExpectedSeq, AppendTooLarge or JournalFailed; then nothing was written (after
-        JournalFailed the outcome is known only once the journal is opened anew).
+        Raises WrongExpectedSeq, AppendTooLarge, JournalBusy or JournalFailed; then nothing was
+        written (after JournalFailed the outcome is known only once the journal is opened anew).
+        Raises ValueError for a run id, type or time that is not of the form that readers rely on.
         """
 
     async def head(self, run_id: str) -> int:
@@ -68,12 +73,15 @@ class Journal(Protocol):
         """Return the journal's last offset; 0 when it has no record."""
 
     async def read(self, run_id: str, *, after: int = 0, limit: int = PAGE_MAX) -> list[Record]:
-        """Return up to ``limit`` records of a stream with ``seq > after``, in order."""
+        """Return up to ``limit`` records of a stream with ``seq > after``, in order.
+
+        Large records make a page short of ``limit``: only an empty page says that no more follow.
+        """
 
     async def read_all(self, *, after: int = 0, limit: int = PAGE_MAX) -> list[Record]:
-        """Return up to ``limit`` records of all streams with ``offset > after``, in order."""
+        """Return up to ``limit`` records of all streams with ``offset > after``: as ``read``."""
 
-    def tail(self, run_id: str, *, after: int = 0) -> AsyncIterator[list[Record]]:
+    def tail(self, run_id: str, *, after: int = 0) -> AsyncGenerator[list[Record], None]:
         """Yield every record of a stream with ``seq > after`` once, in order, then wait for more.
 
         Yields pages as they come, never an empty one, and never ends by itself but when the
@@ -81,7 +89,7 @@ class Journal(Protocol):
         A slow reader costs one page of memory and delays nobody.
         """
 
-    def tail_all(self, *, after: int = 0) -> AsyncIterator[list[Record]]:
+    def tail_all(self, *, after: int = 0) -> AsyncGenerator[list[Record], None]:
         """Yield every record of the journal with ``offset > after``: as ``tail``, by offset."""
 
     async def stream(self, run_id: str) -> Stream | None:

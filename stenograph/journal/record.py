@@ -61,15 +61,12 @@ def envelope(record: Record) -> bytes:
 
     Run ids, types and times hold no character that JSON escapes; ``data`` goes in verbatim.
     """
-    return (
-        b'{"offset":%d,"run_id":"%b","seq":%d,"at":"%b","type":"%b","data":%b,"hash":"%b"}'
-        % (
-            record.offset,
-            record.run_id.encode(),
-            record.seq,
-            record.at.encode(),
-            record.type.encode(),
-            record.data,
-            record.hash.encode(),
-        )
+    return b'{"offset":%d,"run_id":"%b","seq":%d,"at":"%b","type":"%b","data":%b,"hash":"%b"}' % (
+        record.offset,
+        record.run_id.encode(),
+        record.seq,
+        record.at.encode(),
+        record.type.encode(),
+        record.data,
+        record.hash.encode(),
     )

@@ -1,0 +1,77 @@
+"""Stenograph: a graph engine that takes everything down.
+
+Every state has an address, every decision has a reason, every run is a file.
+"""
+
+from stenograph.engine import (
+    Context,
+    Edge,
+    Engine,
+    EngineClosed,
+    EngineError,
+    Event,
+    Fault,
+    Goto,
+    Graph,
+    GraphInvalid,
+    Limits,
+    Node,
+    NotJson,
+    Retry,
+    RunExists,
+    RunFinished,
+    RunView,
+    SeqNotReached,
+    StateAt,
+    StateTooLarge,
+    ToolRefused,
+    UnknownGraph,
+    UnknownRun,
+    predicate,
+    tool,
+)
+from stenograph.journal import (
+    CannotOpen,
+    CursorUnknown,
+    JournalError,
+    JournalFailed,
+    JournalInUse,
+    NotAJournal,
+)
+from stenograph.opening import open
+
+__version__ = "0.1.0"
+__all__ = (
+    "CannotOpen",
+    "Context",
+    "CursorUnknown",
+    "Edge",
+    "Engine",
+    "EngineClosed",
+    "EngineError",
+    "Event",
+    "Fault",
+    "Goto",
+    "Graph",
+    "GraphInvalid",
+    "JournalError",
+    "JournalFailed",
+    "JournalInUse",
+    "Limits",
+    "Node",
+    "NotAJournal",
+    "NotJson",
+    "Retry",
+    "RunExists",
+    "RunFinished",
+    "RunView",
+    "SeqNotReached",
+    "StateAt",
+    "StateTooLarge",
+    "ToolRefused",
+    "UnknownGraph",
+    "UnknownRun",
+    "open",
+    "predicate",
+    "tool",
+)

@@ -1,0 +1,121 @@
+"""Conditions of edges, in their three spellings: an expression, a predicate, a field compared."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Collection, Mapping
+from typing import Any, Final, TypeAlias
+
+from msgspec import Struct
+
+from stenograph.engine.errors import Fault
+from stenograph.engine.expression_lookup import recorded
+from stenograph.engine.expressions import (
+    EvaluationError,
+    Expression,
+    ExpressionFault,
+    Verdict,
+    View,
+    compile_expression,
+)
+
+_OPERATORS: Final[dict[str, Callable[[Any, Any], bool]]] = {
+    "==": operator.eq,
+    "!=": operator.ne,
+    ">": operator.gt,
+    "<": operator.lt,
+    ">=": operator.ge,
+    "<=": operator.le,
+    "in": lambda value, among: value in among,
+    "not_in": lambda value, among: value not in among,
+}
+
+
+class FieldCondition(Struct, frozen=True):
+    """A field of the state compared with a constant; a missing field makes it false."""
+
+    field: str
+    operator: str
+    value: Any
+
+    def evaluate(self, view: View) -> Verdict:
+        """Compare; raises EvaluationError when the two cannot be compared."""
+        try:
+            found = _look_up(view.state, self.field)
+        except KeyError:
+            return Verdict(value=False, truth=False, read={})
+        try:
+            truth = bool(_OPERATORS[self.operator](found, self.value))
+        except TypeError as error:
+            detail = f"{self.field} {self.operator} {self.value!r} cannot be answered: {error}"
+            raise EvaluationError(detail, 0) from None
+        return Verdict(value=truth, truth=truth, read={self.field: recorded(found)})
+
+
+class PredicateCondition(Struct, frozen=True):
+    """A registered function, asked by its name outside the pure core; here is its answer."""
+
+    fn: str
+
+
+Compiled: TypeAlias = Expression | FieldCondition | PredicateCondition
+
+
+def compile_condition(condition: Any) -> Compiled:
+    """Compile a condition that ``check_condition`` found sound."""
+    match condition:
+        case str():
+            return compile_expression(condition)
+        case {"fn": str(name)}:
+            return PredicateCondition(name)
+        case {"field": str(field), "operator": str(op), "value": value}:
+            return FieldCondition(field, op, value)
+        case _:
+            raise AssertionError(f"an unchecked condition: {condition!r}")
+
+
+def check_condition(
+    condition: Any, path: str, predicates: Collection[str]
+) -> tuple[list[Fault], list[Fault]]:
+    """Return what is wrong with a condition, and what is doubtful."""
+    match condition:
+        case str():
+            return _check_expression(condition, path)
+        case {"fn": str(name), **rest} if not rest:
+            if name in predicates:
+                return [], []
+            known = f"; there is {', '.join(sorted(predicates))}" if predicates else ""
+            return [Fault(f"{path}/fn", f"there is no predicate {name!r}{known}")], []
+        case {"field": str(), "operator": op, "value": value, **rest} if not rest:
+            return _check_field(op, value, path), []
+        case _:
+            detail = 'is an expression, {"fn": name} or {"field", "operator", "value"}'
+            return [Fault(path, detail)], []
+
+
+def _check_expression(text: str, path: str) -> tuple[list[Fault], list[Fault]]:
+    try:
+        compile_expression(text)
+    except ExpressionFault as fault:
+        return [Fault(path, str(fault))], []
+    return [], []
+
+
+def _check_field(op: Any, value: Any, path: str) -> list[Fault]:
+    if op not in _OPERATORS:
+        return [Fault(f"{path}/operator", f"{op!r} is no operator; use {' '.join(_OPERATORS)}")]
+    if op in ("in", "not_in") and not isinstance(value, list | str | dict):
+        return [Fault(f"{path}/value", f"is a list, since the operator is {op!r}")]
+    return []
+
+
+def _look_up(state: Mapping[str, Any], field: str) -> Any:
+    """Return a field by its name, or by its dotted path; raises KeyError."""
+    if field in state:
+        return state[field]
+    value: Any = state
+    for key in field.split("."):
+        if not isinstance(value, Mapping):
+            raise KeyError(field)
+        value = value[key]
+    return value

@@ -1,0 +1,257 @@
+"""What can have happened to a run: a closed set, one frozen struct a type, frozen as history.
+
+A new field has a default, since old history lacks it; a changed meaning is a new type.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar, Final, Literal, TypeAlias, get_args
+
+import msgspec
+from msgspec import UNSET, Raw, Struct, UnsetType
+
+from stenograph.engine.graph import Limits
+from stenograph.engine.patch import PatchOp
+from stenograph.journal import Record
+
+
+class ErrorInfo(Struct, frozen=True, omit_defaults=True):
+    """Why something failed: ``type`` is an exception's name, or a code of the engine's own."""
+
+    type: str
+    message: str
+    traceback: str = ""
+    node: str = ""
+
+
+class RunCreated(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A run began: its graph, whole and by version, and its first state."""
+
+    TYPE: ClassVar[str] = "run.created"
+    graph_id: str
+    version: str
+    graph: Raw
+    state: Raw
+    limits: Limits = Limits()
+    tags: dict[str, str] = {}
+    actor: str = "engine"
+
+
+class RunParked(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The engine stopped and needs a person."""
+
+    TYPE: ClassVar[str] = "run.parked"
+    reason: Literal["limit", "effects-once", "crash-loop"]
+    message: str
+    scope: str = "/"
+    node: str = ""
+
+
+class RunRecovered(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The engine started anew and took the run up again; ``lost`` attempts were interrupted."""
+
+    TYPE: ClassVar[str] = "run.recovered"
+    lost: int = 0
+
+
+class RunCancelling(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Somebody asked the run to stop; what runs is being stopped."""
+
+    TYPE: ClassVar[str] = "run.cancelling"
+    actor: str
+    reason: str = ""
+
+
+class RunCancelled(Struct, frozen=True):
+    """The run stopped because somebody asked."""
+
+    TYPE: ClassVar[str] = "run.cancelled"
+
+
+class RunCompleted(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The run came to its end."""
+
+    TYPE: ClassVar[str] = "run.completed"
+    reason: Literal["end", "loop-done", "loop-cap", "no-edge-matched"] = "end"
+
+
+class RunFailed(Struct, frozen=True, kw_only=True):
+    """The run could not go on."""
+
+    TYPE: ClassVar[str] = "run.failed"
+    error: ErrorInfo
+
+
+class LimitReached(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The run came to one of its limits; it parks."""
+
+    TYPE: ClassVar[str] = "limit.reached"
+    limit: Literal["steps", "time_s"]
+    value: int | float
+
+
+class NodeEntered(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """An attempt at a node began: the n-th try within the n-th visit."""
+
+    TYPE: ClassVar[str] = "node.entered"
+    scope: str
+    node: str
+    visit: int
+    attempt: int
+    tool: str | None = None
+    tool_version: str | None = None
+
+
+class NodeAttemptFailed(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """An attempt failed and is not the last: ``retry_at`` says when the next one starts."""
+
+    TYPE: ClassVar[str] = "node.attempt_failed"
+    scope: str
+    node: str
+    visit: int
+    attempt: int
+    error: ErrorInfo
+    duration_ms: float = 0.0
+    retry_at: str | None = None
+
+
+class NodeExited(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A visit ended; its outcome is history and the node never runs again for it."""
+
+    TYPE: ClassVar[str] = "node.exited"
+    scope: str
+    node: str
+    visit: int
+    attempt: int
+    outcome: Literal["ok", "error", "timeout"]
+    error: ErrorInfo | None = None
+    duration_ms: float = 0.0
+
+
+class StatePatched(Struct, frozen=True, kw_only=True):
+    """The state of a scope changed; left out when a visit changed nothing."""
+
+    TYPE: ClassVar[str] = "state.patched"
+    scope: str
+    node: str
+    visit: int
+    attempt: int
+    patch: tuple[PatchOp, ...]
+
+
+class Considered(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """An edge that was looked at: what it asked, the answer, and the values that it read."""
+
+    edge: int
+    verdict: bool
+    when: Any = None
+    until: Any = None
+    max: int | None = None
+    taken: int = 0
+    read: dict[str, Any] = {}
+
+
+class TransitionTaken(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The way that was taken, and why; ``edge`` is None after a goto and at an end."""
+
+    TYPE: ClassVar[str] = "transition.taken"
+    scope: str
+    node: str
+    visit: int
+    to: str
+    reason: Literal[
+        "next", "branch", "loop", "goto", "error", "timeout",
+        "loop-done", "loop-cap", "no-edge-matched",
+    ]  # fmt: skip
+    edge: int | None = None
+    label: str | None = None
+    considered: tuple[Considered, ...] = ()
+
+
+class LogWritten(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A tool said something while it ran."""
+
+    TYPE: ClassVar[str] = "log"
+    scope: str
+    node: str
+    visit: int
+    attempt: int
+    message: str
+    level: str = "info"
+    fields: Raw | UnsetType = UNSET
+
+
+class GraphCreated(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A graph, or a new version of it, was stored; in the graph's own stream."""
+
+    TYPE: ClassVar[str] = "graph.created"
+    graph_id: str
+    version: str
+    graph: Raw
+    actor: str = "engine"
+
+
+Payload: TypeAlias = (
+    RunCreated
+    | RunParked
+    | RunRecovered
+    | RunCancelling
+    | RunCancelled
+    | RunCompleted
+    | RunFailed
+    | LimitReached
+    | NodeEntered
+    | NodeAttemptFailed
+    | NodeExited
+    | StatePatched
+    | TransitionTaken
+    | LogWritten
+    | GraphCreated
+)
+
+TERMINAL: Final = frozenset({RunCompleted.TYPE, RunFailed.TYPE, RunCancelled.TYPE})
+"""The types that end a run."""
+
+_ENCODER: Final = msgspec.json.Encoder()
+_DECODERS: Final[Mapping[str, msgspec.json.Decoder[Payload]]] = {
+    kind.TYPE: msgspec.json.Decoder(kind) for kind in get_args(Payload)
+}
+
+
+class Event(Struct, frozen=True):
+    """A record as the engine reads it: the envelope's fields and the payload, decoded."""
+
+    offset: int
+    run_id: str
+    seq: int
+    at: str
+    type: str
+    data: Payload
+    hash: str
+
+
+class UnknownEvent(Exception):
+    """A record of a type, or with a payload, that this version cannot read."""
+
+
+def encode_payload(payload: Payload) -> bytes:
+    """Return a payload's bytes, as they are stored and sent for ever after."""
+    return _ENCODER.encode(payload)
+
+
+def decode(record: Record) -> Event:
+    """Read a record; raises UnknownEvent."""
+    try:
+        payload = _DECODERS[record.type].decode(record.data)
+    except (KeyError, msgspec.MsgspecError) as error:
+        where = f"{record.run_id} seq {record.seq}"
+        raise UnknownEvent(f"{where}: cannot read a {record.type}: {error}") from error
+    return to_event(record, payload)
+
+
+def to_event(record: Record, payload: Payload) -> Event:
+    """Return a committed record together with the payload that it was made of."""
+    return Event(
+        record.offset, record.run_id, record.seq, record.at, record.type, payload, record.hash
+    )

@@ -1,0 +1,121 @@
+"""Graphs as they are stored: a stream of versions for each, and the newest at hand."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+from msgspec import Raw, Struct
+
+from stenograph.engine.clock import Clock
+from stenograph.engine.edges import compile_graph
+from stenograph.engine.errors import Fault, GraphInvalid, UnknownGraph
+from stenograph.engine.events import GraphCreated, decode, encode_payload
+from stenograph.engine.graph import Graph, as_data, functions_of
+from stenograph.engine.parse import ID_PATTERN, ParsedGraph, parse_graph
+from stenograph.engine.times import to_text
+from stenograph.engine.tools import Registry
+from stenograph.journal import Journal, NewRecord, WrongExpectedSeq
+
+
+class StoredGraph(Struct, frozen=True, kw_only=True):
+    """One version of a graph; ``data`` is its canonical JSON, ``version`` the hash of that."""
+
+    graph_id: str
+    version: str
+    data: bytes
+    created_at: str
+    created: bool = False
+    warnings: tuple[Fault, ...] = ()
+
+    @property
+    def graph(self) -> Graph:
+        """The graph itself."""
+        return compile_graph(self.data).graph
+
+
+class Graphs:
+    """The graphs of a journal. One engine holds a journal, so what is read once stays true."""
+
+    def __init__(self, journal: Journal, registry: Registry, clock: Clock) -> None:
+        self._journal, self._registry, self._clock = journal, registry, clock
+        self._known: dict[str, list[StoredGraph]] = {}
+
+    def parse(self, graph: Graph | Mapping[str, Any]) -> ParsedGraph:
+        """Read a graph without storing it; raises GraphInvalid."""
+        if isinstance(graph, Graph):
+            for function in functions_of(graph):
+                self._registry.add(function)
+            graph = as_data(graph)
+        return parse_graph(
+            dict(graph), tools=self._registry.tools, predicates=self._registry.predicates
+        )
+
+    async def create(
+        self, graph: Graph | Mapping[str, Any], *, graph_id: str | None, actor: str
+    ) -> StoredGraph:
+        """Store a graph under ``graph_id``, its own id, or one made of its content."""
+        parsed = self.parse(graph)
+        graph_id = graph_id or parsed.id or f"g-{parsed.version[:16]}"
+        if not ID_PATTERN.fullmatch(graph_id):
+            raise GraphInvalid([Fault("/id", f"{graph_id!r} is no id")], [])
+        while True:
+            versions = await self._read(graph_id)
+            if versions and versions[-1].version == parsed.version:
+                return msgspec.structs.replace(versions[-1], warnings=parsed.warnings)
+            try:
+                return await self._append(graph_id, parsed, len(versions), actor)
+            except WrongExpectedSeq:
+                self._known.pop(graph_id, None)
+
+    async def get(self, graph_id: str, version: str | None) -> StoredGraph:
+        """Return the newest version, or the newest whose hash begins with ``version``."""
+        for stored in reversed(await self.versions(graph_id)):
+            if version is None or stored.version.startswith(version):
+                return stored
+        raise UnknownGraph(f"{graph_id}@{version}")
+
+    async def versions(self, graph_id: str) -> list[StoredGraph]:
+        """Return all versions, oldest first; raises UnknownGraph."""
+        versions = await self._read(graph_id) if ID_PATTERN.fullmatch(graph_id) else []
+        if not versions:
+            raise UnknownGraph(graph_id)
+        return versions
+
+    async def _read(self, graph_id: str) -> list[StoredGraph]:
+        if graph_id not in self._known:
+            versions: list[StoredGraph] = []
+            while records := await self._journal.read(_stream(graph_id), after=len(versions)):
+                for record in records:
+                    created = decode(record).data
+                    assert isinstance(created, GraphCreated)
+                    versions.append(_stored(created, record.at))
+            if not versions:
+                return []
+            self._known[graph_id] = versions
+        return self._known[graph_id]
+
+    async def _append(
+        self, graph_id: str, parsed: ParsedGraph, seq: int, actor: str
+    ) -> StoredGraph:
+        event = GraphCreated(
+            graph_id=graph_id, version=parsed.version, graph=Raw(parsed.data), actor=actor
+        )
+        at = to_text(self._clock.now_us())
+        record = NewRecord(event.TYPE, encode_payload(event), at)
+        labels = {"kind": "graph"}
+        await self._journal.append(_stream(graph_id), [record], expected_seq=seq, labels=labels)
+        stored = _stored(event, at)
+        self._known.setdefault(graph_id, []).append(stored)
+        return msgspec.structs.replace(stored, created=True, warnings=parsed.warnings)
+
+
+def _stream(graph_id: str) -> str:
+    return f"graph/{graph_id}"
+
+
+def _stored(event: GraphCreated, at: str) -> StoredGraph:
+    return StoredGraph(
+        graph_id=event.graph_id, version=event.version, data=bytes(event.graph), created_at=at
+    )

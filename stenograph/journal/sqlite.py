@@ -1,0 +1,166 @@
+"""The journal in one SQLite file: appends wait together for the one commit that carries them."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from asyncio import Future, Task
+from collections import deque
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
+from os import PathLike
+from pathlib import Path
+from typing import Final, TypeAlias, get_args
+
+import aiosqlite
+
+from stenograph.journal.checkpoints import Checkpoints
+from stenograph.journal.errors import JournalBusy, JournalError, JournalFailed
+from stenograph.journal.files import Durability, connect_writer, place
+from stenograph.journal.limits import check_append
+from stenograph.journal.lock import locked
+from stenograph.journal.reader import Reader, connect_reader
+from stenograph.journal.reading import ReadableJournal
+from stenograph.journal.record import NewRecord, Record
+from stenograph.journal.writer import GROUP_COMMIT, Append, is_busy
+
+BATCH_MAX_RECORDS: Final = 4096
+BATCH_MAX_BYTES: Final = 16 * 1024 * 1024
+
+Waiting: TypeAlias = tuple[Append, Future[list[Record]]]
+
+
+@asynccontextmanager
+async def open_journal(
+    path: str | PathLike[str], *, durability: Durability = "full"
+) -> AsyncIterator[SqliteJournal]:
+    """Open the journal in a file for writing, making it where there is none.
+
+    Raises JournalInUse while another engine holds it, NotAJournal for what is something else,
+    CannotOpen for a file that cannot be used.
+    """
+    if durability not in get_args(Durability):
+        raise ValueError(f"durability {durability!r}: must be one of {get_args(Durability)}")
+    file = place(path)
+    with locked(file):
+        # The last connection to close checkpoints, which is the writer's business: it closes last.
+        async with connect_writer(file, durability) as writer, connect_reader(file) as reader:
+            journal = SqliteJournal(await reader.id(), file, writer, reader)
+            try:
+                yield journal
+            finally:
+                await journal.close()
+
+
+class SqliteJournal(ReadableJournal):
+    """A journal in a file that this process holds; made by ``open_journal``."""
+
+    def __init__(
+        self, journal_id: str, path: Path, writer: aiosqlite.Connection, reader: Reader
+    ) -> None:
+        super().__init__(journal_id, reader)
+        self.path = path
+        self.failure: JournalFailed | None = None
+        self.commits = 0
+        """How many transactions have been committed: far fewer than appends, under load."""
+        self._writer = writer
+        self._checkpoints = Checkpoints(writer, path)
+        self._waiting: deque[Waiting] = deque()
+        self._flushing: Task[None] | None = None
+
+    async def append(
+        self,
+        run_id: str,
+        records: Sequence[NewRecord],
+        *,
+        expected_seq: int,
+        labels: Mapping[str, str] | None = None,
+    ) -> list[Record]:
+        """Write all records or none, and return once they are durable; see ``Journal.append``."""
+        labels = dict(labels or {})
+        records = tuple(records)
+        size = check_append(run_id, records, labels)
+        if self.failure:
+            raise JournalFailed(str(self.failure))
+        append = Append(run_id, records, expected_seq, labels, size)
+        answer: Future[list[Record]] = asyncio.get_running_loop().create_future()
+        self._waiting.append((append, answer))
+        if self._flushing is None:
+            # A task of the journal's own: an appender who is cancelled disturbs nobody.
+            self._flushing = asyncio.create_task(self._flush())
+        return await answer
+
+    async def close(self) -> None:
+        """Refuse later appends, wait for those under way, end all tails."""
+        if self.failure is None:
+            self.failure = JournalFailed("the journal is closed: open it again")
+        if self._flushing:
+            await asyncio.wait({self._flushing})
+        self.feed.close()
+
+    async def _flush(self) -> None:
+        """Commit what waits, batch by batch, until nobody does."""
+        batch: list[Waiting] = []
+        try:
+            while batch := self._next_batch():
+                await self._commit(batch)
+                await self._checkpoints.run_if_due()
+        except BaseException as error:
+            await self._stop(error, batch)
+            if not isinstance(error, Exception):
+                raise
+        finally:
+            self._flushing = None
+
+    def _next_batch(self) -> list[Waiting]:
+        batch: list[Waiting] = []
+        records = size = 0
+        while self._waiting and records < BATCH_MAX_RECORDS and size < BATCH_MAX_BYTES:
+            append, answer = self._waiting.popleft()
+            if not answer.done():  # it may have been cancelled meanwhile
+                batch.append((append, answer))
+                records += len(append.records)
+                size += append.size
+        return batch
+
+    async def _commit(self, batch: Sequence[Waiting]) -> None:
+        appends = [append for append, _ in batch]
+        try:
+            await self._writer.executemany(GROUP_COMMIT, appends)
+        except sqlite3.Error as error:
+            if not is_busy(error):
+                raise
+            refuse(batch, JournalBusy(f"{self.path}: another program is writing: try again later"))
+            return
+        self.commits += 1
+        self._checkpoints.count(appends)
+        self.feed.publish([record for append in appends for record in append.sealed])
+        for append, answer in batch:
+            if answer.done():  # its appender has been cancelled
+                continue
+            if append.refused:
+                answer.set_exception(append.refused)
+            else:
+                answer.set_result(append.sealed)
+
+    async def _stop(self, error: BaseException, batch: Sequence[Waiting]) -> None:
+        """Acknowledge nothing any more: what is on the disk is known only once it is read anew.
+
+        The connection is closed at once. It is not the last one, so it does not checkpoint, and
+        no second fsync can claim what the first one lost.
+        """
+        self.failure = JournalFailed(
+            f"{self.path}: writing failed ({error!r}), so nothing more is acknowledged; "
+            "reading goes on: mend the cause and start again"
+        )
+        refuse([*batch, *self._waiting], self.failure)
+        self._waiting.clear()
+        with suppress(sqlite3.Error):
+            await self._writer.close()
+
+
+def refuse(batch: Sequence[Waiting], error: JournalError) -> None:
+    """Fail all who still wait, each with an error of its own."""
+    for _, answer in batch:
+        if not answer.done():
+            answer.set_exception(type(error)(str(error)))

@@ -1,0 +1,208 @@
+"""Group commit: a batch of waiting appends becomes one transaction, on whichever thread calls.
+
+Nothing here knows of asyncio. Read ``CommitConnection`` for how it gets onto aiosqlite's thread.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections import OrderedDict
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from functools import lru_cache
+from hashlib import sha256
+from itertools import chain
+from typing import Any, Final, TypeAlias
+
+from msgspec import Struct
+
+from stenograph.journal.errors import WrongExpectedSeq
+from stenograph.journal.record import NewRecord, Record
+from stenograph.journal.sealing import Head, advanced, no_head, seal
+
+GROUP_COMMIT: Final = "group commit"
+"""What `executemany` is called with: the statements are the writer's own."""
+
+ROWS_MAX: Final = 128
+"""Most rows of one INSERT: each statement gives the interpreter lock away once."""
+HEADS_MAX: Final = 16_384
+"""How many streams' heads are kept at hand."""
+
+Row: TypeAlias = tuple[object, ...]
+
+HEAD = """
+    SELECT stream.number, record.seq, record.hash
+    FROM stream JOIN record ON record.stream = stream.number
+    WHERE stream.run_id = ? ORDER BY record.seq DESC LIMIT 1
+"""
+LABELS = "SELECT key, value FROM label WHERE stream = ?"
+SET_LABEL = """
+    INSERT INTO label (stream, key, value) VALUES (?, ?, ?)
+    ON CONFLICT (stream, key) DO UPDATE SET value = excluded.value
+"""
+STREAM = "stream (number, run_id, created_at)"
+RECORD = "record (offset, stream, seq, at, type, hash, data)"
+
+
+class Append(Struct):
+    """One append on its way, and what became of it: sealed records, or a refusal."""
+
+    run_id: str
+    records: Sequence[NewRecord]
+    expected_seq: int
+    labels: Mapping[str, str]
+    size: int
+    sealed: list[Record] = []
+    refused: WrongExpectedSeq | None = None
+
+
+class Writer:
+    """The one who gives out seq, offset and hash: inside the transaction, by its own heads."""
+
+    def __init__(self, db: sqlite3.Connection) -> None:
+        self.db = db
+        self.heads: OrderedDict[str, Head] = OrderedDict()
+        self.end: int | None = None
+        self.last_stream = 0
+
+    def commit(self, appends: Iterable[Append]) -> None:
+        """Commit every append that its stream's head allows, and mark the others refused.
+
+        Raises what SQLite raises; then nothing was committed, as far as SQLite knows, and what
+        is marked on the appends means nothing.
+        """
+        try:
+            self.db.execute("BEGIN IMMEDIATE")
+            draft = Draft(self)
+            for append in appends:
+                draft.take(append)
+            draft.write(self.db)
+            self.db.execute("COMMIT")
+        except BaseException:
+            with suppress(sqlite3.Error):  # nothing was begun, or SQLite has rolled back itself
+                self.db.execute("ROLLBACK")
+            raise
+        self.adopt(draft)
+
+    def adopt(self, draft: Draft) -> None:
+        """Take over what a committed draft has changed."""
+        self.end, self.last_stream = draft.end, draft.last_stream
+        self.heads.update(draft.heads)
+        for run_id in draft.heads:
+            self.heads.move_to_end(run_id)
+        while len(self.heads) > HEADS_MAX:
+            self.heads.popitem(last=False)
+
+    def position(self) -> tuple[int, int]:
+        """Return the last offset and the last stream's number; asked of the file only once."""
+        if self.end is None:
+            [self.end] = self.db.execute("SELECT coalesce(max(offset), 0) FROM record").fetchone()
+            [self.last_stream] = self.db.execute(
+                "SELECT coalesce(max(number), 0) FROM stream"
+            ).fetchone()
+        assert self.end is not None
+        return self.end, self.last_stream
+
+    def head(self, run_id: str) -> Head | None:
+        """Return where a stream ends, or None when it has no record."""
+        if known := self.heads.get(run_id):
+            return known
+        found = self.db.execute(HEAD, (run_id,)).fetchone()
+        if found is None:
+            return None
+        number, seq, digest = found
+        labels = dict(self.db.execute(LABELS, (number,)).fetchall())
+        return Head(number=number, seq=seq, hash=digest.hex(), labels=labels)
+
+
+class Draft:
+    """What one transaction would write: the heads in it count the appends before."""
+
+    def __init__(self, writer: Writer) -> None:
+        self.writer = writer
+        self.end, self.last_stream = writer.position()
+        self.heads: dict[str, Head] = {}
+        self.streams: list[Row] = []
+        self.labels: list[Row] = []
+        self.rows: list[Row] = []
+
+    def take(self, append: Append) -> None:
+        """Seal the append, or refuse it because its stream ends elsewhere."""
+        known = self.heads.get(append.run_id) or self.writer.head(append.run_id)
+        head = known or no_head(self.last_stream + 1)
+        if head.seq != append.expected_seq:
+            append.refused = WrongExpectedSeq(
+                append.run_id, expected=append.expected_seq, actual=head.seq
+            )
+            return
+        if known is None:
+            self.last_stream = head.number
+            self.streams.append((head.number, append.run_id, append.records[0].at))
+        append.sealed = seal(append.run_id, head, self.end, append.records)
+        self.end += len(append.sealed)
+        self.heads[append.run_id] = advanced(head, append.sealed, append.labels)
+        self.labels += (
+            (head.number, key, value)
+            for key, value in append.labels.items()
+            if head.labels.get(key) != value
+        )
+        self.rows += (
+            (one.offset, head.number, one.seq, one.at, one.type, bytes.fromhex(one.hash), one.data)
+            for one in append.sealed
+        )
+
+    def write(self, db: sqlite3.Connection) -> None:
+        """Write down what was drafted."""
+        insert(db, STREAM, self.streams)
+        insert(db, RECORD, self.rows)
+        for label in self.labels:
+            db.execute(SET_LABEL, label)
+
+
+class CommitConnection(sqlite3.Connection):
+    """A connection whose ``executemany`` takes appends and is the whole group commit.
+
+    aiosqlite runs each call on its thread and answers by a trip through the event loop; this way
+    a commit of any size is one call, through public names alone.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.create_function("sha256", 1, digest, deterministic=True)
+        self.writer = Writer(self)
+
+    def executemany(self, sql: str, parameters: Iterable[Any], /) -> sqlite3.Cursor:
+        """Commit the appends given as ``parameters``."""
+        assert sql == GROUP_COMMIT
+        self.writer.commit(parameters)
+        return self.cursor()
+
+
+def insert(db: sqlite3.Connection, table: str, rows: Sequence[Row]) -> None:
+    """Insert the rows, many a statement."""
+    done = 0
+    while done < len(rows):
+        # Powers of two alone, so that a handful of statements stays prepared for all batches.
+        count = 1 << (min(ROWS_MAX, len(rows) - done).bit_length() - 1)
+        several = rows[done : done + count]
+        sql = insert_statement(table, len(several[0]), count)
+        db.execute(sql, tuple(chain.from_iterable(several)))
+        done += count
+
+
+@lru_cache(maxsize=32)
+def insert_statement(table: str, columns: int, rows: int) -> str:
+    """Return the INSERT for so many rows."""
+    row = f"({', '.join('?' * columns)})"
+    return f"INSERT INTO {table} VALUES {', '.join([row] * rows)}"
+
+
+def digest(data: bytes) -> bytes:
+    """Return the SHA-256 of the data: what SQL calls ``sha256``."""
+    return sha256(data).digest()
+
+
+def is_busy(error: Exception) -> bool:
+    """Tell whether SQLite gave way to another connection, having done nothing."""
+    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_OK) & 0xFF
+    return code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)

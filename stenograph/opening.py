@@ -1,0 +1,31 @@
+"""Opening an engine: the one place that decides which journal it stands on."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from os import PathLike
+from typing import Literal
+
+from stenograph.engine import Engine, Source
+from stenograph.journal import MemoryJournal
+from stenograph.journal.sqlite import open_journal
+
+
+@asynccontextmanager
+async def open(
+    path: str | PathLike[str] = "steno.db",
+    *,
+    tools: Iterable[Source] = (),
+    durability: Literal["full", "normal"] = "full",
+    recover: bool = True,
+) -> AsyncIterator[Engine]:
+    """Open an engine on a journal file, or on ``":memory:"``, and take up what is unfinished.
+
+    ``tools``: functions, tools, predicates, or modules that hold some. ``durability``: ``full``
+    outlives a loss of power, ``normal`` only that of the process. ``recover=False`` leaves
+    unfinished runs where they are. Raises CannotOpen, ToolRefused.
+    """
+    journal = MemoryJournal() if path == ":memory:" else open_journal(path, durability=durability)
+    async with journal as opened, Engine(opened, tools=tools, recover=recover) as engine:
+        yield engine
