@@ -38,7 +38,7 @@ from stenograph.journal import (
     JournalInUse,
     NotAJournal,
 )
-from stenograph.opening import open
+from stenograph.opening import open  # noqa: A004
 
 __version__ = "0.1.0"
 __all__ = (

@@ -13,7 +13,7 @@ from stenograph.journal.sqlite import open_journal
 
 
 @asynccontextmanager
-async def open(
+async def open(  # noqa: A001
     path: str | PathLike[str] = "steno.db",
     *,
     tools: Iterable[Source] = (),

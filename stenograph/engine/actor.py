@@ -7,6 +7,7 @@ import logging
 import random
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Any, Final, TypeAlias
 
 from msgspec import UNSET, Raw, Struct
@@ -53,6 +54,7 @@ from stenograph.journal import (
     Journal,
     JournalBusy,
     JournalError,
+    JournalFailed,
     NewRecord,
     Record,
     WrongExpectedSeq,
@@ -61,7 +63,6 @@ from stenograph.journal import (
 STOP_GRACE_S: Final = 1.0
 """How long a cancelled async tool may take to stop before it is left behind."""
 PREDICATE_TIMEOUT_S: Final = 5.0
-BUSY_WAITS_S: Final = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0)
 LOGS_IN_A_COMMIT: Final = 40
 """At 64 KiB of fields and 16 KiB of message a line, well below what one append may hold."""
 
@@ -143,7 +144,7 @@ class Actor:
             while not self._rests():
                 await self._handle(*await self._inbox.get())
             self._close(None)
-        except (JournalError, RunExists) as error:
+        except (JournalBusy, JournalFailed, RunExists) as error:
             self._close(error)
         except Exception as error:
             # A fault of the engine's own ends this run, and no other.
@@ -244,17 +245,18 @@ class Actor:
         self._labels |= labels
 
     async def _append(self, records: list[NewRecord], labels: dict[str, str]) -> list[Record]:
-        """Append; while another process holds the file for a moment, wait and try again."""
-        for wait_s in BUSY_WAITS_S:
+        """Append; while another process holds the file, wait and try again, a new run only so long."""
+        wait_s = 0.05
+        while True:
             try:
                 return await self._world.journal.append(
                     self.run.id, records, expected_seq=self.run.seq, labels=labels
                 )
             except JournalBusy:
+                if self.run.seq == 0 and wait_s > 1:
+                    raise
                 await asyncio.sleep(wait_s)
-        return await self._world.journal.append(
-            self.run.id, records, expected_seq=self.run.seq, labels=labels
-        )
+                wait_s = min(2 * wait_s, 2.0)
 
     def _changed_labels(self, payloads: Sequence[Payload]) -> dict[str, str]:
         """Return what the journal should keep beside the run, to list runs by."""
@@ -397,9 +399,8 @@ class Actor:
         for scope, at in due.items():
             if scope not in self._retries:
                 delay_s = max(0, to_us(at) - self._world.clock.now_us()) / 1_000_000
-                timer = self._world.clock.call_later(
-                    delay_s, lambda scope=scope: self.tell(RetryDue(scope))
-                )
+                due_again = partial(self.tell, RetryDue(scope))
+                timer = self._world.clock.call_later(delay_s, due_again)
                 self._retries[scope] = (at, timer)
 
     def _set_deadline(self) -> None:
@@ -436,7 +437,9 @@ class Actor:
 _STRAYS: set[asyncio.Task[None]] = set()
 
 
-def _resolve(future: asyncio.Future[Any] | None, error: Exception | None, value: Any = None) -> None:
+def _resolve(
+    future: asyncio.Future[Any] | None, error: Exception | None, value: Any = None
+) -> None:
     if future is None or future.done():
         return
     if error is None:
@@ -473,7 +476,9 @@ def _read_result(state: State, attempt: Attempt, value: Any) -> tuple[Update, st
         value = {}
     if not isinstance(value, Mapping):
         kind = type(value).__name__
-        raise NotJson("", f"a tool returns a dict of what changed, None or Goto; this one returned {kind}")
+        raise NotJson(
+            "", f"a tool returns a dict of what changed, None or Goto; this one returned {kind}"
+        )
     returned = dict(value)
     spelled = returned.pop(NEXT_NODE, None)
     if NEXT_NODE in attempt.draft.touched():

@@ -35,4 +35,3 @@ class SystemClock:
     def call_later(self, delay_s: float, callback: Callable[[], None]) -> Timer:
         """Call ``callback`` on the running loop after ``delay_s`` seconds."""
         return asyncio.get_running_loop().call_later(delay_s, callback)
-

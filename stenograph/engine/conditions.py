@@ -9,7 +9,7 @@ from typing import Any, Final, TypeAlias
 from msgspec import Struct
 
 from stenograph.engine.errors import Fault
-from stenograph.engine.expression_lookup import recorded
+from stenograph.engine.expression_lookup import shown
 from stenograph.engine.expressions import (
     EvaluationError,
     Expression,
@@ -49,7 +49,7 @@ class FieldCondition(Struct, frozen=True):
         except TypeError as error:
             detail = f"{self.field} {self.operator} {self.value!r} cannot be answered: {error}"
             raise EvaluationError(detail, 0) from None
-        return Verdict(value=truth, truth=truth, read={self.field: recorded(found)})
+        return Verdict(value=truth, truth=truth, read={self.field: shown(found)})
 
 
 class PredicateCondition(Struct, frozen=True):

@@ -95,7 +95,9 @@ def decide_way(
     considered: list[Considered] = []
     for candidate in candidates:
         try:
-            seen = _consider(candidate, view, taken.get(edge_key(node.name, candidate.index), 0), answers)
+            seen = _consider(
+                candidate, view, taken.get(edge_key(node.name, candidate.index), 0), answers
+            )
         except EvaluationError as fault:
             return Uncaught(_expression_error(node.name, candidate, fault))
         considered.append(seen)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import secrets
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping
 from contextlib import aclosing
 from types import TracebackType
 from typing import Any, Final, Self
@@ -14,7 +15,7 @@ from stenograph.engine.actor import NEXT_NODE, Actor, World
 from stenograph.engine.clock import Clock, SystemClock
 from stenograph.engine.decide import Cancel, Fail, Recover, Start
 from stenograph.engine.errors import RunExists, RunFinished, SeqNotReached, UnknownRun
-from stenograph.engine.events import ErrorInfo, Event, UnknownEvent, decode
+from stenograph.engine.events import ErrorInfo, Event, decode
 from stenograph.engine.follow import follow
 from stenograph.engine.graph import Graph, Limits
 from stenograph.engine.graphs import Graphs, StoredGraph
@@ -23,11 +24,13 @@ from stenograph.engine.state import State
 from stenograph.engine.threads import Threads
 from stenograph.engine.tools import Registry, Source
 from stenograph.engine.views import RunView, StateAt, Visit, state_at, view, visits
-from stenograph.journal import Journal, Record, Stream
+from stenograph.journal import Journal, JournalError, Record, Stream
 
 FOLDED_MAX: Final = 64
 """How many folded runs that are at rest are kept, so that reading one again reads only what is new."""
 WAIT_S: Final = 60.0
+
+_log: Final = logging.getLogger("stenograph.engine")
 
 
 class Engine:
@@ -60,8 +63,8 @@ class Engine:
         """Take up what is unfinished."""
         if self._recover:
             for status in sorted(ACTIVE):
-                async for stream in self._unfinished(status):
-                    await self._take_up(stream.run_id)
+                async for page in self._unfinished(status):
+                    await asyncio.gather(*(self._take_up(stream.run_id) for stream in page))
         return self
 
     async def __aexit__(
@@ -167,9 +170,7 @@ class Engine:
         """Return a run's state, now or after event ``at``; raises UnknownRun or SeqNotReached."""
         run = await self._load(run_id)
         if at is None or at == run.seq:
-            return StateAt(
-                run_id=run_id, seq=run.seq, status=run.status, json=run.state.to_json()
-            )
+            return StateAt(run_id=run_id, seq=run.seq, status=run.status, json=run.state.to_json())
         if not 1 <= at < run.seq:
             raise SeqNotReached(run_id, asked=at, head=run.seq)
         return state_at(run_id, [event async for event in self._history(run_id, at)])
@@ -200,7 +201,7 @@ class Engine:
             raise RunFinished(run_id, run.status)
         return view(run)
 
-    async def tail(self, run_id: str, *, after: int = 0) -> AsyncIterator[Event]:
+    async def tail(self, run_id: str, *, after: int = 0) -> AsyncGenerator[Event, None]:
         """Yield every event of a run with ``seq > after``, then live, up to its end.
 
         Raises UnknownRun or CursorUnknown.
@@ -210,7 +211,7 @@ class Engine:
                 for record in page:
                     yield decode(record)
 
-    async def follow(self, run_id: str, *, after: int = 0) -> AsyncIterator[list[Record]]:
+    async def follow(self, run_id: str, *, after: int = 0) -> AsyncGenerator[list[Record], None]:
         """As ``tail``, but in pages of records as they are stored."""
         if not await self.journal.head(run_id):
             raise UnknownRun(run_id)
@@ -218,9 +219,7 @@ class Engine:
             async for page in pages:
                 yield page
 
-    async def _stored(
-        self, graph: Graph | Mapping[str, Any] | str, actor: str
-    ) -> StoredGraph:
+    async def _stored(self, graph: Graph | Mapping[str, Any] | str, actor: str) -> StoredGraph:
         if isinstance(graph, str):
             graph_id, _, version = graph.partition("@")
             return await self._graphs.get(graph_id, version or None)
@@ -239,7 +238,8 @@ class Engine:
         try:
             await actor.live()
         finally:
-            del self._actors[run_id]
+            if self._actors.get(run_id) is actor:
+                del self._actors[run_id]
             if actor.run.seq and actor.run.status not in ACTIVE:
                 self._keep(actor.run)
 
@@ -257,7 +257,8 @@ class Engine:
             return actor.run
         run = self._folded.get(run_id) or Run(id=run_id)
         async for event in self._history(run_id, None, after=run.seq):
-            evolve(run, event)
+            if event.seq == run.seq + 1:  # another reader may have come this far meanwhile
+                evolve(run, event)
         if not run.seq:
             raise UnknownRun(run_id)
         self._keep(run)
@@ -279,22 +280,27 @@ class Engine:
                 yield decode(record)
             after = records[-1].seq
 
-    async def _unfinished(self, status: str) -> AsyncIterator[Stream]:
+    async def _unfinished(self, status: str) -> AsyncIterator[list[Stream]]:
         before: int | None = None
         while page := await self.runs({"status": status}, before=before, limit=500):
-            for stream in page:
-                yield stream
+            yield page
             before = page[-1].number
 
     async def _take_up(self, run_id: str) -> None:
-        """Go on with an unfinished run; one that cannot be read fails, and stops no other."""
+        """Go on with an unfinished run; one that cannot go on fails, and stops no other."""
+        command: Recover | Fail = Recover()
         try:
             run = await self._load(run_id)
-        except (UnknownEvent, KeyError, AssertionError, ValueError) as error:
-            reason = ErrorInfo("unreadable-history", f"{type(error).__name__}: {error}")
+        except JournalError:
+            raise
+        except Exception as error:  # whatever is in the history, the other runs go on
+            command = Fail(ErrorInfo("unreadable-history", f"{type(error).__name__}: {error}"))
             run = Run(id=run_id, seq=await self.journal.head(run_id))
-            await self._spawn(run).ask(Fail(reason))
-        else:
-            self._folded.pop(run_id, None)
-            await self._spawn(run).ask(Recover())
+        self._folded.pop(run_id, None)
         self.recovered.append(run_id)
+        try:
+            await self._spawn(run).ask(command)
+        except JournalError:
+            raise
+        except Exception:
+            _log.exception("run %s could not be taken up", run_id)

@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Final, Literal, TypeAlias, get_args
 import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
 
+from stenograph.engine.errors import EngineError
 from stenograph.engine.graph import Limits
 from stenograph.engine.patch import PatchOp
 from stenograph.journal import Record
@@ -231,7 +232,7 @@ class Event(Struct, frozen=True):
     hash: str
 
 
-class UnknownEvent(Exception):
+class UnknownEvent(EngineError):
     """A record of a type, or with a payload, that this version cannot read."""
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 
 from stenograph.engine.events import TERMINAL
 from stenograph.journal import Journal, Record
 
 
-async def follow(journal: Journal, run_id: str, *, after: int = 0) -> AsyncIterator[list[Record]]:
+async def follow(
+    journal: Journal, run_id: str, *, after: int = 0
+) -> AsyncGenerator[list[Record], None]:
     """Yield every record of a run with ``seq > after`` in pages, and stop once it has ended.
 
     Whoever joins after the end is told so by an end at once. Raises CursorUnknown.
@@ -24,4 +26,4 @@ async def follow(journal: Journal, run_id: str, *, after: int = 0) -> AsyncItera
             if page[-1].type in TERMINAL and page[-1].seq == await journal.head(run_id):
                 return
     finally:
-        await pages.aclose()  # type: ignore[attr-defined]
+        await pages.aclose()

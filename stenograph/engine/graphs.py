@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from typing import Any
 
@@ -16,7 +17,7 @@ from stenograph.engine.graph import Graph, as_data, functions_of
 from stenograph.engine.parse import ID_PATTERN, ParsedGraph, parse_graph
 from stenograph.engine.times import to_text
 from stenograph.engine.tools import Registry
-from stenograph.journal import Journal, NewRecord, WrongExpectedSeq
+from stenograph.journal import Journal, NewRecord
 
 
 class StoredGraph(Struct, frozen=True, kw_only=True):
@@ -41,6 +42,7 @@ class Graphs:
     def __init__(self, journal: Journal, registry: Registry, clock: Clock) -> None:
         self._journal, self._registry, self._clock = journal, registry, clock
         self._known: dict[str, list[StoredGraph]] = {}
+        self._creating = asyncio.Lock()
 
     def parse(self, graph: Graph | Mapping[str, Any]) -> ParsedGraph:
         """Read a graph without storing it; raises GraphInvalid."""
@@ -60,14 +62,11 @@ class Graphs:
         graph_id = graph_id or parsed.id or f"g-{parsed.version[:16]}"
         if not ID_PATTERN.fullmatch(graph_id):
             raise GraphInvalid([Fault("/id", f"{graph_id!r} is no id")], [])
-        while True:
+        async with self._creating:
             versions = await self._read(graph_id)
             if versions and versions[-1].version == parsed.version:
                 return msgspec.structs.replace(versions[-1], warnings=parsed.warnings)
-            try:
-                return await self._append(graph_id, parsed, len(versions), actor)
-            except WrongExpectedSeq:
-                self._known.pop(graph_id, None)
+            return await self._append(graph_id, parsed, len(versions), actor)
 
     async def get(self, graph_id: str, version: str | None) -> StoredGraph:
         """Return the newest version, or the newest whose hash begins with ``version``."""
@@ -93,7 +92,7 @@ class Graphs:
                     versions.append(_stored(created, record.at))
             if not versions:
                 return []
-            self._known[graph_id] = versions
+            self._known.setdefault(graph_id, versions)  # another may have read, and appended
         return self._known[graph_id]
 
     async def _append(

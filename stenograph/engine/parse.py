@@ -110,7 +110,9 @@ class _Reader:
             if not _NODE_NAME.fullmatch(name):
                 detail = "is no name for a node: 1 to 128 characters, no control ones, no $ first"
                 self.fault(f"/nodes{pointer(name)}", detail)
-        return {name: self.node(node, f"/nodes{pointer(name)}", nodes) for name, node in nodes.items()}
+        return {
+            name: self.node(node, f"/nodes{pointer(name)}", nodes) for name, node in nodes.items()
+        }
 
     def node(self, data: Any, path: str, nodes: Mapping[str, Any]) -> dict[str, Any]:
         fields = self.fields(Node, data, path, skip={"next", "tool"})
@@ -178,9 +180,7 @@ class _Reader:
         except NotJson as error:
             self.fault(error.path, error.reason)
 
-    def fields(
-        self, kind: type[Struct], data: Any, path: str, *, skip: set[str]
-    ) -> dict[str, Any]:
+    def fields(self, kind: type[Struct], data: Any, path: str, *, skip: set[str]) -> dict[str, Any]:
         """Return the fields of ``data`` that are sound, and note a fault for each of the rest."""
         if not isinstance(data, dict):
             self.fault(path, f"is an object, not {_kind(data)}")
@@ -198,9 +198,7 @@ class _Reader:
                 self.field(field.type, data[name], path + pointer(name), name, sound)
         return sound
 
-    def field(
-        self, kind: Any, value: Any, path: str, name: str, sound: dict[str, Any]
-    ) -> None:
+    def field(self, kind: Any, value: Any, path: str, name: str, sound: dict[str, Any]) -> None:
         try:
             msgspec.convert(value, kind)
         except msgspec.ValidationError as error:
@@ -227,5 +225,11 @@ def _pointer_of(path: str) -> str:
 
 
 def _kind(value: Any) -> str:
-    names = {type(None): "null", list: "a list", tuple: "a list", str: "text", bool: "true or false"}
+    names = {
+        type(None): "null",
+        list: "a list",
+        tuple: "a list",
+        str: "text",
+        bool: "true or false",
+    }
     return names.get(type(value), "a number")

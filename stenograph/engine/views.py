@@ -114,7 +114,12 @@ def visits(events: Iterable[Event], *, ended: bool) -> list[Visit]:
         data = event.data
         if not isinstance(
             data,
-            NodeEntered | NodeAttemptFailed | NodeExited | StatePatched | TransitionTaken | LogWritten,
+            NodeEntered
+            | NodeAttemptFailed
+            | NodeExited
+            | StatePatched
+            | TransitionTaken
+            | LogWritten,
         ):
             continue
         key = (data.scope, data.node, data.visit)

@@ -18,7 +18,7 @@ import msgspec
 import stenograph as st
 from stenograph.workflows import fixes, outline, processes, ruff, suggestions, summary
 from stenograph.workflows.ruff import Complexity
-from stenograph.workflows.scoring import COMPLEXITY_LIMIT, group_of, score
+from stenograph.workflows.scoring import COMPLEXITY_LIMIT, Score, group_of, score
 from stenograph.workflows.suggestions import RuleFindings
 
 State: TypeAlias = dict[str, Any]
@@ -62,7 +62,7 @@ GRAPH: Final[dict[str, Any]] = {
 }
 """The graph, in canonical form."""
 
-_OUTLINE: Final = [sys.executable, "-I", "-W", "ignore", str(Path(outline.__file__))]
+OUTLINE: Final = [sys.executable, "-I", "-W", "ignore", str(Path(outline.__file__))]
 
 
 @st.tool(effects="pure", version=VERSION)
@@ -96,22 +96,14 @@ async def analyze(state: State, ctx: st.Context) -> State:
     code = _code(state)
     found = await ruff.lint(code, _path(state))
     rules = suggestions.by_rule(found.issues)
-    # The first pass's lines: a fix that removes some must not make the other issues weigh more.
-    lines = state["scoring"]["lines"] if scores else outline.count_lines(code)["code"]
-    result = score(
-        {rule: one.count for rule, one in rules.items()},
-        [one.complexity for one in found.functions],
-        lines,
-    )
-    if found.cut:
-        ctx.log("ruff found more than a review can hold: the score is 0", level="warning")
-        result = msgspec.structs.replace(result, value=0.0)
+    result = _scored(found, rules, state, code)
     issues = sum(group.issues for group in result.groups.values())
     fixable = sum(rule.safe for rule in rules.values())
-    ctx.log(f"ruff: {summary.count(issues, 'issue')}, {fixable} fixable")
     before = f", {scores[-1]:.2f} before" if scores else ""
+    more = "more than " if found.cut else ""
+    ctx.log(f"ruff: {more}{summary.count(issues, 'issue')}, {fixable:,} fixable")
     ctx.log(f"score {result.value:.2f}{before}", score=result.value)
-    return _plain(
+    update: State = _plain(
         {
             "quality_score": result.value,
             "scores": [*scores, result.value],
@@ -124,8 +116,10 @@ async def analyze(state: State, ctx: st.Context) -> State:
             "complexity": _complexity(found.functions, state.get("functions", [])),
             "linter": state.get("linter") or await ruff.version(),
             "target_version": found.target,
+            "issues_cut": found.cut,
         }
     )
+    return update
 
 
 @st.tool(effects="pure", version=VERSION)
@@ -169,7 +163,7 @@ async def _outline(code: str) -> State:
     except UnicodeEncodeError as error:
         half = f"U+{ord(code[error.start]):04X} is half a character"
         return outline.broken(code, half, *outline.place(code, error.start))
-    output = await processes.run(_OUTLINE, source)
+    output = await processes.run(OUTLINE, source)
     if output.code < 0:
         return outline.broken(code, "Python's own parser does not survive it", None, None)
     if output.code > 0:
@@ -211,6 +205,16 @@ def _max_passes(state: State, config: Mapping[str, Any]) -> int:
     return value
 
 
+def _scored(found: ruff.Lint, rules: Mapping[str, RuleFindings], state: State, code: str) -> Score:
+    # The first pass's lines: a fix that removes some must not make the other issues weigh more.
+    old = state.get("scoring")
+    lines = old["lines"] if old else outline.count_lines(code)["code"]
+    complexities = [one.complexity for one in found.functions]
+    result = score({rule: one.count for rule, one in rules.items()}, complexities, lines)
+    # With more issues than ruff was let tell, nobody knows the score; it is very low.
+    return msgspec.structs.replace(result, value=0.0) if found.cut else result
+
+
 def _weightiest_first(issue: ruff.Issue) -> tuple[float, int, int]:
     return (-group_of(issue.rule).points, issue.line, issue.column)
 
@@ -239,7 +243,8 @@ def _suggestions(state: State) -> list[State]:
         rules = msgspec.convert(state["rules"], dict[str, RuleFindings])
         worst = msgspec.convert(state["complexity"]["worst"], list[Complexity])
         found = suggestions.write(rules, worst)[:SUGGESTIONS_MAX]
-    return _plain(found)
+    plain: list[State] = _plain(found)
+    return plain
 
 
 def _stopped_by(state: State, threshold: float, passes: int) -> str | None:

@@ -105,6 +105,8 @@ def _collect(tree: ast.Module) -> tuple[list[Json], list[Json], list[str]]:
                 imports.update(alias.name[:NAME_MAX] for alias in node.names)
             case ast.ImportFrom():
                 imports.add(("." * node.level + (node.module or ""))[:NAME_MAX])
+            case _:
+                pass
     functions.sort(key=lambda function: int(function["line"]))
     classes.sort(key=lambda definition: int(definition["line"]))
     return functions, classes, sorted(imports)

@@ -11,6 +11,7 @@ import re
 import shutil
 import sys
 from collections.abc import Iterable, Sequence
+from importlib import import_module
 from typing import Final, Literal, TypeAlias
 
 import msgspec
@@ -108,10 +109,11 @@ async def fix(code: str, rules: Iterable[str], *, path: str = "", target: str = 
     fixed = await _run(["check", "--fix-only", *options], code, ok=(0,))
     shown = await _run(["check", "--diff", *options], code, ok=(0, 1))
     count = _FIXED.search(shown.stderr)
+    diff = shown.stdout.decode().rstrip("\n")  # it ends with an empty line that no patch has
     return Fixes(
         code=fixed.stdout.decode(),
         count=int(count[1]) if count else 0,
-        diff=shown.stdout.decode(),
+        diff=diff and diff + "\n",
     )
 
 
@@ -138,7 +140,7 @@ _LINES: Final = msgspec.json.Decoder(_Diagnostic)
 async def _lint(code: str, path: str, target: str) -> Lint:
     options = _options(",".join(SELECTED), path, target)
     command = ["check", "--exit-zero", "--no-fix", "--output-format", "json-lines", *options, "-"]
-    output = await _run(command, code, ok=(0,))
+    output = await _run(command, code, ok=(0,), may_be_cut=True)
     whole, _, _ = output.stdout.rpartition(b"\n")  # what was cut may end inside a line
     issues: list[Issue] = []
     functions: list[Complexity] = []
@@ -167,19 +169,21 @@ def _filename(path: str) -> str:
     return "source.pyi" if name.endswith(".pyi") else "source.py"
 
 
-async def _run(arguments: Sequence[str], code: str, ok: tuple[int, ...]) -> processes.Output:
+async def _run(
+    arguments: Sequence[str], code: str, *, ok: tuple[int, ...], may_be_cut: bool = False
+) -> processes.Output:
     output = await processes.run([_find(), *arguments], code.encode(), env=_environment())
-    if output.code not in ok and not output.cut:
-        reason = output.stderr.strip().splitlines() or [f"exit code {output.code}"]
+    if output.cut and may_be_cut:
+        return output
+    if output.cut or output.code not in ok:
+        reason = output.stderr.split() or [f"exit code {output.code}"]
         raise RuffFailed(f"ruff failed: {' '.join(reason)[:1000]}")
     return output
 
 
 def _find() -> str:
     try:
-        from ruff import find_ruff_bin
-
-        return find_ruff_bin()
+        return str(import_module("ruff").find_ruff_bin())
     except (ImportError, FileNotFoundError):
         found = shutil.which("ruff")
     if found is None:

@@ -37,21 +37,21 @@ COMPLEXITY: Final = RuleGroup(
     "complexity", 0.5, ("C901",), "a function's complexity, each point above 10"
 )
 GROUPS: Final = (
-    RuleGroup("error", 5, ("F", "PLE", "invalid-syntax"), "fails, or cannot mean what it says"),
+    RuleGroup("error", 5.0, ("F", "PLE", "invalid-syntax"), "fails, or cannot mean what it says"),
     RuleGroup(
         "bug",
-        3,
+        3.0,
         ("ASYNC", "B", "E711", "E712", "E721", "E722", "S102", "S307", "S506", "S602"),
         "runs, and is likely to be wrong or unsafe",
     ),
-    RuleGroup("unused", 1, ("F401", "F403", "F405", "F811", "F841", "F842"), "names nobody uses"),
+    RuleGroup("unused", 1.0, ("F401", "F403", "F405", "F811", "F841", "F842"), "names nobody uses"),
     RuleGroup(
         "simplify",
-        1,
+        1.0,
         ("C4", "E713", "E714", "E731", "F541", "PERF", "PIE", "RET", "SIM"),
         "says it in more than it needs",
     ),
-    RuleGroup("docs", 1, ("D100", "D101", "D102", "D103"), "public, and has no docstring"),
+    RuleGroup("docs", 1.0, ("D100", "D101", "D102", "D103"), "public, and has no docstring"),
     RuleGroup("modernise", 0.5, ("UP",), "has a newer spelling"),
     RuleGroup("style", 0.25, ("E", "I", "W"), "layout and order"),
     COMPLEXITY,

@@ -1,0 +1,223 @@
+"""Events as rows for people: what each type says, in words and with a mark of its own.
+
+Rows read the wire's JSON and not the engine's classes, so that an event of a later version is
+still shown: its type, and what it holds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final, TypeAlias
+
+import msgspec
+from msgspec import Struct
+
+from stenograph.cli.marks import Mark
+from stenograph.cli.text import count, printable, short, shortened
+
+Data: TypeAlias = dict[str, Any]
+
+RUN: Final = "run"
+"""What stands in the column of nodes when an event is about the run as a whole."""
+PATCH_MAX: Final = 100
+"""Most characters of a row that tells what changed."""
+MESSAGE_MAX: Final = 1000
+
+
+class Row(Struct, frozen=True):
+    """One event: its mark, the node it is about, and what it says."""
+
+    mark: Mark
+    node: str
+    phrase: str
+
+
+class Told:
+    """What a reader of the rows has been told of the state: the short form of each key's value."""
+
+    def __init__(self, state: Mapping[str, Any] | None = None) -> None:
+        self.values: dict[str, str] = {key: short(value) for key, value in (state or {}).items()}
+
+    def row(self, type_: str, data: bytes) -> Row:
+        """Return the row of an event, given all events before it."""
+        decoded = msgspec.json.decode(data)
+        if not isinstance(decoded, dict) or type_ not in ROWS:
+            return Row("unknown", RUN, f"{type_} {short(decoded, MESSAGE_MAX)}")
+        mark, phrase = ROWS[type_](decoded, self.values)
+        return Row(mark, printable(str(decoded.get("node") or RUN)), phrase)
+
+
+Said: TypeAlias = tuple[Mark, str]
+Values: TypeAlias = dict[str, str]
+
+
+def created(data: Data, values: Values) -> Said:
+    """Tell of a run's beginning: its graph, and the keys it was given."""
+    values.update((key, short(value)) for key, value in data["state"].items())
+    keys = printable(", ".join(data["state"])) or "nothing"
+    return "begun", f"{data['graph_id']}@{data['version'][:8]} begins with {shortened(keys, 80)}"
+
+
+def parked(data: Data, values: Values) -> Said:
+    """Tell why a run stopped and needs a person."""
+    return "waiting", f"parked ({data['reason']}): {sentence(data['message'])}"
+
+
+def recovered(data: Data, values: Values) -> Said:
+    """Tell that the engine took a run up again."""
+    lost = data.get("lost", 0)
+    again = f"; {count(lost, 'interrupted attempt')} to run again" if lost else ""
+    return "again", f"taken up again{again}"
+
+
+def cancelling(data: Data, values: Values) -> Said:
+    """Tell who asked a run to stop, and why."""
+    why = f": {sentence(data['reason'])}" if data.get("reason") else ""
+    return "waiting", f"cancelling, asked by {printable(data['actor'])}{why}"
+
+
+def cancelled(data: Data, values: Values) -> Said:
+    """Tell that a run was stopped."""
+    return "cancelled", "cancelled"
+
+
+def completed(data: Data, values: Values) -> Said:
+    """Tell that a run came to its end."""
+    reason = data.get("reason", "end")
+    return "done", "completed" if reason == "end" else f"completed ({reason})"
+
+
+def failed(data: Data, values: Values) -> Said:
+    """Tell why a run could not go on."""
+    error = data["error"]
+    where = f" in {printable(error['node'])}" if error.get("node") else ""
+    return "failed", f"failed{where}: {told_error(error)}"
+
+
+def limit_reached(data: Data, values: Values) -> Said:
+    """Tell which limit stopped a run."""
+    return "waiting", f"reached its limit: {data['limit']} {data['value']:,}"
+
+
+def entered(data: Data, values: Values) -> Said:
+    """Tell that an attempt at a node began."""
+    visit = f", visit {data['visit']}" if data["visit"] > 1 else ""
+    attempt = f", try {data['attempt']}" if data["attempt"] > 1 else ""
+    return "running", f"entered{visit}{attempt}"
+
+
+def attempt_failed(data: Data, values: Values) -> Said:
+    """Tell of a try that is not the last."""
+    when = data.get("retry_at")
+    again = f"; again at {when[11:19]}" if when else ""
+    return "again", f"try {data['attempt']} failed: {told_error(data['error'])}{again}"
+
+
+def exited(data: Data, values: Values) -> Said:
+    """Tell how a visit ended."""
+    took = f"({data.get('duration_ms', 0.0):,.0f} ms)"
+    if data["outcome"] == "ok":
+        return "done", f"exited {took}"
+    error = f": {told_error(data['error'])}" if data.get("error") else ""
+    word = "timed out" if data["outcome"] == "timeout" else "failed"
+    return "failed", f"{word} {took}{error}"
+
+
+def patched(data: Data, values: Values) -> Said:
+    """Tell what changed in the state, as far as a line goes."""
+    changes = [change(op, values) for op in data["patch"]]
+    line = changes[0]
+    for number, one in enumerate(changes[1:], 1):
+        if len(line) + len(one) > PATCH_MAX:
+            return "patched", f"{line}, … {len(changes) - number} more"
+        line += f", {one}"
+    return "patched", line
+
+
+def change(op: Data, values: Values) -> str:
+    """Tell one operation of a patch, and remember what it leads to."""
+    key, grown = target(op["path"])
+    name = shortened(printable(key), 40)
+    old = values.get(key)
+    if op["op"] == "remove":
+        values.pop(key, None)
+        return f"{name}: {old or '?'} → ∅"
+    new = short(op["value"])
+    if grown:
+        values.pop(key, None)  # only the last item is known, not how many there are
+        return f"{name}: + {new}"
+    values[key] = new
+    if op["op"] == "add":
+        return f"{name}: ∅ → {new}"
+    return f"{name}: {new} anew" if old == new else f"{name}: {old or '?'} → {new}"
+
+
+def target(path: str) -> tuple[str, bool]:
+    """Return the key that a patch's path names, and whether the list there grows."""
+    key, _, tail = path.removeprefix("/").partition("/")
+    return key.replace("~1", "/").replace("~0", "~"), bool(tail)
+
+
+def transition(data: Data, values: Values) -> Said:
+    """Tell where a run goes on, and why."""
+    why = reason(data)
+    label = f" “{printable(data['label'])}”" if data.get("label") else ""
+    return "going", f"→ {printable(data['to'])}{label}{f' [{why}]' if why else ''}"
+
+
+def reason(data: Data) -> str:
+    """Tell the condition of the edge that was taken; else the reason, unless it is the plain one."""
+    if data["reason"] not in ("branch", "loop"):
+        return "" if data["reason"] == "next" else str(data["reason"])
+    edge = next(one for one in data["considered"] if one["edge"] == data["edge"])
+    parts = [condition(edge[word], word) for word in ("when", "until") if word in edge]
+    if most := edge.get("max"):
+        parts.append(f"{edge.get('taken', 0) + 1} of {most}")
+    return ", ".join(parts)
+
+
+def condition(asked: Any, word: str) -> str:
+    """Tell a condition as its author spelled it."""
+    text = printable(asked) if isinstance(asked, str) else short(asked, 80)
+    return text if word == "when" else f"until {text}"
+
+
+def log(data: Data, values: Values) -> Said:
+    """Tell what a tool said."""
+    level = data.get("level", "info")
+    message = sentence(data["message"])
+    return "said", message if level == "info" else f"{printable(level)}: {message}"
+
+
+def graph_created(data: Data, values: Values) -> Said:
+    """Tell that a graph, or a version of it, was stored."""
+    return "begun", f"graph {data['graph_id']}@{data['version'][:8]} stored"
+
+
+def told_error(error: Data) -> str:
+    """Tell an error in a line."""
+    return sentence(": ".join(part for part in (error["type"], error["message"]) if part))
+
+
+def sentence(text: str) -> str:
+    """Return a message as one line that is safe to show."""
+    return shortened(printable(" ".join(text.split())), MESSAGE_MAX)
+
+
+ROWS: Final[Mapping[str, Callable[[Data, Values], Said]]] = {
+    "run.created": created,
+    "run.parked": parked,
+    "run.recovered": recovered,
+    "run.cancelling": cancelling,
+    "run.cancelled": cancelled,
+    "run.completed": completed,
+    "run.failed": failed,
+    "limit.reached": limit_reached,
+    "node.entered": entered,
+    "node.attempt_failed": attempt_failed,
+    "node.exited": exited,
+    "state.patched": patched,
+    "transition.taken": transition,
+    "log": log,
+    "graph.created": graph_created,
+}

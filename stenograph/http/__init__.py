@@ -1,0 +1,28 @@
+"""The HTTP room: translates requests into engine calls, and journal records into streams.
+
+Its parts are fetched when they are first asked for: a client needs no server, and a server takes
+half a second to import.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from stenograph.http.app import create_app
+    from stenograph.http.server import PortInUse, serve
+
+_HOMES = {
+    "PortInUse": "stenograph.http.server",
+    "create_app": "stenograph.http.app",
+    "serve": "stenograph.http.server",
+}
+
+__all__ = ("PortInUse", "create_app", "serve")
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)

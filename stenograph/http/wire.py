@@ -1,0 +1,423 @@
+"""What travels over HTTP: every request and every answer, as structs; the same words as in Python.
+
+Times are RFC 3339 in UTC with microseconds. Values that the journal holds as JSON text (states,
+graphs, events) are ``Raw``: they leave as the bytes that are stored, and are never encoded again.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Final, Literal, TypeAlias
+
+from msgspec import UNSET, Meta, Raw, Struct, UnsetType
+
+from stenograph.engine import ErrorInfo, Fault, Limits, Visit
+
+ID_PATTERN: Final = r"^[A-Za-z0-9][A-Za-z0-9._:-]{0,127}(?!\n)$"
+RESERVED_IDS: Final = frozenset({"execute", "journal", "logs", "monitor", "runs"})
+"""Ids that no run may have: their socket paths mean something else."""
+
+BODY_MAX_BYTES: Final = 1024 * 1024
+BODY_MAX_DEPTH: Final = 32
+PAGE_DEFAULT: Final = 50
+EVENTS_DEFAULT: Final = 500
+LIMIT_MAX: Final = 1000
+"""Most items of any page; who asks for more gets this many."""
+WAIT_DEFAULT_S: Final = 60
+WAIT_MAX_S: Final = 300
+"""Longest wait that ``Prefer: wait=S`` can ask for; a longer one is cut to it."""
+LOGS_MAX: Final = 1000
+"""Most visits that a classic answer shows: the last ones."""
+CLASSIC_MAX_BYTES: Final = 256 * 1024
+"""Up to this size a classic answer shows the state after each visit, then where to find it."""
+
+JOURNAL_HEADER: Final = "Stenograph-Journal"
+"""The journal's id, on every answer with events and on the handshake of every socket."""
+HEAD_HEADER: Final = "Stenograph-Head"
+"""The seq (for the whole journal: the offset) of the last event when an answer began."""
+
+PROBLEM_TYPE: Final = "application/problem+json"
+NDJSON_TYPE: Final = "application/x-ndjson"
+
+CLOSE_BAD_REQUEST: Final = 4400
+CLOSE_NOT_FOUND: Final = 4404
+CLOSE_CURSOR_UNKNOWN: Final = 4409
+CLOSE_RESTART: Final = 1012
+"""The server stops; come again with the last seq that you hold."""
+
+Id: TypeAlias = Annotated[
+    str,
+    Meta(
+        pattern=ID_PATTERN,
+        description="1 to 128 letters, digits and . _ : -, the first a letter or digit",
+        examples=["r-2b1c9f0a6d3e4f58"],
+    ),
+]
+Status: TypeAlias = Literal[
+    "running", "waiting", "paused", "parked", "cancelling", "completed", "failed", "cancelled"
+]
+State: TypeAlias = Annotated[
+    dict[str, Any], Meta(description="A JSON object", examples=[{"issues_open": 1}])
+]
+Tags: TypeAlias = Annotated[
+    dict[str, str], Meta(max_length=32, description="Names and values to find runs by")
+]
+
+
+# --- requests ---------------------------------------------------------------------------------
+
+
+class StartRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """``POST /runs``. ``input``, ``state`` and ``initial_state`` are one thing; give one."""
+
+    graph: Annotated[
+        str | dict[str, Any],
+        Meta(description="A graph's id, id@version, or a whole graph", examples=["code-review"]),
+    ]
+    input: State | None = None
+    state: State | None = None
+    initial_state: State | None = None
+    id: Id | None = None
+    tags: Tags | None = None
+    limits: Limits | None = None
+
+
+class RunRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """``POST /graph/run`` and ``/graph/run-async``.
+
+    ``wait`` (true by default) and ``background`` say the same with opposite sense.
+    """
+
+    graph_id: Annotated[str, Meta(description="id or id@version", examples=["code-review"])]
+    initial_state: State | None = None
+    state: State | None = None
+    input: State | None = None
+    wait: bool | None = None
+    background: bool | None = None
+    run_id: Id | None = None
+    tags: Tags | None = None
+    limits: Limits | None = None
+
+
+class CancelRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """``POST /runs/{id}/cancel``; the whole body may be left out."""
+
+    reason: Annotated[str, Meta(max_length=1000)] | None = None
+
+
+# --- problems ---------------------------------------------------------------------------------
+
+
+class Problem(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What went wrong (RFC 9457). ``type`` is ``/problems/<code>``; act on that, show ``detail``."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    instance: str | None = None
+    errors: list[Fault] = []
+    request_id: str | None = None
+
+    @property
+    def code(self) -> str:
+        """The last part of ``type``: ``run-not-found``."""
+        return self.type.rpartition("/")[2]
+
+
+# --- graphs and tools -------------------------------------------------------------------------
+
+
+class GraphCreatedAnswer(Struct, frozen=True, kw_only=True):
+    """``POST /graph/create``; ``id`` and ``graph_id`` are the same."""
+
+    graph_id: str
+    id: str
+    version: str
+    name: str | None
+    message: str
+    warnings: list[Fault]
+
+
+class GraphAnswer(Struct, frozen=True, kw_only=True):
+    """One version of a graph; ``graph`` is its canonical form, ``version`` the SHA-256 of that."""
+
+    id: str
+    graph_id: str
+    version: str
+    name: str | None
+    created_at: str
+    graph: Raw
+    warnings: list[Fault] = []
+
+
+class GraphItem(Struct, frozen=True, kw_only=True):
+    """A graph as the list shows it: its newest version, and how many there are."""
+
+    id: str
+    graph_id: str
+    name: str | None
+    version: str
+    versions: int
+    created_at: str
+    updated_at: str
+
+
+class GraphVersionItem(Struct, frozen=True, kw_only=True):
+    """A version as the list of versions shows it; ``url`` is where it can be read."""
+
+    version: str
+    name: str | None
+    created_at: str
+    url: str
+
+
+class ValidationAnswer(Struct, frozen=True, kw_only=True):
+    """``POST /graphs/validate``: every fault and doubt; ``canonical`` is null when not valid."""
+
+    valid: bool
+    errors: list[Fault]
+    warnings: list[Fault]
+    version: str | None
+    canonical: Raw | None
+
+
+class ToolItem(Struct, frozen=True, kw_only=True):
+    """A tool that nodes may name. ``effects``: ``repeatable``, ``once`` or ``pure``."""
+
+    name: str
+    version: str
+    effects: Literal["repeatable", "once", "pure"]
+    doc: str
+    is_async: bool
+
+
+class GraphList(Struct, frozen=True, kw_only=True):
+    """A page of graphs, newest first; ``next`` is the ``cursor`` of the page after it, or null."""
+
+    items: list[GraphItem]
+    next: str | None
+
+
+class GraphVersionList(Struct, frozen=True, kw_only=True):
+    """The versions of a graph, oldest first."""
+
+    items: list[GraphVersionItem]
+    next: str | None = None
+
+
+class ToolList(Struct, frozen=True, kw_only=True):
+    """The registered tools by name, and the names of the predicates that edges may ask."""
+
+    items: list[ToolItem]
+    predicates: list[str]
+    next: str | None = None
+
+
+# --- runs -------------------------------------------------------------------------------------
+
+
+class RunAnswer(Struct, frozen=True, kw_only=True):
+    """A run at one moment, after event ``seq``; ``id`` and ``run_id`` are the same.
+
+    ``current`` names the nodes it stands in; ``done`` tells whether it has ended.
+    """
+
+    id: str
+    run_id: str
+    graph_id: str
+    version: str
+    status: Status
+    done: bool
+    seq: int
+    steps: int
+    current: list[str]
+    tags: dict[str, str]
+    error: ErrorInfo | None
+    reason: str
+    created_at: str
+    updated_at: str
+    finished_at: str | None
+
+
+class RunItem(Struct, frozen=True, kw_only=True):
+    """A run as the list shows it."""
+
+    id: str
+    run_id: str
+    graph_id: str
+    status: Status
+    done: bool
+    seq: int
+    tags: dict[str, str]
+    created_at: str
+    updated_at: str
+
+
+class RunList(Struct, frozen=True, kw_only=True):
+    """A page of runs, newest first; ``next`` is the ``cursor`` of the page after it, or null."""
+
+    items: list[RunItem]
+    next: str | None
+
+
+class StateAnswer(Struct, frozen=True, kw_only=True):
+    """The state of a run after event ``seq``."""
+
+    run_id: str
+    seq: int
+    status: Status
+    state: Raw
+
+
+class VisitList(Struct, frozen=True, kw_only=True):
+    """A page of the visits of a run, in the order of entry; ``next`` as in every list."""
+
+    items: list[Visit]
+    next: str | None
+
+
+# --- events -----------------------------------------------------------------------------------
+
+
+class EventEnvelope(Struct, frozen=True, kw_only=True):
+    """An event as every page, line and frame holds it, byte for byte the same."""
+
+    offset: int
+    run_id: str
+    seq: int
+    at: str
+    type: str
+    data: Raw
+    hash: str
+
+
+class EventsPage(Struct, frozen=True, kw_only=True):
+    """A page of events of a run, or of the whole journal.
+
+    ``after`` is the cursor to go on from: the ``seq`` (whole journal: ``offset``) of the page's
+    last event, or what was asked for when there is none. ``head`` is the last there is; ``end``
+    is true when the run has ended and nothing follows this page.
+    """
+
+    events: list[EventEnvelope]
+    after: int
+    head: int
+    end: bool
+    journal: str
+
+
+class LogMessage(Struct, frozen=True, kw_only=True, tag_field="type", tag="log"):
+    """A socket's message for one event.
+
+    On a ``state.patched`` ``node`` names who changed the state, and ``result`` maps each changed
+    key to its new value: whole, or the list of the items that a list grew by, or null when it
+    was removed.
+    """
+
+    log: EventEnvelope
+    node: str | UnsetType = UNSET
+    result: dict[str, Raw] | UnsetType = UNSET
+
+
+class LogsMessage(Struct, frozen=True, kw_only=True, tag_field="type", tag="logs"):
+    """With ``?batch=1``: all events of a page in one frame; ``seq`` (``offset``) is the cursor."""
+
+    logs: list[EventEnvelope]
+    seq: int | UnsetType = UNSET
+    offset: int | UnsetType = UNSET
+    journal: str
+
+
+class StatusMessage(Struct, frozen=True, kw_only=True, tag_field="type", tag="status"):
+    """The last message of a run's socket (``done``), and the first one of ``/ws/execute``."""
+
+    status: Status
+    done: bool
+    seq: int
+    run_id: str
+    graph_id: str
+    journal: str
+    message: str
+    error: ErrorInfo | None
+
+
+class ErrorMessage(Struct, frozen=True, kw_only=True, tag_field="type", tag="error"):
+    """What a socket says before it closes with 4400, 4404 or 4409."""
+
+    problem: Problem
+
+
+SocketMessage: TypeAlias = LogMessage | LogsMessage | StatusMessage | ErrorMessage
+
+
+# --- the classic answers ----------------------------------------------------------------------
+
+
+class LogEntry(Struct, frozen=True, kw_only=True):
+    """One visit of a node; ``seq`` is that of its last event.
+
+    ``state`` is the state right after the visit while the whole answer stays under 256 KiB; then
+    ``state_url`` says where it can be read.
+    """
+
+    node: str
+    node_id: str
+    tool: str | None
+    status: Literal["running", "ok", "error", "timeout", "interrupted"]
+    started_at: str
+    finished_at: str | None
+    timestamp: str
+    duration_ms: float | None
+    message: str
+    error: ErrorInfo | None
+    seq: int
+    scope: str
+    visit: int
+    attempts: int
+    to: str | None
+    state: Raw | UnsetType = UNSET
+    state_url: str | UnsetType = UNSET
+
+
+class ClassicAnswer(Struct, frozen=True, kw_only=True):
+    """``POST /graph/run``, ``/graph/run-async``, ``GET /graph/state/{run_id}``.
+
+    ``logs``, ``log`` and ``execution_log`` are one list under three names; so are ``state`` and
+    ``current_state``, and once it is done ``final_state``. ``seq`` and ``head`` are the last event
+    that is in here. ``next`` is where the earlier visits are, when not all are shown.
+    """
+
+    run_id: str
+    id: str
+    graph_id: str
+    status: Status
+    done: bool
+    message: str
+    state: Raw
+    current_state: Raw
+    final_state: Raw | UnsetType = UNSET
+    logs: list[LogEntry]
+    log: list[LogEntry]
+    execution_log: list[LogEntry]
+    error: ErrorInfo | None
+    errors: list[ErrorInfo]
+    current_node: str | None
+    created_at: str
+    started_at: str | None
+    updated_at: str
+    finished_at: str | None
+    seq: int
+    head: int
+    next: str | None
+
+
+# --- operations -------------------------------------------------------------------------------
+
+
+class HealthAnswer(Struct, frozen=True, kw_only=True):
+    """``/healthz`` and ``/readyz``; 503 with a problem instead when the journal has failed."""
+
+    status: Literal["ok"]
+    version: str
+    journal: str
+    recovered: Annotated[int, Meta(description="unfinished runs taken up at start")] = 0

@@ -1,0 +1,161 @@
+"""Crashing at every commit of a run, and seeing what a new engine makes of the journal."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, TypeAlias
+
+from msgspec import Struct
+
+from stenograph.engine import Engine, Event, decode
+from stenograph.engine.events import NodeExited, TransitionTaken
+from stenograph.journal import Journal, JournalFailed, MemoryJournal, NewRecord, Record
+from tests.graphs import TOOLS, Sample
+
+Moment: TypeAlias = Literal["before", "ack-lost", "after"]
+MOMENTS: tuple[Moment, ...] = ("before", "ack-lost", "after")
+
+
+class FaultJournal:
+    """A journal that dies at the k-th append: before it, after it, or between it and its answer."""
+
+    def __init__(self, inner: Journal, at: int, moment: Moment) -> None:
+        self._inner, self._at, self._moment = inner, at, moment
+        self.appends = 0
+        self.acknowledged: list[Record] = []
+        self.died = asyncio.Event()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+    async def append(
+        self,
+        run_id: str,
+        records: Sequence[NewRecord],
+        *,
+        expected_seq: int,
+        labels: Mapping[str, str] | None = None,
+    ) -> list[Record]:
+        self.appends += 1
+        if self.died.is_set() or (self.appends == self._at and self._moment == "before"):
+            self._die()
+        written = await self._inner.append(
+            run_id, records, expected_seq=expected_seq, labels=labels
+        )
+        if self.appends == self._at and self._moment == "ack-lost":
+            self._die()
+        self.acknowledged += written
+        if self.appends == self._at:
+            self.died.set()
+        return written
+
+    def _die(self) -> None:
+        self.died.set()
+        raise JournalFailed("the process died here")
+
+
+class Story(Struct, frozen=True):
+    """What a run came to: all that a crash must not change."""
+
+    status: str
+    state: dict[str, Any]
+    path: tuple[tuple[str, int, str, str], ...]
+    exits: tuple[tuple[str, int, str], ...]
+
+
+class Tally(Struct):
+    points: int = 0
+    lost: int = 0
+    doubled: int = 0
+    stuck: int = 0
+
+    def __str__(self) -> str:
+        return (
+            f"{self.points} crash points: "
+            f"{self.lost} lost, {self.doubled} doubled, {self.stuck} stuck"
+        )
+
+
+async def crash_everywhere(sample: Sample, tally: Tally) -> list[str]:
+    """Crash a sample at each of its commits in each way; returns what went wrong, in words."""
+    whole = await _uncrashed(sample)
+    faults: list[str] = []
+    for moment in MOMENTS:
+        at = 1
+        while await _crash(sample, at, moment, whole, tally, faults):
+            at += 1
+    return faults
+
+
+async def _uncrashed(sample: Sample) -> Story:
+    async with MemoryJournal() as journal, Engine(journal, tools=TOOLS) as engine:
+        await engine.run(sample.graph, sample.state, run_id="run", wait_s=20)
+        return await _story(engine)
+
+
+async def _crash(
+    sample: Sample, at: int, moment: Moment, whole: Story, tally: Tally, faults: list[str]
+) -> bool:
+    """Crash once; False when the run has fewer commits than ``at``."""
+    async with MemoryJournal() as journal:
+        faulty = FaultJournal(journal, at, moment)
+        if not await _run_until_it_dies(sample, faulty):
+            return False
+        tally.points += 1
+        async with Engine(journal, tools=TOOLS) as engine:
+            if not await journal.head("run"):  # it died before the run began, and said so
+                await engine.start(sample.graph, sample.state, run_id="run")
+            view = await engine.wait("run", 20)
+            story = await _story(engine)
+        kept = await _all(journal)
+        where = f"{moment} commit {at}"
+        if missing := [each for each in faulty.acknowledged if each not in kept]:
+            tally.lost += len(missing)
+            faults.append(f"{where}: {len(missing)} acknowledged events are gone")
+        if len(set(story.exits)) != len(story.exits) or len(set(story.path)) != len(story.path):
+            tally.doubled += 1
+            faults.append(f"{where}: a visit was left twice: {story.exits} {story.path}")
+        if not view.done and view.status != "parked":
+            tally.stuck += 1
+            faults.append(f"{where}: the run is {view.status}")
+        if story != whole:
+            tally.lost += 1
+            faults.append(f"{where}: {story} is not {whole}")
+    return True
+
+
+async def _run_until_it_dies(sample: Sample, journal: FaultJournal) -> bool:
+    async with Engine(journal, tools=TOOLS) as engine:
+        running = asyncio.ensure_future(
+            engine.run(sample.graph, sample.state, run_id="run", wait_s=20)
+        )
+        dying = asyncio.ensure_future(journal.died.wait())
+        await asyncio.wait({running, dying}, return_when=asyncio.FIRST_COMPLETED)
+        for task in (running, dying):
+            task.cancel()
+        await asyncio.gather(running, dying, return_exceptions=True)
+    return journal.died.is_set()
+
+
+async def _all(journal: Journal) -> list[Record]:
+    records: list[Record] = []
+    while page := await journal.read_all(after=records[-1].offset if records else 0):
+        records += page
+    return records
+
+
+async def _story(engine: Engine) -> Story:
+    view = await engine.get("run")
+    events: list[Event] = [decode(each) for each in await engine.journal.read("run")]
+    assert [event.seq for event in events] == list(range(1, len(events) + 1))
+    ends = [event.type for event in events if event.type in ("run.completed", "run.failed")]
+    assert len(ends) == (1 if view.done else 0)
+    path = [event.data for event in events if isinstance(event.data, TransitionTaken)]
+    exits = [event.data for event in events if isinstance(event.data, NodeExited)]
+    return Story(
+        view.status,
+        view.state,
+        tuple((each.node, each.visit, each.to, each.reason) for each in path),
+        tuple((each.node, each.visit, each.outcome) for each in exits),
+    )

@@ -1,0 +1,146 @@
+"""The laws of the fold, over any history that commands in any order can make."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stenograph.engine import TERMINAL, decode, fold
+from stenograph.engine.decide import (
+    Cancel,
+    Fail,
+    Recover,
+    RetryDue,
+    Stopped,
+    TimeUp,
+    places,
+    retries,
+)
+from stenograph.engine.events import ErrorInfo, Event, encode_payload
+from stenograph.engine.run import ACTIVE, Run
+from stenograph.journal import Record
+from tests.scenario import AT, Scenario, failed, returned
+
+GRAPH: dict[str, Any] = {
+    "start": "a",
+    "limits": {"steps": 9, "time_s": 60},
+    "nodes": {
+        "a": {
+            "tool": "t",
+            "retry": {"attempts": 2, "delay_s": 0},
+            "next": [
+                {"to": "b", "when": "n > 2"},
+                {"to": "c", "on": "error"},
+                {"to": "a", "max": 3},
+                {"to": "$end", "when": "state.get('done')"},
+            ],
+        },
+        "b": {"tool": "once", "next": [{"to": "a", "until": "n == 1"}, "c"]},
+        "c": {"next": ["a"]},
+    },
+}
+KEYS = st.sampled_from(["n", "done", "list", "a/b", "~"])
+VALUES = st.one_of(
+    st.integers(-3, 5), st.booleans(), st.lists(st.integers(0, 3), max_size=3), st.none()
+)
+UPDATES = st.dictionaries(KEYS, VALUES, max_size=3)
+MOVES = st.one_of(
+    st.tuples(st.just("return"), UPDATES, st.sampled_from([None, None, None, "b", "$end", "?"])),
+    st.tuples(st.just("fail"), st.sampled_from(["error", "timeout"])),
+    st.sampled_from(
+        [
+            (Recover(),),
+            (RetryDue("/"),),
+            (Stopped(),),
+            (TimeUp(running_ms=1.5),),
+            (Cancel(actor="me", reason=""),),
+            (Fail(ErrorInfo("internal-error", "no")),),
+        ]
+    ),
+)
+
+
+@st.composite
+def histories(draw: st.DrawFn) -> list[Event]:
+    scene = Scenario(GRAPH, draw(UPDATES) | {"n": draw(st.integers(-1, 3))})
+    for move in draw(st.lists(MOVES, max_size=15)):
+        match move:
+            case "return", update, goto:
+                if places(scene.run):
+                    scene.when(returned(scene.run, update, goto))
+            case "fail", outcome:
+                if places(scene.run):
+                    scene.when(failed(scene.run, "OSError", outcome))
+            case (command,):
+                scene.when(command)
+    return scene.history
+
+
+def as_read(history: list[Event]) -> list[Event]:
+    """Return a history as it comes back from a journal, through its bytes."""
+    return [
+        decode(Record(0, "run", each.seq, AT, each.type, encode_payload(each.data), ""))
+        for each in history
+    ]
+
+
+def told(run: Run) -> bytes:
+    """Return a run as bytes, all of it, the order of its keys included."""
+    scopes = {
+        path: (scope.state.to_json(), scope.position, scope.visits, scope.taken)
+        for path, scope in run.scopes.items()
+    }
+    rest = {name: getattr(run, name) for name in Run.__struct_fields__ if name != "scopes"}
+    return msgspec.json.encode((rest, scopes))
+
+
+@given(histories(), st.data())
+def test_a_run_folded_in_two_parts_is_the_run_folded_whole(
+    history: list[Event], data: st.DataObject
+) -> None:
+    cut = data.draw(st.integers(0, len(history)))
+    part = fold(history[:cut])
+    before = told(part)
+    assert told(fold(history[cut:], part)) == told(fold(history))
+    assert told(part) == before, "folding on changed what it went on from"
+
+
+@given(histories())
+def test_history_means_the_same_after_a_way_through_its_bytes(history: list[Event]) -> None:
+    assert told(fold(as_read(history))) == told(fold(history))
+
+
+@given(histories())
+def test_a_terminal_event_is_the_last_and_the_only_one(history: list[Event]) -> None:
+    ends = [event.seq for event in history if event.type in TERMINAL]
+    assert ends in ([], [len(history)])
+    assert fold(history).ended == bool(ends)
+
+
+@given(histories())
+def test_a_run_is_never_stuck(history: list[Event]) -> None:
+    """What is running has an attempt under way or a retry to come; else it rests."""
+    run = fold(history)
+    if run.status == "running":
+        assert places(run) or retries(run)
+    else:
+        assert run.status in ACTIVE | {"parked", "completed", "failed", "cancelled"}
+        assert not places(run)
+
+
+@given(histories())
+def test_no_visit_is_left_twice_and_no_attempt_entered_twice(history: list[Event]) -> None:
+    for type_ in ("node.entered", "node.exited", "transition.taken"):
+        seen = [
+            (each.data.node, each.data.visit, getattr(each.data, "attempt", 0))  # type: ignore[union-attr]
+            for each in history
+            if each.type == type_
+        ]
+        assert len(seen) == len(set(seen))
+
+
+def test_a_run_of_no_events_is_not_born() -> None:
+    assert fold([]).seq == 0
