@@ -16,6 +16,8 @@ from stenograph.cli.marks import Mark
 from stenograph.cli.text import count, printable, short, shortened
 
 Data: TypeAlias = dict[str, Any]
+Values: TypeAlias = dict[str, Any]
+Said: TypeAlias = tuple[Mark, str]
 
 RUN: Final = "run"
 """What stands in the column of nodes when an event is about the run as a whole."""
@@ -32,28 +34,26 @@ class Row(Struct, frozen=True):
     phrase: str
 
 
-class Told:
-    """What a reader of the rows has been told of the state: the short form of each key's value."""
+class Teller:
+    """Tells one run's events in order; it keeps the state, to say what a value was before."""
 
     def __init__(self, state: Mapping[str, Any] | None = None) -> None:
-        self.values: dict[str, str] = {key: short(value) for key, value in (state or {}).items()}
+        self.values: Values = dict(state or {})
 
     def row(self, type_: str, data: bytes) -> Row:
-        """Return the row of an event, given all events before it."""
+        """Return the row of the next event; every event has one."""
         decoded = msgspec.json.decode(data)
-        if not isinstance(decoded, dict) or type_ not in ROWS:
+        try:
+            mark, phrase = ROWS[type_](decoded, self.values)
+            return Row(mark, printable(decoded.get("node", RUN)), phrase)
+        except (AttributeError, LookupError, StopIteration, TypeError, ValueError):
+            # A later version's type or field, or what is left of an event that was erased.
             return Row("unknown", RUN, f"{type_} {short(decoded, MESSAGE_MAX)}")
-        mark, phrase = ROWS[type_](decoded, self.values)
-        return Row(mark, printable(str(decoded.get("node") or RUN)), phrase)
-
-
-Said: TypeAlias = tuple[Mark, str]
-Values: TypeAlias = dict[str, str]
 
 
 def created(data: Data, values: Values) -> Said:
     """Tell of a run's beginning: its graph, and the keys it was given."""
-    values.update((key, short(value)) for key, value in data["state"].items())
+    values.update(data["state"])
     keys = printable(", ".join(data["state"])) or "nothing"
     return "begun", f"{data['graph_id']}@{data['version'][:8]} begins with {shortened(keys, 80)}"
 
@@ -135,21 +135,19 @@ def patched(data: Data, values: Values) -> Said:
 
 
 def change(op: Data, values: Values) -> str:
-    """Tell one operation of a patch, and remember what it leads to."""
+    """Tell one operation of a patch, and carry it out."""
     key, grown = target(op["path"])
     name = shortened(printable(key), 40)
-    old = values.get(key)
+    old = short(values[key]) if key in values else "∅" if op["op"] == "add" else "?"
     if op["op"] == "remove":
         values.pop(key, None)
-        return f"{name}: {old or '?'} → ∅"
-    new = short(op["value"])
+        return f"{name}: {old} → ∅"
     if grown:
-        values.pop(key, None)  # only the last item is known, not how many there are
-        return f"{name}: + {new}"
-    values[key] = new
-    if op["op"] == "add":
-        return f"{name}: ∅ → {new}"
-    return f"{name}: {new} anew" if old == new else f"{name}: {old or '?'} → {new}"
+        values[key] = [*values.get(key, ()), op["value"]]
+        return f"{name}: + {short(op['value'])}"
+    values[key] = op["value"]
+    new = short(op["value"])
+    return f"{name}: another {new}" if old == new else f"{name}: {old} → {new}"
 
 
 def target(path: str) -> tuple[str, bool]:

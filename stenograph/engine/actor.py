@@ -152,7 +152,7 @@ class Actor:
             with suppress(JournalError):
                 message = f"a fault in the engine: {type(error).__name__}: {error}"
                 await self._commit(Fail(ErrorInfo("internal-error", message)), None)
-            self._close(error)
+            self._close(None if self.run.ended else error)
         finally:
             self._close(EngineClosed())
 

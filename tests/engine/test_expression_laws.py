@@ -74,7 +74,7 @@ LEAVES: Final = Grammar(
     words("0", "2", "-1", "0.5", "n", "x", "visit", "xs[-1]", 'rows[0]["n"]', 'state.get("n")'),
     words("t", "''", "'a'", "'12'", "'n'", "ts[0]", 'd["t"]', 'context.get("t", "b")'),
     words("xs", "ts", "rows", "[]", 'state["xs"]', "[1, 'a', None]"),
-    words("b", "False", "z is None", '"n" in state', '"a key" not in context'),
+    words("b", "False", "(z is None)", '("n" in state)', '("a key" not in context)'),
     words("d", "z", "other", "rows[0]", "context", "error", "item", "unknown", "{}", "d"),
 )
 comparison: Final = words("==", "!=", "<", "<=", ">", ">=", "in", "not in")
@@ -238,13 +238,12 @@ def test_no_condition_changes_what_it_sees(condition: Spelled, view: View) -> No
 
 
 @settings(max_examples=200, deadline=None)
-@given(conditions, views)
+@given(conditions.filter(lambda condition: ".get(" not in condition.ours), views)
 def test_a_recorded_path_leads_to_what_was_recorded(condition: Spelled, view: View) -> None:
     verdict = evaluated(condition.ours, view)
-    assume(verdict is not None and not any(map(condition.ours.__contains__, (".get(", " in "))))
-    assert verdict is not None
-    for path, kept in verdict.read.items():
-        assert shown(compile_expression(path).evaluate(view).value) == kept
+    for path, kept in verdict.read.items() if verdict else ():
+        again = evaluated(path, view)
+        assert kept == (shown(again.value) if again else None)
 
 
 @settings(max_examples=200, deadline=None)
