@@ -2,90 +2,109 @@
 
 from __future__ import annotations
 
+import codecs
 import os
 import sys
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 import msgspec
 
 from stenograph.cli.marks import PLAIN, SIGNS, Mark
 from stenograph.cli.settings import Settings
-
-if TYPE_CHECKING:
-    from rich.console import Console
+from stenograph.cli.text import padded, width
 
 
 class Output:
-    """Says things as the settings ask: JSON as bytes, and lines, in colour where there is any."""
+    """Says things as the settings ask: JSON as bytes, or lines, in colour where there is any."""
 
     def __init__(self, settings: Settings) -> None:
-        terminal = sys.stdout.isatty()
+        self.terminal = sys.stdout.isatty()
+        self.tables = settings.output == "table" or (settings.output == "auto" and self.terminal)
+        self.whole = settings.output == "json"
         self.quiet = settings.quiet
-        self.terminal = terminal
-        self.tables = settings.output == "table" or (settings.output == "auto" and terminal)
-        self.one_document = settings.output == "json"
-        self.colour = wants_colour(settings, terminal)
+        self.colour = wants_colour(settings, self.terminal)
         self.unicode = is_unicode(sys.stdout.encoding)
+        self._written = 0
 
     def talk(self, text: str) -> None:
         """Say something on stderr, unless asked to be quiet."""
         if not self.quiet:
             talk(text)
 
-    def line(self, text: str, *, mark: Mark | None = None, dim: bool = False) -> None:
-        """Write a line for people to stdout, in the colour of a mark."""
-        colour = SIGNS[mark].colour if mark else None
-        text = text if self.unicode else text.translate(PLAIN)
-        if self.colour and (colour or dim):
-            text = click.style(text, fg=colour, dim=dim or None)
-        self.write(text.encode(sys.stdout.encoding, "backslashreplace") + b"\n")
+    def style(self, text: str, colour: str | None = None, *, dim: bool = False) -> str:
+        """Return a text in a colour, or faint, where colours are wanted."""
+        if not self.colour or not (colour or dim):
+            return text
+        return click.style(text, fg=colour, dim=dim or None)
 
     def sign(self, mark: Mark) -> str:
-        """Return the sign of a mark."""
-        return SIGNS[mark].glyph if self.unicode else SIGNS[mark].plain
+        """Return the sign of a mark, in its colour."""
+        sign = SIGNS[mark]
+        return self.style(sign.glyph if self.unicode else sign.plain, sign.colour)
+
+    def line(self, text: str = "") -> None:
+        """Write a line for people."""
+        text = text if self.unicode else text.translate(PLAIN)
+        self._write(text.encode(sys.stdout.encoding, "backslashreplace") + b"\n")
+
+    def table(self, head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+        """Write rows in columns under their heads; nothing is cropped."""
+        columns = [max(map(width, column)) for column in zip(head, *rows, strict=True)]
+        self.line(self.style(in_columns(head, columns), dim=True))
+        for row in rows:
+            self.line(in_columns(row, columns))
 
     def document(self, value: Any) -> None:
-        """Write one thing as one JSON document."""
+        """Write one thing as one JSON document; on a terminal, for the eye."""
         text = msgspec.json.encode(value)
-        if self.one_document and self.terminal:
-            text = msgspec.json.format(text, indent=2)
-        self.write(text + b"\n")
+        self._write((msgspec.json.format(text, indent=2) if self.terminal else text) + b"\n")
 
     def items(self, items: Sequence[Any]) -> None:
-        """Write a list: a JSON document a line, or one document of all."""
-        if self.one_document:
+        """Write a list: one document of all when asked for, else one a line."""
+        if self.whole:
             self.document(items)
         else:
-            self.write(b"".join(msgspec.json.encode(item) + b"\n" for item in items))
+            self._write(b"".join(msgspec.json.encode(item) + b"\n" for item in items))
 
-    def lines(self, documents: Iterable[bytes]) -> None:
-        """Write JSON documents as they are, one a line."""
-        self.write(b"".join(document + b"\n" for document in documents))
-
-    def write(self, data: bytes) -> None:
-        """Write bytes to stdout at once."""
-        sys.stdout.buffer.write(data)
+    def records(self, documents: Iterable[bytes]) -> None:
+        """Write the next JSON documents of a stream, as they are; one a line, or in one array."""
+        for document in documents:
+            before = (b",\n" if self._written else b"[\n") if self.whole else b""
+            sys.stdout.buffer.write(before + document + (b"" if self.whole else b"\n"))
+            self._written += 1
         sys.stdout.buffer.flush()
 
-    def console(self) -> Console:
-        """Return a console of rich's, for tables: as wide as the terminal, and never cropped."""
-        from rich.console import Console
+    def end(self) -> None:
+        """Close the array that ``records`` may have opened."""
+        if self.whole:
+            self._write(b"\n]\n" if self._written else b"[]\n")
 
-        return Console(
-            file=sys.stdout,
-            force_terminal=self.colour,
-            no_color=not self.colour,
-            highlight=False,
-            markup=False,
-            emoji=False,
-            width=terminal_width() if self.terminal else 1000,
-        )
+    def _write(self, data: bytes) -> None:
+        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.flush()
 
 
 def talk(text: str) -> None:
     """Say a line on stderr, whatever its encoding."""
-    if not is_unicode(sys.stderr.encoding):
-        text = text.translate(PLAIN)
-    click.echo(text.encode(sys.stderr.encoding, "backslashreplace"), err=True)
+    encoding = sys.stderr.encoding
+    text = text if is_unicode(encoding) else text.translate(PLAIN)
+    click.echo(text.encode(encoding, "backslashreplace"), err=True)
+
+
+def is_unicode(encoding: str) -> bool:
+    """Tell whether an encoding has our signs."""
+    return codecs.lookup(encoding).name == "utf-8"
+
+
+def wants_colour(settings: Settings, terminal: bool) -> bool:
+    """Tell whether to write in colour; by itself, only to a terminal that nobody made plain."""
+    if settings.color != "auto":
+        return settings.color == "always"
+    return terminal and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+def in_columns(cells: Sequence[str], columns: Sequence[int]) -> str:
+    """Return cells side by side, each as wide as its column."""
+    return "  ".join(map(padded, cells, columns)).rstrip()

@@ -28,6 +28,7 @@ from stenograph.engine.events import (
     RunCompleted,
     RunCreated,
     RunFailed,
+    RunLimits,
     RunParked,
     RunRecovered,
     StatePatched,
@@ -216,7 +217,7 @@ def _start(run: Run, start: Start, facts: Facts) -> list[Payload]:
         version=start.version,
         graph=Raw(start.graph),
         state=Raw(start.state),
-        limits=start.limits,
+        limits=RunLimits(start.limits.steps, start.limits.time_s),
         tags=start.tags,
         actor=start.actor,
     )
@@ -326,7 +327,7 @@ def _go(
     """Take the way: the transition, and what it leads to."""
     match way:
         case None:
-            return [RunCompleted()]
+            return [RunCompleted(reason="end")]
         case Uncaught(error=error):
             return [RunFailed(error=error)]
         case Way(to=to):
@@ -349,7 +350,7 @@ def _arrive(run: Run, scope: Scope, place: Place, way: Way, facts: Facts) -> lis
             case "loop-done" | "loop-cap" | "no-edge-matched":
                 return [RunCompleted(reason=way.reason)]
             case _:
-                return [RunCompleted()]
+                return [RunCompleted(reason="end")]
     if way.to == FAIL:
         return [RunFailed(error=_no_way(place, way))]
     if run.steps >= run.limits.steps:
@@ -393,14 +394,14 @@ def _cancel(run: Run, actor: str, reason: str) -> list[Payload]:
 
 def _recover(run: Run, facts: Facts) -> list[Payload]:
     if run.status == "cancelling":
-        return [RunRecovered(), RunCancelled()]
+        return [RunRecovered(lost=0), RunCancelled()]
     interrupted = places(run)
     if not interrupted:
         return []
     events: list[Payload] = [RunRecovered(lost=len(interrupted))]
     for place in interrupted:
         error = ErrorInfo("Lost", "the engine stopped while this attempt ran")
-        events.append(NodeAttemptFailed(**_where(place), error=error))
+        events.append(NodeAttemptFailed(**_where(place), error=error, duration_ms=0.0))
     parked = next(filter(None, (_park(run, place, facts) for place in interrupted)), None)
     if parked is not None:
         return [*events, parked]

@@ -12,7 +12,6 @@ import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
 
 from stenograph.engine.errors import EngineError
-from stenograph.engine.graph import Limits
 from stenograph.engine.patch import PatchOp
 from stenograph.journal import Record
 
@@ -26,6 +25,13 @@ class ErrorInfo(Struct, frozen=True, omit_defaults=True):
     node: str = ""
 
 
+class RunLimits(Struct, frozen=True):
+    """How far a run may go before it parks, written out: a later default changes no old run."""
+
+    steps: int
+    time_s: float | None = None
+
+
 class RunCreated(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A run began: its graph, whole and by version, and its first state."""
 
@@ -34,9 +40,9 @@ class RunCreated(Struct, frozen=True, kw_only=True, omit_defaults=True):
     version: str
     graph: Raw
     state: Raw
-    limits: Limits = Limits()
+    limits: RunLimits
+    actor: str
     tags: dict[str, str] = {}
-    actor: str = "engine"
 
 
 class RunParked(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -49,11 +55,11 @@ class RunParked(Struct, frozen=True, kw_only=True, omit_defaults=True):
     node: str = ""
 
 
-class RunRecovered(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class RunRecovered(Struct, frozen=True, kw_only=True):
     """The engine started anew and took the run up again; ``lost`` attempts were interrupted."""
 
     TYPE: ClassVar[str] = "run.recovered"
-    lost: int = 0
+    lost: int
 
 
 class RunCancelling(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -70,11 +76,11 @@ class RunCancelled(Struct, frozen=True):
     TYPE: ClassVar[str] = "run.cancelled"
 
 
-class RunCompleted(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class RunCompleted(Struct, frozen=True, kw_only=True):
     """The run came to its end."""
 
     TYPE: ClassVar[str] = "run.completed"
-    reason: Literal["end", "loop-done", "loop-cap", "no-edge-matched"] = "end"
+    reason: Literal["end", "loop-done", "loop-cap", "no-edge-matched"]
 
 
 class RunFailed(Struct, frozen=True, kw_only=True):
@@ -84,7 +90,7 @@ class RunFailed(Struct, frozen=True, kw_only=True):
     error: ErrorInfo
 
 
-class LimitReached(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class LimitReached(Struct, frozen=True, kw_only=True):
     """The run came to one of its limits; it parks."""
 
     TYPE: ClassVar[str] = "limit.reached"
@@ -126,8 +132,8 @@ class NodeExited(Struct, frozen=True, kw_only=True, omit_defaults=True):
     visit: int
     attempt: int
     outcome: Literal["ok", "error", "timeout"]
+    duration_ms: float
     error: ErrorInfo | None = None
-    duration_ms: float = 0.0
 
 
 class StatePatched(Struct, frozen=True, kw_only=True):
@@ -178,19 +184,19 @@ class LogWritten(Struct, frozen=True, kw_only=True, omit_defaults=True):
     node: str
     visit: int
     attempt: int
+    level: str
     message: str
-    level: str = "info"
     fields: Raw | UnsetType = UNSET
 
 
-class GraphCreated(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class GraphCreated(Struct, frozen=True, kw_only=True):
     """A graph, or a new version of it, was stored; in the graph's own stream."""
 
     TYPE: ClassVar[str] = "graph.created"
     graph_id: str
     version: str
     graph: Raw
-    actor: str = "engine"
+    actor: str
 
 
 Payload: TypeAlias = (

@@ -28,12 +28,12 @@ from stenograph.engine.events import (
     RunCompleted,
     RunCreated,
     RunFailed,
+    RunLimits,
     RunParked,
     RunRecovered,
     StatePatched,
     TransitionTaken,
 )
-from stenograph.engine.graph import Limits
 from stenograph.engine.state import State
 
 Status: TypeAlias = Literal[
@@ -99,7 +99,7 @@ class Run(Struct):
     graph_id: str = ""
     version: str = ""
     graph: bytes = b""
-    limits: Limits = Limits()
+    limits: RunLimits = RunLimits(10_000)
     tags: dict[str, str] = field(default_factory=dict)
     scopes: dict[str, Scope] = field(default_factory=dict)
     steps: int = 0

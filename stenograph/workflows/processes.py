@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -50,18 +51,19 @@ async def run(
     assert process.stdin
     assert process.stdout
     assert process.stderr
+    stop = partial(_stop, process)
     try:
-        async with asyncio.timeout(timeout_s), asyncio.TaskGroup() as tasks:
-            tasks.create_task(_feed(process.stdin, stdin))
-            out = tasks.create_task(_read(process.stdout, output_max, process.kill))
-            err = tasks.create_task(_read(process.stderr, output_max, process.kill))
-        code = await process.wait()
+        async with asyncio.timeout(timeout_s):
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(_feed(process.stdin, stdin))
+                out = tasks.create_task(_read(process.stdout, output_max, stop))
+                err = tasks.create_task(_read(process.stderr, output_max, stop))
+            code = await process.wait()
     except TimeoutError:
         name = Path(command[0]).name
         raise TimeoutError(f"{name} was stopped: it took longer than {timeout_s:g} s") from None
     finally:
-        with suppress(ProcessLookupError):
-            process.kill()
+        stop()
         # Reads the pipes to their end: with output left in one, wait() would not return.
         await process.communicate()
     stdout, stderr = out.result(), err.result()
@@ -79,9 +81,16 @@ async def _feed(pipe: asyncio.StreamWriter, data: bytes) -> None:
 async def _read(pipe: asyncio.StreamReader, limit: int, stop: Callable[[], None]) -> bytes:
     kept = bytearray()
     while chunk := await pipe.read(_CHUNK):
-        if len(kept) <= limit:
-            kept += chunk
-        else:
-            with suppress(ProcessLookupError):
-                stop()
+        if len(kept) > limit:
+            continue  # what was still in the pipe when the program was stopped
+        kept += chunk
+        if len(kept) > limit:
+            stop()
     return bytes(kept)
+
+
+def _stop(process: asyncio.subprocess.Process) -> None:
+    # Once, and never when it has ended: Popen.kill() takes the exit code away from asyncio.
+    if process.returncode is None:
+        with suppress(ProcessLookupError):
+            process.kill()

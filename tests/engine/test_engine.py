@@ -390,7 +390,7 @@ async def test_when_the_journal_fails_nothing_is_acknowledged_and_reading_goes_o
 async def test_somebody_elses_event_is_read_before_deciding_again() -> None:
     async with MemoryJournal() as journal, Engine(journal, tools=TOOLS) as engine:
         run = await engine.start(ENDLESS)
-        data = b'{"scope":"/","node":"work","visit":1,"attempt":1,"message":"hello"}'
+        data = b'{"scope":"/","node":"work","visit":1,"attempt":1,"level":"info","message":"hello"}'
         record = NewRecord("log", data, "2026-01-01T00:00:00.000000Z")
         await journal.append(run.id, [record], expected_seq=run.seq)
         await engine.cancel(run.id)

@@ -73,6 +73,12 @@ async def test_one_that_takes_too_long_is_stopped(tmp_path: Path) -> None:
     assert not is_alive(await asyncio.to_thread(pid_in, tmp_path / "pid"))
 
 
+async def test_one_that_closes_its_output_and_stays_is_stopped_too() -> None:
+    silent = "import os, time; os.closerange(0, 3); time.sleep(600)"
+    with pytest.raises(TimeoutError, match=r"was stopped: it took longer than 1 s"):
+        await run(python(silent), b"", timeout_s=1)
+
+
 async def test_it_is_gone_when_whoever_waits_is_cancelled(tmp_path: Path) -> None:
     waiting = asyncio.create_task(run(python(SLEEPY, str(tmp_path / "pid")), b"x" * 5_000_000))
     pid = await asyncio.to_thread(pid_in, tmp_path / "pid")

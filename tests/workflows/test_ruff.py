@@ -1,10 +1,10 @@
 from __future__ import annotations
 
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import pytest
-from ruff import find_ruff_bin
 
 from stenograph.workflows import processes, ruff
 from stenograph.workflows.scoring import SELECTED
@@ -126,7 +126,7 @@ async def test_ruff_says_its_version() -> None:
 
 
 async def test_a_ruff_on_the_path_will_do(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PATH", str(Path(find_ruff_bin()).parent))
+    monkeypatch.setenv("PATH", str(Path(import_module("ruff").find_ruff_bin()).parent))
     monkeypatch.setitem(sys.modules, "ruff", None)
     assert (await ruff.version()).startswith("ruff ")
 

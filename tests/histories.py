@@ -1,0 +1,95 @@
+"""Histories as released versions wrote them, kept for ever: ``python -m tests.histories VERSION``.
+
+A history is written once, for the version that first wrote it so, and never changed again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from stenograph.engine import Engine, Run, SystemClock, Timer
+from stenograph.journal import MemoryJournal, Record, envelope
+from tests.graphs import SAMPLES, TOOLS
+
+GOLDEN = Path(__file__).parent / "golden"
+
+
+class SteadyClock:
+    """A clock that moves by a millisecond each time somebody looks."""
+
+    def __init__(self) -> None:
+        self._now_us = 1_763_676_000_000_000
+
+    def now_us(self) -> int:
+        self._now_us += 1_000
+        return self._now_us
+
+    def call_later(self, delay_s: float, callback: Callable[[], None]) -> Timer:
+        return SystemClock().call_later(min(delay_s, 0.05), callback)
+
+
+def read_history(path: Path) -> list[Record]:
+    """Read a history from its lines, each an envelope."""
+    raw = msgspec.json.decode(
+        b"[" + b",".join(path.read_bytes().splitlines()) + b"]", type=list[Any]
+    )
+    lines = path.read_bytes().splitlines()
+    return [
+        Record(
+            each["offset"],
+            each["run_id"],
+            each["seq"],
+            each["at"],
+            each["type"],
+            line.partition(b'"data":')[2].rpartition(b',"hash":')[0],
+            each["hash"],
+        )
+        for each, line in zip(raw, lines, strict=True)
+    ]
+
+
+def end_of(run: Run) -> dict[str, Any]:
+    """Return what a history must fold to, for ever."""
+    scopes = {
+        path: {
+            "state": msgspec.Raw(scope.state.to_json()),
+            "position": scope.position,
+            "visits": scope.visits,
+            "taken": scope.taken,
+        }
+        for path, scope in run.scopes.items()
+    }
+    rest = {name: getattr(run, name) for name in Run.__struct_fields__}
+    return {**rest, "graph": run.graph.decode(), "scopes": scopes}
+
+
+async def record(version: str) -> None:
+    from stenograph.engine import decode, fold
+
+    folder = GOLDEN / version
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, sample in SAMPLES.items():
+        path = folder / f"{name.replace(' ', '-')}.ndjson"
+        if path.exists():
+            continue
+        async with (
+            MemoryJournal() as journal,
+            Engine(journal, tools=TOOLS, clock=SteadyClock()) as engine,
+        ):
+            run = await engine.run(sample.graph, sample.state, run_id="golden")
+            if name == "step limit":
+                await engine.cancel(run.id, reason="enough", actor="a person")
+            records = await journal.read("golden")
+        path.write_bytes(b"".join(envelope(each) + b"\n" for each in records))
+        end = msgspec.json.encode(end_of(fold(map(decode, records))))
+        path.with_suffix(".json").write_bytes(msgspec.json.format(end) + b"\n")
+
+
+if __name__ == "__main__":
+    asyncio.run(record(sys.argv[1]))
