@@ -39,10 +39,10 @@ check: $(DEV) ## format, lint, types, tests and branch coverage, as a change mus
 	$(BIN)/coverage report
 
 torture: $(DEV) ## crash at every event boundary and recover; ARGS goes to the script
-	@$(PY) benchmarks/torture.py $(ARGS)
+	@$(PY) -m benchmarks.torture $(ARGS)
 
 bench: $(DEV) ## measure appends and steps beside the raw SQLite ceiling
-	@set -e; for bench in $(BENCHES); do $(PY) benchmarks/$$bench.py $(ARGS); done
+	@set -e; for bench in $(BENCHES); do $(PY) -m benchmarks.$$bench $(ARGS); done
 
 lock: ## pin the newest versions again, with hashes (needs uv)
 	@test -n "$(UV)" || { echo 'make lock needs uv on the PATH: pip install uv' >&2; exit 1; }

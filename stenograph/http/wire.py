@@ -55,6 +55,9 @@ Id: TypeAlias = Annotated[
 Status: TypeAlias = Literal[
     "running", "waiting", "paused", "parked", "cancelling", "completed", "failed", "cancelled"
 ]
+DONE: Final[frozenset[str]] = frozenset({"completed", "failed", "cancelled"})
+"""The statuses of a run that has ended."""
+
 State: TypeAlias = Annotated[
     dict[str, Any], Meta(description="A JSON object", examples=[{"issues_open": 1}])
 ]

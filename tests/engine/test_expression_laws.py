@@ -128,7 +128,8 @@ def grown(by: Grammar) -> Grammar:
     )
 
 
-conditions: Final = st.one_of(*grown(grown(grown(LEAVES))))
+# Deferred, for the name of so large a strategy would be printed in full.
+conditions: Final[Spelling] = st.deferred(lambda: st.one_of(*grown(grown(grown(LEAVES)))))
 
 numbers = st.integers(-(2**63), 2**63 - 1) | st.integers(-3, 9) | st.floats(-1e6, 1e6)
 texts = st.sampled_from(["", "a", "n", "12", "1.5", "é", "inf", "nan"]) | st.text(max_size=3)

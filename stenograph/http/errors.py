@@ -1,0 +1,222 @@
+"""From exceptions to problem details (RFC 9457): one table of codes, one of exception types."""
+
+from __future__ import annotations
+
+import logging
+import re
+import secrets
+from collections.abc import Iterable, Mapping
+from typing import Any, Final, NamedTuple
+
+import msgspec
+from litestar import Request, Response
+from litestar.exceptions import (
+    HTTPException,
+    MethodNotAllowedException,
+    NotFoundException,
+    SerializationException,
+    ValidationException,
+)
+from litestar.openapi import ResponseSpec
+
+from stenograph.engine import (
+    EngineClosed,
+    Fault,
+    GraphInvalid,
+    NotJson,
+    RunExists,
+    RunFinished,
+    SeqNotReached,
+    StateTooLarge,
+    UnknownGraph,
+    UnknownRun,
+)
+from stenograph.http.wire import PROBLEM_TYPE, Problem
+from stenograph.journal import AppendTooLarge, CursorUnknown, JournalBusy, JournalFailed
+
+LOG: Final = logging.getLogger("stenograph.http")
+
+
+class Kind(NamedTuple):
+    """What a code stands for."""
+
+    status: int
+    title: str
+
+
+KINDS: Final[Mapping[str, Kind]] = {
+    "bad-request": Kind(400, "The request is not valid HTTP for this server"),
+    "not-json": Kind(400, "The body is not JSON"),
+    "not-utf8": Kind(400, "The body is not UTF-8"),
+    "too-deep": Kind(400, "The body nests too deep"),
+    "query-invalid": Kind(400, "The query is not valid"),
+    "origin-refused": Kind(403, "The request comes from another site"),
+    "not-found": Kind(404, "There is nothing at this path"),
+    "graph-not-found": Kind(404, "There is no such graph"),
+    "run-not-found": Kind(404, "There is no such run"),
+    "seq-not-reached": Kind(404, "The run has not come that far"),
+    "method-not-allowed": Kind(405, "This path does not take this method"),
+    "body-timeout": Kind(408, "The body did not arrive in time"),
+    "run-exists": Kind(409, "The id is taken by another run"),
+    "run-finished": Kind(409, "The run has ended"),
+    "cursor-unknown": Kind(409, "The cursor is not one of this journal"),
+    "payload-too-large": Kind(413, "The body is too large"),
+    "state-too-large": Kind(413, "The state is too large"),
+    "unsupported-media-type": Kind(415, "The body must be application/json"),
+    "body-invalid": Kind(422, "The body is not what is asked for"),
+    "graph-invalid": Kind(422, "The graph cannot run"),
+    "state-not-json": Kind(422, "The state holds what JSON cannot say"),
+    "internal-error": Kind(500, "The server failed"),
+    "read-only": Kind(503, "Nothing can be written any more; reading goes on"),
+    "journal-busy": Kind(503, "Another program is writing to the journal"),
+    "shutting-down": Kind(503, "The server is stopping"),
+}
+"""Every problem there is, by the code that ends its ``type``."""
+
+CODES: Final[Mapping[type[Exception], str]] = {
+    GraphInvalid: "graph-invalid",
+    UnknownGraph: "graph-not-found",
+    UnknownRun: "run-not-found",
+    RunExists: "run-exists",
+    RunFinished: "run-finished",
+    SeqNotReached: "seq-not-reached",
+    NotJson: "state-not-json",
+    StateTooLarge: "state-too-large",
+    AppendTooLarge: "payload-too-large",
+    CursorUnknown: "cursor-unknown",
+    JournalFailed: "read-only",
+    JournalBusy: "journal-busy",
+    EngineClosed: "shutting-down",
+    NotFoundException: "not-found",
+    MethodNotAllowedException: "method-not-allowed",
+}
+"""What the rooms below and the framework raise, and the code it becomes."""
+
+_RETRY_AFTER: Final = {"journal-busy": "1", "shutting-down": "5"}
+_DETAIL_MAX: Final = 2000
+
+
+class Refused(Exception):
+    """A request that is refused here, before the engine is asked: code, detail, faults."""
+
+    def __init__(self, code: str, detail: str, faults: Iterable[Fault] = ()) -> None:
+        super().__init__(detail)
+        self.code, self.faults = code, list(faults)
+
+
+def problem_of(error: Exception, instance: str | None = None) -> Problem:
+    """Return what the outside is told of an error; what nobody expected is logged, and told by id."""
+    match error:
+        case Refused(code=code, faults=faults):
+            return _problem(code, str(error), instance, faults)
+        case GraphInvalid(faults=faults):
+            return _problem("graph-invalid", str(error), instance, faults)
+        case NotJson(path=path, reason=reason):
+            return _problem("state-not-json", str(error), instance, [Fault(path, reason)])
+        case ValidationException():
+            return _invalid(error, instance)
+        case HTTPException() if isinstance(error.__cause__, SerializationException):
+            return _problem("not-json", _why_not_json(error.__cause__), instance)
+    for kind in type(error).__mro__:
+        if kind in CODES:
+            return _problem(CODES[kind], _detail(error), instance)
+    if isinstance(error, HTTPException) and error.status_code < 500:
+        return _problem("bad-request", error.detail, instance)
+    return _unexpected(error, instance)
+
+
+def respond(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
+    """Answer a request with the problem that an error is."""
+    problem = problem_of(error, request.url.path)
+    headers = dict(getattr(error, "headers", None) or {})
+    if problem.code in _RETRY_AFTER:
+        headers["Retry-After"] = _RETRY_AFTER[problem.code]
+    return Response(
+        msgspec.json.encode(problem),
+        status_code=problem.status,
+        media_type=PROBLEM_TYPE,
+        headers=headers,
+    )
+
+
+def problems(*codes: str) -> dict[int, ResponseSpec]:
+    """Return the answers that an operation documents besides its own, by status."""
+    titles: dict[int, list[str]] = {}
+    for code in codes:
+        titles.setdefault(KINDS[code].status, []).append(f"`{code}`: {KINDS[code].title}")
+    return {
+        status: ResponseSpec(
+            Problem, generate_examples=False, description="; ".join(lines), media_type=PROBLEM_TYPE
+        )
+        for status, lines in titles.items()
+    }
+
+
+def _problem(
+    code: str, detail: str, instance: str | None, faults: Iterable[Fault] = ()
+) -> Problem:
+    kind = KINDS[code]
+    if len(detail) > _DETAIL_MAX:
+        detail = detail[:_DETAIL_MAX] + "…"
+    return Problem(
+        type=f"/problems/{code}",
+        title=kind.title,
+        status=kind.status,
+        detail=detail,
+        instance=instance,
+        errors=list(faults),
+    )
+
+
+def _unexpected(error: Exception, instance: str | None) -> Problem:
+    request_id = secrets.token_hex(8)
+    LOG.error("request %s (%s) failed", request_id, instance, exc_info=error)
+    detail = f"this was not expected; the server's log tells more under request {request_id}"
+    problem = _problem("internal-error", detail, instance)
+    return msgspec.structs.replace(problem, request_id=request_id)
+
+
+def _detail(error: Exception) -> str:
+    match error:
+        case MethodNotAllowedException():
+            allowed = (error.headers or {}).get("allow", "")
+            return f"this path takes {allowed}"
+        case NotFoundException():
+            return "there is nothing at this path; /docs lists what there is"
+        case _:
+            return str(error)
+
+
+def _why_not_json(error: BaseException) -> str:
+    reason = str(error).strip() or "it cannot be parsed"
+    return f"the body must be one JSON value in UTF-8: {reason}"
+
+
+def _invalid(error: ValidationException, instance: str | None) -> Problem:
+    """Tell of a body or a query that does not fit, as the framework's list of messages."""
+    found = error.extra if isinstance(error.extra, list) else []
+    faults = [_fault(each["message"], each.get("key", "")) for each in found]
+    in_body = any(each.get("source") == "body" or each.get("key") == "data" for each in found)
+    detail = "; ".join(f"{fault.pointer or 'the body'}: {fault.detail}" for fault in faults[:3])
+    return _problem("body-invalid" if in_body else "query-invalid", detail, instance, faults)
+
+
+def _fault(message: str, key: str) -> Fault:
+    """Turn a message at ``limits.steps`` into a fault at ``/limits/steps``."""
+    names = re.findall(r"[^.\[\]]+", "" if key == "data" else key)
+    if message == "'data'":
+        return Fault("", "the request has no body; send a JSON object")
+    for pattern, detail in _FIELD_FAULTS:
+        if match := re.search(pattern, message):
+            return Fault(_pointer([*names, match[1]]), detail)
+    return Fault(_pointer(names), message)
+
+
+_FIELD_FAULTS: Final = (
+    (r"unknown field `(.+)`", "is no field of this request"),
+    (r"missing required field `(.+)`", "is missing"),
+)
+
+
+def _pointer(names: Iterable[str]) -> str:
+    return "".join("/" + name.replace("~", "~0").replace("/", "~1") for name in names if name != "...")

@@ -1,0 +1,134 @@
+"""The guard: what no handler need think of. Size, type, encoding and depth of bodies, and origin."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from litestar.datastructures import Headers
+from litestar.middleware import ASGIMiddleware
+from litestar.types import ASGIApp, Message, Receive, Scope, Send
+
+from stenograph.engine import nested_deeper
+from stenograph.http.errors import Refused
+from stenograph.http.wire import BODY_MAX_BYTES, BODY_MAX_DEPTH
+
+SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+BODY_TIMEOUT_S: Final = 30.0
+_DEFAULT_PORTS: Final = {"http": ":80", "https": ":443"}
+
+
+class Guard(ASGIMiddleware):
+    """First in line: refuses what is too large, no JSON, or sent by another site's page."""
+
+    def __init__(self, body_timeout_s: float = BODY_TIMEOUT_S) -> None:
+        self.body_timeout_s = body_timeout_s
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
+        """Pass on what is sound; raise Refused for the rest."""
+        headers = Headers.from_scope(scope)
+        if scope["type"] == "websocket" or scope["method"] not in SAFE_METHODS:
+            check_origin(headers)
+        if scope["type"] == "http" and _has_body(headers):
+            body = await self._read(headers, receive)
+            if body is None:
+                return  # the client left before it had sent its body
+            check_json(headers, body)
+            receive = _replay(body, receive)
+        await next_app(scope, receive, send)
+
+    async def _read(self, headers: Headers, receive: Receive) -> bytes | None:
+        try:
+            async with asyncio.timeout(self.body_timeout_s):
+                return await read_body(headers, receive)
+        except TimeoutError:
+            detail = f"the body must arrive within {self.body_timeout_s:g} seconds"
+            raise Refused("body-timeout", detail) from None
+
+
+def check_origin(headers: Headers) -> None:
+    """Raise Refused when a browser sends this for a page of another site.
+
+    Browsers name the page's origin in each unsafe request and in each WebSocket handshake, and no
+    page can change that; programs leave the header out.
+    """
+    host = headers.get("host", "").lower()
+    for origin in headers.getall("origin", []):
+        if not _same_site(origin.lower(), host):
+            detail = f"pages of {origin[:200]} may not do this here; only pages of {host[:200]} may"
+            raise Refused("origin-refused", detail)
+
+
+def check_json(headers: Mapping[str, str], body: bytes) -> None:
+    """Raise Refused unless a body, when there is one, is JSON text by type, encoding and depth.
+
+    A form of another site can post any of the other types without asking; and a parser for nested
+    text recurses, so that its depth must be known before.
+    """
+    if body and not _is_json(headers.get("content-type", "")):
+        detail = "send the body as application/json, in UTF-8"
+        raise Refused("unsupported-media-type", detail)
+    try:
+        body.decode()
+    except UnicodeDecodeError as error:
+        raise Refused("not-utf8", f"byte {error.start} of the body is not UTF-8") from None
+    if nested_deeper(body, BODY_MAX_DEPTH):
+        detail = f"the body nests more than {BODY_MAX_DEPTH} arrays and objects"
+        raise Refused("too-deep", detail)
+
+
+async def read_body(headers: Mapping[str, str], receive: Receive) -> bytes | None:
+    """Return the body, or None when the client left; raises Refused as soon as it is too large."""
+    announced = headers.get("content-length", "")
+    if announced.isdigit() and int(announced) > BODY_MAX_BYTES:
+        raise _too_large()
+    chunks: list[bytes] = []
+    size = 0
+    while True:
+        message: Any = await receive()
+        if message["type"] == "http.disconnect":
+            return None
+        chunks.append(message.get("body", b""))
+        size += len(chunks[-1])
+        if size > BODY_MAX_BYTES:
+            raise _too_large()
+        if not message.get("more_body", False):
+            return b"".join(chunks)
+
+
+def _too_large() -> Refused:
+    return Refused("payload-too-large", f"a body may have {BODY_MAX_BYTES:,} bytes")
+
+
+def _has_body(headers: Mapping[str, str]) -> bool:
+    return headers.get("content-length", "0") != "0" or "transfer-encoding" in headers
+
+
+def _replay(body: bytes, receive: Receive) -> Receive:
+    """Return a ``receive`` that gives the body whole, and then what comes after it."""
+    messages: list[Any] = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def replay() -> Any:
+        return messages.pop() if messages else await receive()
+
+    return replay
+
+
+def _is_json(content_type: str) -> bool:
+    kind, *parameters = content_type.lower().split(";")
+    pairs = (each.partition("=") for each in parameters)
+    charsets = [value.strip(' "') for name, _, value in pairs if name.strip() == "charset"]
+    return kind.strip() == "application/json" and set(charsets) <= {"utf-8", "utf8"}
+
+
+def _same_site(origin: str, host: str) -> bool:
+    try:
+        parts = urlsplit(origin)
+    except ValueError:
+        return False
+    default = _DEFAULT_PORTS.get(parts.scheme)
+    if default is None:
+        return False
+    return parts.netloc.removesuffix(default) == host.removesuffix(default)

@@ -1,0 +1,72 @@
+"""What queries and headers may say: bounds once, and the small languages of Prefer and ETags."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Annotated, Final, TypeAlias
+
+from litestar.params import QueryParameter
+
+from stenograph.http.wire import WAIT_MAX_S
+
+NUMBER_MAX: Final = 2**63 - 1
+
+After: TypeAlias = Annotated[
+    int,
+    QueryParameter(
+        ge=0,
+        le=NUMBER_MAX,
+        description="The cursor: the `seq` (whole journal: `offset`) of the last event you hold",
+    ),
+]
+At: TypeAlias = Annotated[
+    int | None,
+    QueryParameter(ge=1, le=NUMBER_MAX, description="As it was right after this event"),
+]
+Limit: TypeAlias = Annotated[
+    int,
+    QueryParameter(ge=1, le=NUMBER_MAX, description="Most items of the page; at most 1,000"),
+]
+Cursor: TypeAlias = Annotated[
+    int | None,
+    QueryParameter(ge=0, le=NUMBER_MAX, description="The `next` of the page before this one"),
+]
+JournalId: TypeAlias = Annotated[
+    str | None,
+    QueryParameter(description="The journal that the cursor belongs to; another one is refused"),
+]
+
+
+class Prefer:
+    """The wait that a client prefers (RFC 7240); ``applied`` is None when it says nothing of it."""
+
+    def __init__(self, header: str) -> None:
+        self.wait_s: int | None = None
+        self.applied: str | None = None
+        for name, value in _preferences(header):
+            if name == "respond-async":
+                self.wait_s, self.applied = 0, "respond-async"
+            elif name == "wait" and re.fullmatch(r"[0-9]{1,9}", value):
+                self.wait_s = min(int(value), WAIT_MAX_S)
+                self.applied = f"wait={self.wait_s}"
+            else:
+                continue  # what is not understood is to be ignored
+            return
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """The header that tells what was applied."""
+        return {} if self.applied is None else {"Preference-Applied": self.applied}
+
+
+def _preferences(header: str) -> Iterable[tuple[str, str]]:
+    for each in header.split(","):
+        name, _, value = each.partition(";")[0].partition("=")
+        yield name.strip().lower(), value.strip().strip('"')
+
+
+def etag_matches(header: str, etag: str) -> bool:
+    """Tell whether an ``If-None-Match`` names ``etag`` (or anything)."""
+    names = [each.strip().removeprefix("W/") for each in header.split(",")]
+    return etag in names or "*" in names
