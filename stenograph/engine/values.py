@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from itertools import accumulate
 from typing import Any, Final
 
 import msgspec
@@ -12,15 +13,20 @@ from stenograph.engine.errors import NotJson
 
 VALUE_MAX_DEPTH: Final = 64
 INT_MAX: Final = 2**63
+SHOWN_MAX_CHARS: Final = 1000
+"""Longest key or pointer that an error quotes; a key may have megabytes, an event may not."""
 
-_STRING: Final = re.compile(rb'"(?:[^"\\]|\\.)*+"', re.DOTALL)
-_LONG_NUMBER: Final = re.compile(rb"\d{19}")
+# A string, or the rest of the text when it is not closed: it never fails, so it never looks twice.
+_STRING: Final = re.compile(rb'"[^"\\]*+(?:\\.?[^"\\]*+)*+"?', re.DOTALL)
 _NOT_BRACKETS: Final = bytes(set(range(256)) - set(b"[]{}"))
+_STEP: Final = {ord("["): 1, ord("{"): 1, ord("]"): -1, ord("}"): -1}
+_LONG_NUMBER: Final = re.compile(rb"\d{19}")
+_CONTAINERS: Final = frozenset({list, dict})
 
 
 def encode(value: object) -> bytes:
-    """Return ``value`` as compact JSON in UTF-8, text subclasses included."""
-    return msgspec.json.encode(value, enc_hook=_plain_text)
+    """Return ``value`` as compact JSON in UTF-8; subclasses of text and numbers are what they are."""
+    return msgspec.json.encode(value, enc_hook=_plain)
 
 
 def canonical(value: object, path: str) -> tuple[bytes, Any]:
@@ -28,7 +34,7 @@ def canonical(value: object, path: str) -> tuple[bytes, Any]:
 
     ``path`` is a JSON pointer and says where the value stands. Tuples become lists.
     Raises NotJson for NaN, infinities, keys that are no text, other types, cycles, nesting over
-    64 and integers beyond ±2^63, with the pointer of the first.
+    64 and integers below -2^63 or from 2^63 on, with the pointer of the first.
     """
     try:
         data = encode(value)
@@ -36,67 +42,27 @@ def canonical(value: object, path: str) -> tuple[bytes, Any]:
         same = decoded == value
     except Exception as error:
         _refuse(value, path)
-        raise NotJson(path, f"cannot be written as JSON: {error}") from None
+        raise NotJson(clip(path), f"cannot be written as JSON: {clip(str(error))}") from None
     # A value that comes back unequal was changed on the way: by a tuple, which is fine, or not.
-    if not same or _LONG_NUMBER.search(data) or nested_deeper(data, VALUE_MAX_DEPTH):
+    if not same or _LONG_NUMBER.search(data) or _is_deep(data, decoded):
         _refuse(value, path)
     return data, decoded
 
 
 def nested_deeper(data: bytes, limit: int) -> bool:
-    """Tell whether JSON text nests more than ``limit`` arrays and objects, without parsing it."""
+    """Tell whether JSON text nests more than ``limit`` arrays and objects, without parsing it.
+
+    Takes time in proportion to the length, whatever the bytes are.
+    """
     if data.count(b"[") + data.count(b"{") <= limit:
         return False
     brackets = _STRING.sub(b"", data).translate(None, _NOT_BRACKETS)
-    for _ in range(limit):
-        inner = brackets.replace(b"[]", b"").replace(b"{}", b"")
-        if inner == brackets:
-            break
-        brackets = inner
-    return b"[" in brackets or b"{" in brackets
+    return any(depth > limit for depth in accumulate(map(_STEP.__getitem__, brackets)))
 
 
-def pointer(*keys: str | int) -> str:
+def pointer(*keys: object) -> str:
     """Return the JSON pointer (RFC 6901) of a path of keys."""
     return "".join("/" + str(key).replace("~", "~0").replace("/", "~1") for key in keys)
-
-
-def _plain_text(value: object) -> str:
-    if isinstance(value, str):
-        return str.__str__(value)
-    raise TypeError(f"{type(value).__name__} is no JSON type")
-
-
-def _refuse(value: object, path: str, depth: int = 1) -> None:
-    """Raise NotJson for the first thing within ``value`` that JSON cannot say."""
-    match value:
-        case None | bool():
-            return
-        case str():
-            if not is_utf8(value):
-                raise NotJson(path, "is text with a lone surrogate, which UTF-8 cannot write")
-        case int():
-            if not -INT_MAX <= value < INT_MAX:
-                raise NotJson(path, "is an integer beyond ±2^63; keep it as text")
-        case float():
-            if not math.isfinite(value):
-                raise NotJson(path, f"is {value}, which JSON cannot write; use null or text")
-        case dict() | list() | tuple():
-            if depth > VALUE_MAX_DEPTH:
-                what = f"nests deeper than {VALUE_MAX_DEPTH}, or contains itself"
-                raise NotJson(path, what)
-            _refuse_within(value, path, depth)
-        case _:
-            kind = type(value).__name__
-            raise NotJson(path, f"is of type {kind}; a state holds JSON values only")
-
-
-def _refuse_within(value: Any, path: str, depth: int) -> None:
-    items = value.items() if isinstance(value, dict) else enumerate(value)
-    for key, item in items:
-        if isinstance(value, dict) and not (isinstance(key, str) and is_utf8(key)):
-            raise NotJson(path, f"has the key {key!r}; keys are text")
-        _refuse(item, path + pointer(key), depth + 1)
 
 
 def is_utf8(text: str) -> bool:
@@ -108,3 +74,99 @@ def is_utf8(text: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
+
+
+def clean(text: str, limit: int) -> str:
+    """Return text that JSON can say, cut at ``limit`` characters."""
+    return text[:limit].encode("utf-8", "replace").decode()
+
+
+def clip(text: str) -> str:
+    """Return text that an error can quote: clean, and cut in the middle of what is too long."""
+    if len(text) > SHOWN_MAX_CHARS:
+        half = SHOWN_MAX_CHARS // 2
+        text = f"{text[:half]}…{text[-half:]}"
+    return clean(text, SHOWN_MAX_CHARS + 1)
+
+
+def check_key(key: object, path: str = "") -> None:
+    """Raise NotJson when the object at ``path`` cannot have this key: it is no text, or no UTF-8."""
+    if reason := _key_fault(key):
+        raise NotJson(clip(path), reason)
+
+
+def _plain(value: object) -> str | int | float:
+    """Return what a subclass is underneath, past whatever it has overridden."""
+    match value:
+        case str():
+            return str.__str__(value)
+        case int():
+            return int.__int__(value)
+        case float():
+            return float.__float__(value)
+        case _:
+            raise TypeError(f"{type(value).__name__} is no JSON type")
+
+
+def _is_deep(data: bytes, decoded: Any) -> bool:
+    """Tell whether a decoded value nests too deep, level by level; ``data`` saves most the walk."""
+    if data.count(b"[") + data.count(b"{") <= VALUE_MAX_DEPTH:
+        return False
+    level = [decoded]
+    for _ in range(VALUE_MAX_DEPTH):
+        level = [
+            item
+            for node in level
+            for item in (node.values() if node.__class__ is dict else node)
+            if item.__class__ in _CONTAINERS
+        ]
+        if not level:
+            return False
+    return True
+
+
+def _refuse(value: object, path: str) -> None:
+    """Raise NotJson for the first thing within ``value`` that JSON cannot say."""
+    keys: list[object] = []
+    if reason := _fault(value, keys):
+        raise NotJson(clip(path + pointer(*keys)), reason)
+
+
+def _fault(value: object, keys: list[object]) -> str | None:
+    """Return what is wrong with the value at ``keys``, or within it, where ``keys`` then leads."""
+    match value:
+        case None | bool():
+            return None
+        case str():
+            fine = is_utf8(value)
+            return None if fine else "is text with a lone surrogate, which UTF-8 cannot write"
+        case int():
+            fine = -INT_MAX <= value < INT_MAX
+            return None if fine else "is an integer beyond ±2^63; keep it as text"
+        case float():
+            fine = math.isfinite(value)
+            return None if fine else f"is {value}, which JSON cannot write; use null or text"
+        case dict() | list() | tuple():
+            if len(keys) >= VALUE_MAX_DEPTH:
+                return f"nests deeper than {VALUE_MAX_DEPTH}, or contains itself"
+            return _fault_within(value, keys)
+        case _:
+            return f"is of type {type(value).__name__}; a state holds JSON values only"
+
+
+def _fault_within(value: Any, keys: list[object]) -> str | None:
+    is_dict = isinstance(value, dict)
+    for key, item in value.items() if is_dict else enumerate(value):
+        if is_dict and (reason := _key_fault(key)):
+            return reason
+        keys.append(key)
+        if reason := _fault(item, keys):
+            return reason
+        keys.pop()
+    return None
+
+
+def _key_fault(key: object) -> str | None:
+    if isinstance(key, str) and is_utf8(key):
+        return None
+    return f"has the key {clip(repr(key))}; keys are text"

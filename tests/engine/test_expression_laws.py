@@ -239,8 +239,9 @@ def test_no_condition_changes_what_it_sees(condition: Spelled, view: View) -> No
 
 
 @settings(max_examples=200, deadline=None)
-@given(conditions.filter(lambda condition: ".get(" not in condition.ours), views)
+@given(conditions, views)
 def test_a_recorded_path_leads_to_what_was_recorded(condition: Spelled, view: View) -> None:
+    assume(".get(" not in condition.ours)  # what was found in a default is at no path
     verdict = evaluated(condition.ours, view)
     for path, kept in verdict.read.items() if verdict else ():
         again = evaluated(path, view)

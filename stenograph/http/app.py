@@ -1,0 +1,64 @@
+"""The application: one engine, opened and closed with it, and the handlers of every path."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any
+
+from litestar import Litestar, Router
+from litestar.datastructures import State
+from litestar.di import Provide
+from litestar.exceptions import HTTPException
+
+from stenograph.engine import Engine
+from stenograph.http import classic, docs, graphs, health, pages, runs, sockets
+from stenograph.http.errors import respond
+from stenograph.http.frames import Frames
+from stenograph.http.guard import Guard
+from stenograph.http.wire import BODY_MAX_BYTES
+
+HANDLERS = (*classic.HANDLERS, *graphs.HANDLERS, *runs.HANDLERS, *pages.HANDLERS, *sockets.HANDLERS)
+"""What stands under both ``/`` and ``/api``."""
+
+
+def create_app(open_engine: Callable[[], AbstractAsyncContextManager[Engine]]) -> Litestar:
+    """Return the application over the engine that ``open_engine`` gives when it starts.
+
+    ``create_app(lambda: st.open("steno.db", tools=[…]))``. The engine is closed with it.
+    """
+
+    @asynccontextmanager
+    async def lifespan(app: Litestar) -> AsyncIterator[None]:
+        async with open_engine() as engine:
+            app.state.update({"engine": engine, "stopping": asyncio.Event(), "frames": Frames()})
+            yield
+
+    return Litestar(
+        route_handlers=[
+            *HANDLERS,
+            Router("/api", route_handlers=list(HANDLERS), include_in_schema=False),
+            *health.HANDLERS,
+            *docs.HANDLERS,
+        ],
+        dependencies={
+            name: Provide(_from_state(name), sync_to_thread=False)
+            for name in ("engine", "stopping", "frames")
+        },
+        lifespan=[lifespan],
+        middleware=[Guard()],
+        exception_handlers={HTTPException: respond, Exception: respond},
+        openapi_config=docs.OPENAPI,
+        plugins=[docs.RawSchemas()],
+        request_max_body_size=BODY_MAX_BYTES,
+        logging_config=None,
+        signature_types=[Engine, Frames],
+    )
+
+
+def _from_state(name: str) -> Callable[..., Any]:
+    def provide(state: State) -> Any:
+        return state[name]
+
+    return provide

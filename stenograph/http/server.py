@@ -1,0 +1,149 @@
+"""Serving: uvicorn with our settings, on a port that is known before the first request."""
+
+from __future__ import annotations
+
+import errno
+import signal
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Final
+
+import uvicorn
+from litestar import Litestar
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+
+from stenograph.engine import Engine
+from stenograph.http.wire import BODY_MAX_BYTES
+
+HOST: Final = "127.0.0.1"
+PORT: Final = 8000
+CONNECTIONS_MAX: Final = 1000
+"""Most connections (and requests under way) at a time; the next one is answered 503."""
+BACKLOG: Final = 1024
+SHUTDOWN_S: Final = 5
+"""How long a stop waits for clients that do not hang up."""
+
+
+class PortInUse(Exception):
+    """Nothing can listen there; the message says why and what to do."""
+
+
+async def serve(
+    app: Litestar,
+    host: str = HOST,
+    port: int = PORT,
+    *,
+    started: Callable[[str, Engine], None] | None = None,
+    connections_max: int = CONNECTIONS_MAX,
+) -> None:
+    """Serve until SIGTERM or SIGINT, then let go of everybody within a few seconds, and return.
+
+    ``port`` 0 takes a free one. ``started`` is called with the base URL and the open engine, just
+    before the first request is taken. Raises PortInUse before the engine is opened, and whatever
+    opening the engine raises.
+    """
+    with listener(host, port) as sock:
+        # Not by uvicorn's own lifespan: it would make a log line and exit 3 of what goes wrong.
+        async with app.lifespan():
+            server = Server(app, sock, started=started, connections_max=connections_max)
+            await server.serve(sockets=[sock])
+
+
+@contextmanager
+def listener(host: str, port: int) -> Iterator[socket.socket]:
+    """Give a socket that listens: who comes before the server is ready waits; raises PortInUse."""
+    try:
+        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        sock = socket.create_server(address, family=family, backlog=BACKLOG)
+    except OSError as error:
+        raise PortInUse(_why_not(host, port, error)) from error
+    with sock:
+        yield sock
+
+
+class SocketProtocol(WebSocketsSansIOProtocol):
+    """A WebSocket that is dropped when its peer takes nothing any more.
+
+    uvicorn closes a connection once all that was written is sent: never, to a peer that is stuck.
+    """
+
+    async def run_asgi(self) -> None:
+        """Run the application, and give the peer a while to take what was left."""
+        await super().run_asgi()
+        self.loop.call_later(self.close_timeout, self.transport.abort)
+
+
+class Server(uvicorn.Server):
+    """uvicorn's server, which tells the application when it has begun and when it is to end."""
+
+    def __init__(
+        self,
+        app: Litestar,
+        sock: socket.socket,
+        *,
+        started: Callable[[str, Engine], None] | None,
+        connections_max: int,
+    ) -> None:
+        super().__init__(
+            uvicorn.Config(
+                app,
+                ws=SocketProtocol,
+                ws_per_message_deflate=False,
+                ws_max_size=BODY_MAX_BYTES + 1024,  # the first frame of /ws/execute holds a state
+                ws_max_queue=32,
+                ws_ping_interval=20.0,
+                ws_ping_timeout=20.0,
+                limit_concurrency=connections_max,
+                timeout_graceful_shutdown=SHUTDOWN_S,
+                server_header=False,
+                access_log=False,
+                log_config=None,
+                lifespan="off",
+            )
+        )
+        self.app, self.sock, self.tell = app, sock, started
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begin to take requests, and tell where."""
+        await super().startup(sockets)
+        if self.tell is not None:
+            self.tell(url_of(self.sock), self.app.state["engine"])
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Let go of those who wait, then stop as uvicorn does."""
+        self.app.state["stopping"].set()
+        await super().shutdown(sockets)
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Stop at a signal, and return: uvicorn would raise it again, and die of it."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        handlers = {
+            each: signal.signal(each, self.handle_exit) for each in (signal.SIGTERM, signal.SIGINT)
+        }
+        try:
+            yield
+        finally:
+            for each, handler in handlers.items():
+                signal.signal(each, handler)
+
+
+def url_of(sock: socket.socket) -> str:
+    """Return the base URL of a bound socket."""
+    host, port = sock.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def _why_not(host: str, port: int, error: OSError) -> str:
+    where = f"{host}:{port}"
+    match error.errno:
+        case errno.EADDRINUSE:
+            return f"port {port} is in use; stop what listens there, or choose another with --port"
+        case errno.EACCES:
+            return f"{where} is not ours to listen on; choose a port above 1023 with --port"
+        case _:
+            return f"cannot listen on {where}: {error.strerror or error}; choose another --host"

@@ -1,0 +1,129 @@
+"""Every snippet of README and docs/ is run as it stands; the word behind its language says how.
+
+```python``` runs as a script. ```sh``` blocks of a page run as one script, in order, in a folder of
+their own; ```sh background``` keeps running beside them. ```json file=NAME``` is written into that
+folder first. ```json graph``` must be a sound graph, ```json conditions``` a list of conditions,
+any other ```json``` must parse. ```text``` is not run.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from msgspec import Struct
+
+from stenograph.engine import parse_graph
+from stenograph.engine.expressions import compile_expression
+
+ROOT = Path(__file__).parent.parent
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+BLOCK = re.compile(r"^```([^\n]*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+KINDS = {"python", "sh", "sh background", "json", "json graph", "json conditions", "text"}
+READY = (
+    "for _ in $(seq 200); do curl -sf localhost:8000/readyz >/dev/null && break; sleep 0.1; done"
+)
+
+
+class Block(Struct, frozen=True):
+    page: str
+    line: int
+    kind: str
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.page}:{self.line}"
+
+
+def blocks_of(page: Path) -> list[Block]:
+    text = page.read_text("utf-8")
+    name = page.relative_to(ROOT).as_posix()
+    return [
+        Block(name, text.count("\n", 0, found.start()) + 1, found[1].strip(), found[2])
+        for found in BLOCK.finditer(text)
+    ]
+
+
+BLOCKS = [block for page in PAGES if page.exists() for block in blocks_of(page)]
+SCRIPTS = [page for page in PAGES if any(b.kind.startswith("sh") for b in blocks_of(page))]
+
+
+class AnyName:
+    """Knows every name, as a page's graphs call tools that only its readers have."""
+
+    def __contains__(self, name: object) -> bool:
+        return True
+
+    def __iter__(self) -> object:
+        return iter(())
+
+    def __len__(self) -> int:
+        return 0
+
+
+@pytest.mark.parametrize("block", BLOCKS, ids=str)
+def test_every_snippet_says_how_it_is_tested(block: Block) -> None:
+    assert block.kind in KINDS or block.kind.startswith("json file="), block.kind
+
+
+@pytest.mark.parametrize("block", [b for b in BLOCKS if b.kind.startswith("json")], ids=str)
+def test_json_is_what_it_says(block: Block) -> None:
+    data = json.loads(block.text)
+    match block.kind:
+        case "json graph":
+            parse_graph(data, tools=AnyName(), predicates=AnyName())  # type: ignore[arg-type]
+        case "json conditions":
+            for condition in data:
+                compile_expression(condition)
+
+
+@pytest.mark.parametrize("block", [b for b in BLOCKS if b.kind == "python"], ids=str)
+def test_python_runs(block: Block, tmp_path: Path) -> None:
+    script = tmp_path / "snippet.py"
+    script.write_text(block.text, "utf-8")
+    run([sys.executable, "-W", "error", str(script)], tmp_path, 60)
+
+
+@pytest.mark.parametrize("page", SCRIPTS, ids=lambda page: page.name)
+def test_commands_run(page: Path, tmp_path: Path) -> None:
+    need_port_8000()
+    for block in blocks_of(page):
+        if block.kind.startswith("json file="):
+            (tmp_path / block.kind.removeprefix("json file=")).write_text(block.text, "utf-8")
+    script = ["set -euo pipefail", "trap 'kill $(jobs -p) 2>/dev/null || true; wait' EXIT"]
+    for block in blocks_of(page):
+        if block.kind == "sh background":
+            script += [f"{{ {block.text.strip()}\n}} &", READY]
+        elif block.kind == "sh":
+            script += [f"echo '# {block}' >&2", block.text]
+    run(["bash", "-c", "\n".join(script)], tmp_path, 300)
+
+
+def need_port_8000() -> None:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", 8000))
+        except OSError:
+            if os.environ.get("CI"):
+                raise
+            pytest.skip("something else listens on port 8000, which the pages use")
+
+
+def run(command: list[str], folder: Path, timeout_s: float) -> None:
+    binaries = Path(sys.executable).parent
+    env = {
+        **os.environ,
+        "PATH": f"{binaries}{os.pathsep}{os.environ['PATH']}",
+        "STENOGRAPH_SOURCE": str(ROOT),
+    }
+    done = subprocess.run(
+        command, cwd=folder, env=env, capture_output=True, text=True, timeout=timeout_s, check=False
+    )
+    assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
