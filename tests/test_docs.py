@@ -2,7 +2,7 @@
 
 ```python``` runs as a script. ```sh``` blocks of a page run as one script, in order, in a folder of
 their own; ```sh background``` keeps running beside them. ```json file=NAME``` is written into that
-folder first. ```json graph``` must be a sound graph, ```json conditions``` a list of conditions,
+folder first. ```sh checkout``` runs in a copy of this checkout. ```json graph``` must be a sound graph, ```json conditions``` a list of conditions,
 any other ```json``` must parse. ```text``` is not run.
 """
 
@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import socket
 import subprocess
 import sys
@@ -25,7 +26,7 @@ from stenograph.engine.expressions import compile_expression
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 BLOCK = re.compile(r"^```([^\n]*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
-KINDS = {"python", "sh", "sh background", "json", "json graph", "json conditions", "text"}
+KINDS = {"python", "sh", "sh background", "sh checkout", "json", "json graph", "json conditions", "text"}
 READY = (
     "for _ in $(seq 200); do curl -sf localhost:8000/readyz >/dev/null && break; sleep 0.1; done"
 )
@@ -51,7 +52,7 @@ def blocks_of(page: Path) -> list[Block]:
 
 
 BLOCKS = [block for page in PAGES if page.exists() for block in blocks_of(page)]
-SCRIPTS = [page for page in PAGES if any(b.kind.startswith("sh") for b in blocks_of(page))]
+SCRIPTS = [page for page in PAGES if any(b.kind == "sh" for b in blocks_of(page))]
 
 
 class AnyName:
@@ -90,6 +91,17 @@ def test_python_runs(block: Block, tmp_path: Path) -> None:
     run([sys.executable, "-W", "error", str(script)], tmp_path, 60)
 
 
+@pytest.mark.parametrize("block", [b for b in BLOCKS if b.kind == "sh checkout"], ids=str)
+def test_commands_run_in_a_checkout(block: Block, tmp_path: Path) -> None:
+    listed = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    files = subprocess.run(listed, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    for name in filter(None, files.split("\0")):
+        if (ROOT / name).is_file():
+            (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, tmp_path / name)
+    run(["bash", "-euo", "pipefail", "-c", block.text], tmp_path, 300)
+
+
 @pytest.mark.parametrize("page", SCRIPTS, ids=lambda page: page.name)
 def test_commands_run(page: Path, tmp_path: Path) -> None:
     need_port_8000()
@@ -118,11 +130,7 @@ def need_port_8000() -> None:
 
 def run(command: list[str], folder: Path, timeout_s: float) -> None:
     binaries = Path(sys.executable).parent
-    env = {
-        **os.environ,
-        "PATH": f"{binaries}{os.pathsep}{os.environ['PATH']}",
-        "STENOGRAPH_SOURCE": str(ROOT),
-    }
+    env = {**os.environ, "PATH": f"{binaries}{os.pathsep}{os.environ['PATH']}"}
     done = subprocess.run(
         command, cwd=folder, env=env, capture_output=True, text=True, timeout=timeout_s, check=False
     )

@@ -23,4 +23,4 @@ class Failure(click.ClickException):
 
     def __init__(self, sentence: str, code: int) -> None:
         super().__init__(sentence)
-        self.exit_code = code
+        vars(self)["exit_code"] = code  # click has it as a constant of the class

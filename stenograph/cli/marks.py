@@ -26,7 +26,7 @@ SIGNS: Final[Mapping[Mark, Sign]] = {
     "running": Sign("▶", ">", "blue"),
     "done": Sign("✓", "+", "green"),
     "failed": Sign("✕", "x", "red"),
-    "cancelled": Sign("–", "-", "magenta"),
+    "cancelled": Sign("⊘", "-", "magenta"),
     "waiting": Sign("‖", "=", "yellow"),
     "again": Sign("↻", "@", "yellow"),
     "patched": Sign("±", "~"),
@@ -51,7 +51,5 @@ OF_STATUS: Final[Mapping[str, Mark]] = {
 }
 """The mark of a run's status, and of a visit's."""
 
-PLAIN: Final = str.maketrans(
-    {"→": "->", "∅": "none", "…": "...", "“": '"', "”": '"', "×": "x", "–": "-", "≥": ">="}
-)
+PLAIN: Final = str.maketrans({"→": "->", "∅": "none", "…": "...", "“": '"', "”": '"'})
 """Our own signs within a line, as ASCII has them."""

@@ -17,14 +17,21 @@ from stenograph.engine.errors import (
     UnknownGraph,
     UnknownRun,
 )
-from stenograph.engine.events import TERMINAL, ErrorInfo, Event, StatePatched, decode
-from stenograph.engine.graph import END, FAIL, Edge, Graph, Limits, Node, Retry
+from stenograph.engine.events import (
+    TERMINAL,
+    ErrorInfo,
+    Event,
+    StatePatched,
+    UnknownEvent,
+    decode,
+)
+from stenograph.engine.graph import END, FAIL, Edge, Graph, Limits, Node, Retry, as_data
 from stenograph.engine.graphs import StoredGraph
 from stenograph.engine.parse import ParsedGraph, duplicate_keys, parse_graph
 from stenograph.engine.run import Run, fold
 from stenograph.engine.tools import Goto, Predicate, Registry, Source, Tool, predicate, tool
-from stenograph.engine.values import nested_deeper
-from stenograph.engine.views import RunView, StateAt, Visit
+from stenograph.engine.values import canonical, nested_deeper
+from stenograph.engine.views import RunView, StateAt, Visit, view, visits
 
 __all__ = (
     "END",
@@ -63,9 +70,12 @@ __all__ = (
     "Timer",
     "Tool",
     "ToolRefused",
+    "UnknownEvent",
     "UnknownGraph",
     "UnknownRun",
     "Visit",
+    "as_data",
+    "canonical",
     "decode",
     "duplicate_keys",
     "fold",
@@ -73,4 +83,6 @@ __all__ = (
     "parse_graph",
     "predicate",
     "tool",
+    "view",
+    "visits",
 )

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import threading
-import time
+import copy
+import inspect
+import os
 import traceback
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any, Final, TypeAlias
 
 from msgspec import Struct
@@ -16,12 +18,13 @@ from stenograph.engine.context import Context, LogLine
 from stenograph.engine.decide import Place
 from stenograph.engine.draft import Draft
 from stenograph.engine.events import ErrorInfo
+from stenograph.engine.lines import Lines, call_on
 from stenograph.engine.threads import Job, Threads
 from stenograph.engine.tools import Tool
+from stenograph.engine.values import clean
 
-LOG_WAIT_S: Final = 0.1
-LOG_FLUSH_BYTES: Final = 64 * 1024
-LOG_BUFFER_LINES: Final = 10_000
+TYPE_MAX_CHARS: Final = 200
+_HERE: Final = os.path.dirname(__file__) + os.sep
 MESSAGE_MAX_CHARS: Final = 4_096
 TRACEBACK_MAX_CHARS: Final = 16_384
 
@@ -47,7 +50,7 @@ class Attempt:
     """Calls a tool once; tells ``settled`` its result, or nothing once it was abandoned.
 
     Sync tools run in a thread, async ones as a task of the loop. Whatever a tool raises, SystemExit
-    included, is a result.
+    included, is a result. ``said`` is told when log lines should be taken.
     """
 
     def __init__(
@@ -69,17 +72,12 @@ class Attempt:
         self.task: asyncio.Task[None] | None = None
         self._tool, self._config, self._run_id = tool, config, run_id
         self._timeout_s = timeout_s
-        self._clock, self._threads = clock, threads
-        self._on_settled, self._on_said = settled, said
+        self._clock, self._threads, self._on_settled = clock, threads, settled
         self._loop = asyncio.get_running_loop()
+        self._lines = Lines(clock, lambda: said(self))
         self._job: Job | None = None
-        self._timers: list[Timer] = []
+        self._timer: Timer | None = None
         self._over = False
-        self._lines: list[LogLine] = []
-        self._bytes = 0
-        self._flushing = False
-        self._unread = 0
-        self._thread = threading.get_ident()
 
     def start(self) -> None:
         """Begin the call."""
@@ -87,17 +85,17 @@ class Attempt:
         if tool is None:
             self._loop.call_soon(self._settle, Returned(None))
             return
-        self._timers.append(self._clock.call_later(self._timeout_s, self._time_out))
+        self._timer = self._clock.call_later(self._timeout_s, self._time_out)
         if tool.is_async:
-            self.task = self._loop.create_task(self._call_async(tool))
+            self._await(lambda: self._call(tool))
         else:
-            self._job = self._threads.submit(lambda: self._call_sync(tool))
+            self._job = self._threads.submit(lambda: self._call_in_thread(tool))
 
     def abandon(self) -> None:
         """Stop what can be stopped, and drop whatever still comes of it."""
         if not self._over:
             self._finish()
-            self._lines.clear()
+            self._lines.take()
         if self.task is not None:
             self.task.cancel()
         if self._job is not None:
@@ -109,13 +107,14 @@ class Attempt:
 
     def take_lines(self) -> list[LogLine]:
         """Return the log lines that wait to be written, and forget them."""
-        lines, self._lines = self._lines, []
-        self._bytes, self._flushing, self._unread = 0, False, 0
-        return lines
+        return self._lines.take()
 
-    def _arguments(self, tool: Tool) -> dict[str, Any]:
-        offered: dict[str, Any] = {"config": self._config, "ctx": self._context()}
-        return {name: offered[name] for name in tool.extras}
+    def _call(self, tool: Tool) -> Any:
+        offered = {"config": self._own_config, "ctx": self._context}
+        return tool.function(self.draft, **{name: offered[name]() for name in tool.extras})
+
+    def _own_config(self) -> dict[str, Any]:
+        return copy.deepcopy(self._config)  # the graph's own, which later runs read as well
 
     def _context(self) -> Context:
         return Context(
@@ -125,30 +124,35 @@ class Attempt:
             visit=self.place.visit,
             attempt=self.place.attempt,
             now_us=self._clock.now_us,
-            write=self._write,
+            write=self._lines.put,
         )
 
-    async def _call_async(self, tool: Tool) -> None:
+    def _call_in_thread(self, tool: Tool) -> None:
         try:
-            value = await tool.function(self.draft, **self._arguments(tool))
-        except BaseException as error:  # SystemExit in a task would end the whole process
-            self._settle(raised(error))
-        else:
-            self._settle(Returned(value))
+            back = partial(self._came_back, self._call(tool))
+        except BaseException as error:
+            back = partial(self._settle, raised(error))
+        call_on(self._loop, back)
 
-    def _call_sync(self, tool: Tool) -> None:
+    def _came_back(self, value: Any) -> None:
+        """Settle; or, when a plain function wrapped an async one, await what it returned."""
+        if not inspect.isawaitable(value):
+            self._settle(Returned(value))
+        elif not self._over:
+            self._await(lambda: value)
+        elif inspect.iscoroutine(value):
+            value.close()
+
+    def _await(self, call: Callable[[], Awaitable[Any]]) -> None:
+        self.task = self._loop.create_task(self._run(call))
+
+    async def _run(self, call: Callable[[], Awaitable[Any]]) -> None:
         result: Result
         try:
-            result = Returned(tool.function(self.draft, **self._arguments(tool)))
-        except BaseException as error:
+            result = Returned(await call())
+        except BaseException as error:  # SystemExit in a task would end the whole process
             result = raised(error)
-        self._from_thread(lambda: self._settle(result))
-
-    def _from_thread(self, callback: Callable[[], None]) -> None:
-        try:
-            self._loop.call_soon_threadsafe(callback)
-        except RuntimeError:  # the loop is closed: nobody waits any more
-            return
+        self._settle(result)
 
     def _settle(self, result: Result) -> None:
         if not self._over:
@@ -157,69 +161,37 @@ class Attempt:
 
     def _finish(self) -> None:
         self._over = True
-        for timer in self._timers:
-            timer.cancel()
+        self._lines.close()
+        if self._timer is not None:
+            self._timer.cancel()
 
     def _time_out(self) -> None:
         error = ErrorInfo("TimeoutError", f"no result after {self._timeout_s:g} s")
         self._settle(Raised(error, ("TimeoutError",), timed_out=True))
         self.abandon()
 
-    def _write(self, line: LogLine) -> None:
-        """Buffer a line; called from whichever thread the tool is in."""
-        if threading.get_ident() == self._thread:
-            self._said(line)
-            return
-        # A thread that says more than can be written waits here; a task cannot be made to.
-        while self._unread > LOG_BUFFER_LINES and not self._over:
-            time.sleep(0.005)
-        self._unread += 1
-        self._from_thread(lambda: self._said(line))
-
-    def _said(self, line: LogLine) -> None:
-        if self._over:
-            return
-        self._lines.append(line)
-        self._bytes += len(line.message) + len(line.fields) + 100
-        if self._bytes >= LOG_FLUSH_BYTES and not self._flushing:
-            self._flushing = True
-            self._on_said(self)
-        elif len(self._lines) == 1:
-            self._timers.append(self._clock.call_later(LOG_WAIT_S, self._flush))
-
-    def _flush(self) -> None:
-        if self._lines and not self._flushing and not self._over:
-            self._flushing = True
-            self._on_said(self)
-
 
 def raised(error: BaseException) -> Raised:
     """Return what an exception says, bounded: type, message, traceback, the names of its bases."""
-    types = tuple(kind.__name__ for kind in type(error).__mro__ if kind is not object)
-    frames = traceback.format_exception(type(error), error, _without_us(error))
-    return Raised(
-        ErrorInfo(
-            types[0],
-            clean(_message(error), MESSAGE_MAX_CHARS),
-            clean("".join(frames)[-TRACEBACK_MAX_CHARS:], TRACEBACK_MAX_CHARS),
-        ),
-        types,
-    )
+    kinds = [kind for kind in type(error).__mro__ if kind is not object]
+    types = tuple(clean(kind.__name__, TYPE_MAX_CHARS) for kind in kinds)
+    message = clean(_asked(lambda: str(error), "message"), MESSAGE_MAX_CHARS)
+    trace = _asked(lambda: _traceback(error), "traceback")
+    return Raised(ErrorInfo(types[0], message, clean(trace, TRACEBACK_MAX_CHARS)), types)
 
 
-def clean(text: str, limit: int) -> str:
-    """Return text that JSON can say, cut at ``limit`` characters."""
-    return text[:limit].encode("utf-8", "replace").decode()
-
-
-def _message(error: BaseException) -> str:
-    try:
-        return str(error)
-    except Exception as broken:
-        return f"(its message cannot be had: {type(broken).__name__})"
-
-
-def _without_us(error: BaseException) -> Any:
-    """Return the traceback from the tool's own first frame on."""
+def _traceback(error: BaseException) -> str:
+    """Return the end of the traceback, from the tool's own first frame on."""
     trace = error.__traceback__
-    return trace.tb_next if trace is not None and trace.tb_next is not None else trace
+    while trace is not None and trace.tb_frame.f_code.co_filename.startswith(_HERE):
+        trace = trace.tb_next
+    lines = traceback.format_exception(type(error), error, trace)
+    return "".join(lines)[-TRACEBACK_MAX_CHARS:]
+
+
+def _asked(ask: Callable[[], str], what: str) -> str:
+    """Return what an exception answers: it is a tool's own class, and may do anything instead."""
+    try:
+        return ask()
+    except BaseException as broken:
+        return f"(its {what} cannot be had: {type(broken).__name__})"

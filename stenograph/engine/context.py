@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, Literal, TypeAlias
+from collections.abc import Callable, Mapping
+from typing import Any, Final, Literal, TypeAlias, get_args
 
-import msgspec
 from msgspec import Struct
 
-from stenograph.engine.errors import NotJson
-from stenograph.engine.values import canonical
+from stenograph.engine.values import canonical, clean, encode
 
 Level: TypeAlias = Literal["debug", "info", "warning", "error"]
-MESSAGE_MAX_CHARS = 16_384
+MESSAGE_MAX_BYTES: Final = 16 * 1024
+FIELDS_MAX_BYTES: Final = 32 * 1024
+
+_LEVELS: Final = get_args(Level)
 
 
 class LogLine(Struct, frozen=True):
@@ -58,17 +59,31 @@ class Context:
     def log(self, message: object, /, *, level: Level = "info", **fields: Any) -> None:
         """Say something; it becomes a ``log`` event of the run. From any thread; never fails.
 
-        A message is cut at 16,384 characters; a field that is no JSON is written as text.
+        A message is cut at 16 KiB, and fields that come to more than 32 KiB are left out. A field
+        that is no JSON is written as text, and a level that is none as ``info``.
         """
-        text = str(message)[:MESSAGE_MAX_CHARS].encode("utf-8", "replace").decode()
-        encoded = msgspec.json.encode({k: _plain(v) for k, v in fields.items()}) if fields else b""
-        if len(encoded) > 4 * MESSAGE_MAX_CHARS:
-            encoded = b'{"omitted":"the fields were larger than 64 KiB"}'
-        self._write(LogLine(self._now_us(), level, text, encoded))
+        known: Level = level if level in _LEVELS else "info"
+        self._write(LogLine(self._now_us(), known, _shown(message, str), _encoded(fields)))
 
 
-def _plain(value: Any) -> Any:
+def _encoded(fields: Mapping[str, Any]) -> bytes:
+    if not fields:
+        return b""
+    encoded = encode({clean(key, len(key)): _plain(value) for key, value in fields.items()})
+    too_large = b'{"omitted":"the fields were larger than 32 KiB"}'
+    return encoded if len(encoded) <= FIELDS_MAX_BYTES else too_large
+
+
+def _plain(value: object) -> Any:
     try:
         return canonical(value, "")[1]
-    except NotJson:
-        return repr(value)[:MESSAGE_MAX_CHARS].encode("utf-8", "replace").decode()
+    except Exception:  # not only NotJson: a value's own methods are asked on the way
+        return _shown(value, repr)
+
+
+def _shown(value: object, spell: Callable[[object], str]) -> str:
+    try:
+        text = clean(spell(value), MESSAGE_MAX_BYTES)
+    except Exception as broken:
+        return f"({type(value).__name__}: its text cannot be had: {type(broken).__name__})"
+    return text.encode()[:MESSAGE_MAX_BYTES].decode(errors="ignore")

@@ -1,14 +1,15 @@
 """The private dict that a tool is given: a plain dict in every way that knows what was taken.
 
-It holds all values, so that code in C which reads a dict past its methods finds them. Lists and
-objects are handed out as fresh decodes, so that what a tool keeps or changes is its own; the keys
-handed out, set or deleted are noted, and only those are looked at when the tool has returned.
+It holds all its values, so that code in C which reads a dict past its methods finds them. In a
+large state the lists and objects among them are lent: the next tool's dict holds them again. They
+are handed out as fresh decodes, so that what a tool keeps or changes is its own, and only the keys
+that were handed out, set or deleted need be looked at when it has returned.
 """
 
 from __future__ import annotations
 
 import copy
-from collections.abc import ItemsView, Iterator, ValuesView
+from collections.abc import Callable, ItemsView, Iterable, Iterator, Mapping, ValuesView
 from typing import Any, Final
 
 import msgspec
@@ -20,36 +21,60 @@ class _Absent:
 
 
 ABSENT: Final = _Absent()
-_CONTAINERS: Final = (list, dict)
+CONTAINERS: Final = frozenset({list, dict})
+"""The types whose values can be changed in place."""
 
 
 class Draft(dict[str, Any]):
-    """A dict over ``values``, whose JSON is in ``encoded``; see the module."""
+    """A dict of ``given`` values; ``lent`` is the JSON of those that the tool must not get hold of.
 
-    __slots__ = ("_encoded", "_touched")
+    Made by ``Draft.of``: ``type(state)(…)``, an idiom for one more of the same, is a plain dict.
+    """
 
-    def __init__(self, values: dict[str, Any], encoded: dict[str, bytes]) -> None:
-        dict.__init__(self, values)
-        self._encoded = encoded
-        self._touched: dict[str, None] = {}  # a set that keeps its order
+    __slots__ = ("_given", "_lent", "_set")
+
+    _given: dict[str, Any]
+    _lent: Mapping[str, bytes]
+    _set: dict[str, None]  # a set that keeps its order
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> dict[str, Any]:  # type: ignore[misc]  # noqa: D102
+        return dict(*args, **kwargs)
+
+    @classmethod
+    def of(cls, given: dict[str, Any], lent: Mapping[str, bytes]) -> Draft:
+        """Return a draft; both are its own from now on."""
+        draft = dict.__new__(cls)
+        dict.update(draft, given)
+        draft._given, draft._lent, draft._set = given, lent, {}
+        return draft
+
+    @property
+    def is_lent(self) -> bool:
+        """Whether lists and objects in it were lent, and so not looked at unless touched."""
+        return bool(self._lent)
 
     def touched(self) -> list[str]:
-        """Return the keys that were handed out, set or deleted, in that order."""
-        return list(self._touched)
-
-    def unseen(self) -> list[tuple[str, Any]]:
-        """Return the lists and objects that were not handed out, by key."""
-        return [
-            (key, value)
-            for key, value in dict.items(self)
-            if isinstance(value, _CONTAINERS) and key not in self._touched
+        """Return the keys that were deleted, set or handed out, also past the methods here."""
+        gone = [key for key in self._given if key not in self]
+        taken = [
+            key for key, value in dict.items(self) if value is not self._given.get(key, ABSENT)
         ]
+        return list(dict.fromkeys([*gone, *self._set, *taken]))
+
+    def given_but(self, touched: Iterable[str]) -> dict[str, Any]:
+        """Return the values that were given, but for those of ``touched`` keys."""
+        without = set(touched)
+        return {key: value for key, value in self._given.items() if key not in without}
+
+    def _own(self, key: str, value: Any) -> Any:
+        """Return a value, or in place of one that is lent a fresh decode."""
+        is_lent = key in self._lent and key not in self._set and value is self._given.get(key)
+        return msgspec.json.decode(self._lent[key]) if is_lent else value
 
     def _hand_out(self, key: str, value: Any) -> Any:
-        if value.__class__ in _CONTAINERS and key in self and key not in self._touched:
-            value = msgspec.json.decode(self._encoded[key])
+        if value.__class__ in CONTAINERS:
+            value = self._own(key, value)
             dict.__setitem__(self, key, value)
-            self._touched[key] = None
         return value
 
     def _hand_out_all(self) -> None:
@@ -59,64 +84,52 @@ class Draft(dict[str, Any]):
     def __getitem__(self, key: str) -> Any:
         return self._hand_out(key, dict.__getitem__(self, key))
 
-    def get(self, key: str, default: Any = None) -> Any:  # noqa: D102
-        return self._hand_out(key, dict.get(self, key, default))
+    def get(self, key: str, default: Any = None, /) -> Any:  # noqa: D102
+        value = dict.get(self, key, ABSENT)
+        return default if value is ABSENT else self._hand_out(key, value)
 
     # With an __iter__ of its own, dict(state) and {**state} come through keys() and [] as well.
     def __iter__(self) -> Iterator[str]:
         return dict.__iter__(self)
 
-    def values(self) -> ValuesView[str, Any]:  # type: ignore[override]  # noqa: D102
+    def values(self) -> ValuesView[Any]:  # type: ignore[override]  # noqa: D102
         self._hand_out_all()
-        return dict.values(self)  # type: ignore[return-value]
+        return dict.values(self)
 
     def items(self) -> ItemsView[str, Any]:  # type: ignore[override]  # noqa: D102
         self._hand_out_all()
-        return dict.items(self)  # type: ignore[return-value]
+        return dict.items(self)
 
     def __setitem__(self, key: str, value: Any) -> None:
         dict.__setitem__(self, key, value)
-        self._touched[key] = None
+        self._set[key] = None
 
-    def __delitem__(self, key: str) -> None:
-        dict.__delitem__(self, key)
-        self._touched[key] = None
-
-    def setdefault(self, key: str, default: Any = None) -> Any:  # noqa: D102
+    def setdefault(self, key: str, default: Any = None, /) -> Any:  # noqa: D102
         if key not in self:
             self[key] = default
         return self[key]
 
-    def pop(self, key: str, *default: Any) -> Any:  # type: ignore[override]  # noqa: D102
-        if key not in self:
-            return dict.pop(self, key, *default)
-        value = self[key]
-        del self[key]
-        return value
+    def pop(self, key: str, /, *default: Any) -> Any:  # noqa: D102
+        return self._own(key, dict.pop(self, key, *default))
 
     def popitem(self) -> tuple[str, Any]:  # noqa: D102
-        key = next(reversed(self), ABSENT)
-        if isinstance(key, _Absent):
-            raise KeyError("popitem(): dictionary is empty")
-        return key, self.pop(key)
+        key, value = dict.popitem(self)
+        return key, self._own(key, value)
 
-    def clear(self) -> None:  # noqa: D102
-        self._touched.update(dict.fromkeys(self))
-        dict.clear(self)
+    def update(self, /, *others: Any, **named: Any) -> None:  # noqa: D102
+        new = dict(*others, **named)
+        dict.update(self, new)
+        self._set.update(dict.fromkeys(new))
 
-    def update(self, *others: Any, **named: Any) -> None:  # type: ignore[override]  # noqa: D102
-        for key, value in dict(*others, **named).items():
-            self[key] = value
-
-    def __ior__(self, other: Any) -> Draft:  # type: ignore[misc, override]
+    def __ior__(self, other: Any) -> Draft:  # type: ignore[override]
         self.update(other)
         return self
 
-    def __or__(self, other: Any) -> dict[str, Any]:  # type: ignore[override]
+    def __or__(self, other: Any) -> Any:
         return dict(self) | other
 
-    def __ror__(self, other: Any) -> dict[str, Any]:  # type: ignore[override]
-        return other | dict(self)  # type: ignore[no-any-return]
+    def __ror__(self, other: Any) -> Any:
+        return other | dict(self)
 
     def copy(self) -> dict[str, Any]:  # noqa: D102
         return dict(self)
@@ -124,7 +137,10 @@ class Draft(dict[str, Any]):
     __copy__ = copy
 
     def __deepcopy__(self, memo: dict[int, Any]) -> dict[str, Any]:
-        return copy.deepcopy(dict(self), memo)
+        twin: dict[str, Any] = {}
+        memo[id(self)] = twin  # before its values, which may hold it again
+        twin.update((key, copy.deepcopy(value, memo)) for key, value in self.items())
+        return twin
 
-    def __reduce__(self) -> tuple[type[dict[str, Any]], tuple[dict[str, Any]]]:
-        return dict, (dict(self),)
+    def __reduce__(self) -> tuple[Callable[[], Any], tuple[()], None, None, Iterator[Any]]:
+        return dict, (), None, None, iter(self.items())

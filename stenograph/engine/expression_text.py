@@ -152,7 +152,9 @@ def scan(text: str) -> Iterator[Token]:
         if kind == "text":
             check_escapes(word, start)
         elif kind == "number" and text[match.end() : match.end() + 1].isalnum():
-            raise ExpressionFault(f"`{word}` runs into what follows; write a space", match.end())
+            raise ExpressionFault(
+                f"`{clip(word)}` runs into what follows; write a space", match.end()
+            )
         elif kind == "name":
             check_name(word, start, after_dot=previous == ".")
             kind = "operator" if word in OPERATORS else kind
@@ -183,13 +185,15 @@ def check_escapes(literal: str, start: int) -> None:
 
 def check_name(word: str, start: int, *, after_dot: bool) -> None:
     """Refuse a word that is no name, is another name to Python, or has a meaning of its own."""
-    if not word.isidentifier():
-        bad = next((i for i, c in enumerate(word) if not f"_{c}".isidentifier()), 0)
+    # Joiners, which show nothing, are of identifiers in some versions of Unicode only.
+    if not (word.isidentifier() and word.isprintable()):
+        seen = (c.isprintable() and f"_{c}".isidentifier() for c in word)
+        bad = next((i for i, fits in enumerate(seen) if not fits), 0)
         message = f"{describe(word[bad])} may stand only inside a text"
         raise ExpressionFault(message, start + bad)
     if (plain := normalize("NFKC", word)) != word:
-        where = f'["{word}"]' if after_dot else f'state["{word}"]'
-        message = f"Python reads `{word}` as `{plain}`; write that, or {where}"
+        where = f'["{clip(word)}"]' if after_dot else f'state["{clip(word)}"]'
+        message = f"Python reads `{clip(word)}` as `{clip(plain)}`; write that, or {where}"
         raise ExpressionFault(message, start)
     if after_dot:
         if iskeyword(word):

@@ -5,12 +5,16 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Iterable
+from typing import Final, Literal
 
 import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
 
 from stenograph.engine.values import pointer
+
+GROWTH_MAX_OPS: Final = 1000
+"""Up to so many new items each are an operation of their own; more are, if that takes less room."""
 
 
 class PatchOp(Struct, frozen=True, omit_defaults=True):
@@ -30,25 +34,30 @@ def patch_key(key: str, old: bytes | None, new: bytes | None) -> list[PatchOp]:
         return [PatchOp("remove", path)]
     if old is None:
         return [PatchOp("add", path, Raw(new))]
-    if _grew(old, new):
-        tail = msgspec.json.decode(b"[" + new[len(old) : -1] + b"]", type=list[Raw])
-        return [PatchOp("add", path + "/-", item) for item in tail]
-    return [PatchOp("replace", path, Raw(new))]
-
-
-def _grew(old: bytes, new: bytes) -> bool:
-    """Tell whether a list only grew at its end: the old elements, a comma, and more."""
-    end = len(old) - 1
-    return (
-        len(old) > 2
-        and len(new) > len(old)
-        and old.startswith(b"[")
-        and new[end : end + 1] == b","
-        and new.startswith(old[:end])
-    )
+    whole = [PatchOp("replace", path, Raw(new))]
+    if not _grew(old, new):
+        return whole
+    tail = b"[" + new[len(old) - 1 :].removeprefix(b",")
+    items = msgspec.json.decode(tail, type=list[Raw])
+    grown = [PatchOp("add", path + "/-", item) for item in items]
+    few = len(grown) <= GROWTH_MAX_OPS
+    return grown if few or size_of(grown) < size_of(whole) else whole
 
 
 def target(op: PatchOp) -> tuple[str, bool]:
     """Return the key that an operation writes, and whether it grows the list there."""
-    key, slash, tail = op.path[1:].partition("/")
-    return key.replace("~1", "/").replace("~0", "~"), slash == "/" and tail == "-"
+    key, slash, _ = op.path[1:].partition("/")
+    return key.replace("~1", "/").replace("~0", "~"), slash == "/"
+
+
+def size_of(patch: Iterable[PatchOp]) -> int:
+    """Return how many bytes a patch has as JSON."""
+    return len(msgspec.json.encode(tuple(patch)))
+
+
+def _grew(old: bytes, new: bytes) -> bool:
+    """Tell whether a list only grew at its end: the old elements, a comma, and more."""
+    if old == b"[]":
+        return new.startswith(b"[")
+    end = len(old) - 1
+    return old.startswith(b"[") and new.startswith(old[:end]) and new[end : end + 1] == b","

@@ -3,35 +3,44 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import groupby
+from operator import attrgetter
 from typing import Any, Final
 
 import msgspec
 from msgspec import UNSET
 
-from stenograph.engine.draft import ABSENT, Draft
-from stenograph.engine.errors import NotJson, StateTooLarge
-from stenograph.engine.patch import PatchOp, patch_key, target
-from stenograph.engine.values import canonical, encode, is_utf8, pointer
+from stenograph.engine.draft import ABSENT, CONTAINERS, Draft
+from stenograph.engine.errors import StateTooLarge
+from stenograph.engine.patch import PatchOp, patch_key, size_of, target
+from stenograph.engine.values import canonical, encode, plain_key, pointer
 
 STATE_MAX_BYTES: Final = 4 * 1024 * 1024
 PATCH_MAX_BYTES: Final = 2 * 1024 * 1024 - 64 * 1024
 """One patch is one event, and an event holds at most 2 MiB; the rest is its envelope."""
-CHECK_ALL_BYTES: Final = 16 * 1024
-"""Up to this size a whole state is compared after a tool, not only the keys it was seen to take."""
+OWN_MAX_BYTES: Final = 16 * 1024
+"""Up to this size a tool's dict shares nothing with any other, and is compared whole."""
 
 
 class State(Mapping[str, Any]):
     """A JSON object whose keys are decoded when somebody looks, and never shared with tools.
 
     As a mapping it gives decoded values, which nobody may change. The owner alone calls ``apply``.
+
+    What a tool does to its draft is seen, however it is done, while the state has at most 16 KiB.
+    In a larger one a change is not seen, and not recorded, when it is made in place to a list or an
+    object that the tool got hold of past the methods of its dict, as ``msgspec.convert(state, T)``
+    and pydantic's ``model_validate`` do in C; set or return the key, and it is. Conditions and all
+    reads in Python are what replay gives even then; only the next such conversion may see it.
     """
 
-    __slots__ = ("_decoded", "_encoded", "size")
+    __slots__ = ("_decoded", "_encoded", "_spare", "_weight")
 
     def __init__(self, encoded: dict[str, bytes]) -> None:
         self._encoded = encoded
         self._decoded: dict[str, Any] = {}
-        self.size = 2 + sum(_size(key, data) for key, data in encoded.items())
+        self._spare: dict[str, Any] = {}  # decoded for drafts alone
+        self._weight = sum(_weight(key, data) for key, data in encoded.items())
 
     @classmethod
     def from_json(cls, data: bytes) -> State:
@@ -43,8 +52,8 @@ class State(Mapping[str, Any]):
     def from_values(cls, values: Mapping[str, Any]) -> State:
         """Make a first state of plain values; raises NotJson or StateTooLarge."""
         encoded = {}
-        for key, value in values.items():
-            _check_key(key)
+        for given, value in values.items():
+            key = plain_key(given)
             encoded[key] = canonical(value, pointer(key))[0]
         state = cls(encoded)
         if state.size > PATCH_MAX_BYTES:
@@ -52,12 +61,15 @@ class State(Mapping[str, Any]):
             raise StateTooLarge(f"the state has {what}: pass large inputs as a path or an id")
         return state
 
+    @property
+    def size(self) -> int:
+        """The length of the state's JSON in bytes."""
+        return max(2, 1 + self._weight)
+
     def __getitem__(self, key: str) -> Any:
-        try:
-            return self._decoded[key]
-        except KeyError:
-            value = self._decoded[key] = msgspec.json.decode(self._encoded[key])
-            return value
+        if key not in self._decoded:
+            self._decoded[key] = msgspec.json.decode(self._encoded[key])
+        return self._decoded[key]
 
     def __contains__(self, key: object) -> bool:
         return key in self._encoded
@@ -82,34 +94,44 @@ class State(Mapping[str, Any]):
         """Return a state that changes apart from this one."""
         twin = State.__new__(State)
         twin._encoded, twin._decoded = self._encoded.copy(), self._decoded.copy()
-        twin.size = self.size
+        twin._spare, twin._weight = self._spare.copy(), self._weight
         return twin
 
     def apply(self, patch: Iterable[PatchOp]) -> None:
         """Apply operations in place, in order; for the owner alone."""
-        for op in patch:
-            key, grows = target(op)
-            old = self._encoded.pop(key) if op.op == "remove" else self._encoded.get(key)
-            self._decoded.pop(key, None)
-            if old is not None:
-                self.size -= _size(key, old)
-            if op.value is not UNSET:
-                new = bytes(op.value)
-                if grows and old is not None:
-                    new = old[:-1] + (b"," if len(old) > 2 else b"") + new + b"]"
-                self._encoded[key] = new
-                self.size += _size(key, new)
+        for _, at_one_path in groupby(patch, key=attrgetter("path")):
+            ops = list(at_one_path)
+            key, grows = target(ops[0])
+            values = [bytes(op.value) for op in ops if op.value is not UNSET]
+            if grows:
+                old = self._encoded.get(key, b"[]")
+                values = [b"".join((old[:-1], b"," * (len(old) > 2), b",".join(values), b"]"))]
+            self._put(key, values[-1] if values else None)
+
+    def _put(self, key: str, new: bytes | None) -> None:
+        self._decoded.pop(key, None)
+        self._spare.pop(key, None)
+        old = self._encoded.get(key) if new is not None else self._encoded.pop(key, None)
+        self._weight -= _weight(key, old)
+        self._weight += _weight(key, new)
+        if new is not None:
+            self._encoded[key] = new
 
     def remember(self, decoded: Mapping[str, Any]) -> None:
         """Keep values that were decoded on the way, so that nobody decodes them again."""
-        self._decoded.update((key, value) for key, value in decoded.items() if key in self)
+        values = self._decoded if self.size <= OWN_MAX_BYTES else self._spare
+        values.update((key, value) for key, value in decoded.items() if key in self)
 
     def draft(self) -> Draft:
         """Return a private dict of all values for a tool; what it changes is seen by ``update``."""
-        if len(self._decoded) != len(self._encoded):
-            for key in self._encoded:
-                self[key]
-        return Draft({key: self._decoded[key] for key in self._encoded}, self._encoded)
+        owned = self.size <= OWN_MAX_BYTES
+        # What is taken here comes back with ``update``, or never: a tool that fails may spoil it.
+        spare, self._spare = {} if owned else self._spare, {}
+        given = {
+            key: spare[key] if key in spare else msgspec.json.decode(data)
+            for key, data in self._encoded.items()
+        }
+        return Draft.of(given, {} if owned else self._encoded.copy())
 
     def update(self, draft: Draft, returned: Mapping[str, Any]) -> Update:
         """Return what a tool changed: what it did to its draft, then what it returned on top.
@@ -118,36 +140,38 @@ class State(Mapping[str, Any]):
         Raises NotJson or StateTooLarge, and changes nothing.
         """
         touched = draft.touched()
-        if self.size <= CHECK_ALL_BYTES:
-            touched += self._altered_unseen(draft)
-        final: dict[str, Any] = {key: dict.get(draft, key, ABSENT) for key in touched}
-        final.update(returned)
+        rest = draft.given_but(touched)
+        if not draft.is_lent:
+            touched += self._altered(rest)
+        final = {plain_key(key): dict.get(draft, key, ABSENT) for key in touched}
+        final.update((plain_key(key), value) for key, value in returned.items())
         ops: list[PatchOp] = []
         decoded: dict[str, Any] = {}
-        size = self.size
+        weight = self._weight
         for key, value in final.items():
-            _check_key(key)
             old, new = self._encoded.get(key), None
             if value is not ABSENT:
                 new, decoded[key] = canonical(value, pointer(key))
-                size += _size(key, new)
-            size -= _size(key, old) if old is not None else 0
+            weight += _weight(key, new) - _weight(key, old)
             ops += patch_key(key, old, new)
-        _check_size(ops, size)
+        _check_size(ops, 1 + weight)
+        self._spare = rest if draft.is_lent else {}
         return Update(tuple(ops), decoded)
 
-    def _altered_unseen(self, draft: Draft) -> list[str]:
-        """Return keys altered through C code that reads a dict past its methods (msgspec.convert)."""
-        altered = []
-        for key, value in draft.unseen():
-            try:
-                same = encode(value) == self._encoded[key]
-            except Exception:
-                same = False  # what cannot be encoded any more was altered; the check says how
-            if not same:
-                altered.append(key)
-                self._decoded.pop(key, None)  # the tool has altered this very value
-        return altered
+    def _altered(self, values: Mapping[str, Any]) -> list[str]:
+        """Return the keys whose lists and objects are no longer as they were given."""
+        return [
+            key
+            for key, value in values.items()
+            if value.__class__ in CONTAINERS and not self._holds(key, value)
+        ]
+
+    def _holds(self, key: str, value: object) -> bool:
+        """Tell whether a value is still that of ``key``: neither 1 for true, nor NaN for null."""
+        try:
+            return encode(value) == self._encoded[key] and bool(value == self[key])
+        except Exception:
+            return False  # it was altered to what cannot be encoded; the check of it says how
 
 
 class Update:
@@ -184,22 +208,17 @@ class _Patched(Mapping[str, Any]):
         return sum(1 for _ in self)
 
 
-def _size(key: str, data: bytes) -> int:
-    return len(key) + len(data) + 4  # quotes, colon and comma
-
-
-def _check_key(key: object) -> None:
-    if not (isinstance(key, str) and is_utf8(key)):
-        raise NotJson("", f"has the key {key!r}; the keys of a state are text")
+def _weight(key: str, data: bytes | None) -> int:
+    """Return what a key and its value take in the JSON of a state, with colon and comma."""
+    return 0 if data is None else len(encode(key)) + len(data) + 2
 
 
 def _check_size(ops: list[PatchOp], size: int) -> None:
-    change = sum(len(bytes(op.value)) + len(op.path) for op in ops if op.value is not UNSET)
     if size > STATE_MAX_BYTES:
         raise StateTooLarge(
             f"the state would grow to {size:,} bytes of JSON; it may have {STATE_MAX_BYTES:,}"
         )
-    if change > PATCH_MAX_BYTES:
+    if (change := size_of(ops)) > PATCH_MAX_BYTES:
         raise StateTooLarge(
             f"the change has {change:,} bytes of JSON; one step may write {PATCH_MAX_BYTES:,}"
         )

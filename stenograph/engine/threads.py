@@ -42,8 +42,8 @@ class Threads:
         """Queue a call; it starts when a thread is free."""
         job = Job(function)
         with self._changed:
+            self._grow(len(self._jobs) + 1)
             self._jobs.append(job)
-            self._grow()
             self._changed.notify()
         return job
 
@@ -55,7 +55,9 @@ class Threads:
             job.abandoned = True
             if job.running:
                 self._live -= 1
-                self._grow()
+                self._grow(len(self._jobs))
+            elif job in self._jobs:
+                self._jobs.remove(job)
 
     def close(self) -> None:
         """Let idle threads end; busy ones end after their job."""
@@ -64,10 +66,10 @@ class Threads:
             self._jobs.clear()
             self._changed.notify_all()
 
-    def _grow(self) -> None:
-        if len(self._jobs) > self._idle and self._live < self._limit:
-            self._live += 1
+    def _grow(self, waiting: int) -> None:
+        if waiting > self._idle and self._live < self._limit:
             threading.Thread(target=self._serve, name="stenograph-tool", daemon=True).start()
+            self._live += 1
 
     def _serve(self) -> None:
         while (job := self._next()) is not None:
@@ -75,20 +77,19 @@ class Threads:
             with self._changed:
                 job.running = False
                 if job.abandoned:
-                    return
+                    return  # another thread has taken this one's place
+            del job  # or an idle thread would keep what its last job held
 
     def _next(self) -> Job | None:
+        """Wait for a job; None when there will be none."""
         with self._changed:
             self._idle += 1
             while not self._jobs and not self._closed:
                 self._changed.wait()
             self._idle -= 1
-            while self._jobs:
-                job = self._jobs.popleft()
-                if not job.abandoned:
-                    job.running = True
-                    return job
-            if self._closed:
+            if not self._jobs:
                 self._live -= 1
                 return None
-        return self._next()
+            job = self._jobs.popleft()
+            job.running = True
+            return job

@@ -11,9 +11,12 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 def to_text(at_us: int) -> str:
     """Write a time as records have it: ``2026-11-20T22:55:01.123456Z``."""
     at = _EPOCH + timedelta(microseconds=at_us)
-    return at.strftime("%Y-%m-%dT%H:%M:%S.") + f"{at.microsecond:06d}Z"
+    return at.isoformat(timespec="microseconds").removesuffix("+00:00") + "Z"
 
 
 def to_us(text: str) -> int:
-    """Read a time as records have it; raises ValueError."""
-    return (datetime.fromisoformat(text) - _EPOCH) // timedelta(microseconds=1)
+    """Read a time as records have it; raises ValueError, also for one that names no zone."""
+    at = datetime.fromisoformat(text)
+    if at.tzinfo is None:
+        raise ValueError(f"{text!r} has no zone; end it with Z")
+    return (at - _EPOCH) // timedelta(microseconds=1)

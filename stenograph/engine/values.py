@@ -62,7 +62,7 @@ def nested_deeper(data: bytes, limit: int) -> bool:
 
 def pointer(*keys: object) -> str:
     """Return the JSON pointer (RFC 6901) of a path of keys."""
-    return "".join("/" + str(key).replace("~", "~0").replace("/", "~1") for key in keys)
+    return "".join("/" + _text(key).replace("~", "~0").replace("/", "~1") for key in keys)
 
 
 def is_utf8(text: str) -> bool:
@@ -89,10 +89,15 @@ def clip(text: str) -> str:
     return clean(text, SHOWN_MAX_CHARS + 1)
 
 
-def check_key(key: object, path: str = "") -> None:
-    """Raise NotJson when the object at ``path`` cannot have this key: it is no text, or no UTF-8."""
+def plain_key(key: object) -> str:
+    """Return a key of a state as plain text; raises NotJson when it is no text, or no UTF-8."""
     if reason := _key_fault(key):
-        raise NotJson(clip(path), reason)
+        raise NotJson("", reason)
+    return str.__str__(key)
+
+
+def _text(key: object) -> str:
+    return str.__str__(key) if isinstance(key, str) else str(key)
 
 
 def _plain(value: object) -> str | int | float:

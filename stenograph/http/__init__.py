@@ -11,15 +11,43 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from stenograph.http.app import create_app
+    from stenograph.http.client import Client
+    from stenograph.http.refusals import (
+        ClientError,
+        RequestRefused,
+        ServerUnreachable,
+        StreamLost,
+    )
     from stenograph.http.server import PortInUse, serve
+    from stenograph.http.wire import Problem, RunItem, RunList
 
 _HOMES = {
+    "Client": "stenograph.http.client",
+    "ClientError": "stenograph.http.refusals",
     "PortInUse": "stenograph.http.server",
+    "Problem": "stenograph.http.wire",
+    "RequestRefused": "stenograph.http.refusals",
+    "RunItem": "stenograph.http.wire",
+    "RunList": "stenograph.http.wire",
+    "ServerUnreachable": "stenograph.http.refusals",
+    "StreamLost": "stenograph.http.refusals",
     "create_app": "stenograph.http.app",
     "serve": "stenograph.http.server",
 }
 
-__all__ = ("PortInUse", "create_app", "serve")
+__all__ = (
+    "Client",
+    "ClientError",
+    "PortInUse",
+    "Problem",
+    "RequestRefused",
+    "RunItem",
+    "RunList",
+    "ServerUnreachable",
+    "StreamLost",
+    "create_app",
+    "serve",
+)
 
 
 def __getattr__(name: str) -> Any:

@@ -49,7 +49,7 @@ def create_app(open_engine: Callable[[], AbstractAsyncContextManager[Engine]]) -
         lifespan=[lifespan],
         middleware=[Guard()],
         exception_handlers={HTTPException: respond, Exception: respond},
-        openapi_config=docs.OPENAPI,
+        openapi_config=docs.openapi_config(),
         plugins=[docs.RawSchemas()],
         request_max_body_size=BODY_MAX_BYTES,
         logging_config=None,

@@ -73,7 +73,6 @@ Source = RunSource | JournalSource
 @get(
     "/runs/{run_id:str}/events",
     responses=problems("query-invalid", "run-not-found", "cursor-unknown"),
-    raises=[],
     tags=["Runs"],
 )
 async def run_events(
@@ -168,3 +167,6 @@ def _check_cursor(after: int, head: int) -> None:
 
 def _headers(source: Source, head: int) -> dict[str, str]:
     return {JOURNAL_HEADER: source.journal.id, HEAD_HEADER: str(head)}
+
+
+HANDLERS = (run_events, journal_events)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Annotated, Final, TypeAlias
 
 from litestar.params import QueryParameter
 
 from stenograph.http.wire import WAIT_MAX_S
+from stenograph.journal import Stream
 
 NUMBER_MAX: Final = 2**63 - 1
 
@@ -70,3 +71,8 @@ def etag_matches(header: str, etag: str) -> bool:
     """Tell whether an ``If-None-Match`` names ``etag`` (or anything)."""
     names = [each.strip().removeprefix("W/") for each in header.split(",")]
     return etag in names or "*" in names
+
+
+def next_cursor(streams: Sequence[Stream], limit: int) -> str | None:
+    """Return the cursor of the page after a full one; a short page is the last."""
+    return str(streams[-1].number) if len(streams) == limit else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import signal
 import socket
@@ -36,9 +37,10 @@ async def serve(
     port: int = PORT,
     *,
     started: Callable[[str, Engine], None] | None = None,
+    stop: asyncio.Event | None = None,
     connections_max: int = CONNECTIONS_MAX,
 ) -> None:
-    """Serve until SIGTERM or SIGINT, then let go of everybody within a few seconds, and return.
+    """Serve until SIGTERM, SIGINT or ``stop``, let go of everybody in a few seconds, and return.
 
     ``port`` 0 takes a free one. ``started`` is called with the base URL and the open engine, just
     before the first request is taken. Raises PortInUse before the engine is opened, and whatever
@@ -47,7 +49,7 @@ async def serve(
     with listener(host, port) as sock:
         # Not by uvicorn's own lifespan: it would make a log line and exit 3 of what goes wrong.
         async with app.lifespan():
-            server = Server(app, sock, started=started, connections_max=connections_max)
+            server = Server(app, sock, started=started, stop=stop, connections_max=connections_max)
             await server.serve(sockets=[sock])
 
 
@@ -84,6 +86,7 @@ class Server(uvicorn.Server):
         sock: socket.socket,
         *,
         started: Callable[[str, Engine], None] | None,
+        stop: asyncio.Event | None,
         connections_max: int,
     ) -> None:
         super().__init__(
@@ -103,13 +106,18 @@ class Server(uvicorn.Server):
                 lifespan="off",
             )
         )
-        self.app, self.sock, self.tell = app, sock, started
+        self.app, self.sock, self.tell, self.stop = app, sock, started, stop
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Begin to take requests, and tell where."""
         await super().startup(sockets)
         if self.tell is not None:
             self.tell(url_of(self.sock), self.app.state["engine"])
+
+    async def on_tick(self, counter: int) -> bool:
+        """Tell whether to stop."""
+        asked = self.stop is not None and self.stop.is_set()
+        return await super().on_tick(counter) or asked
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Let go of those who wait, then stop as uvicorn does."""

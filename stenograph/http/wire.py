@@ -12,6 +12,9 @@ from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
 from stenograph.engine import ErrorInfo, Fault, Limits, Visit
 
+API_VERSION: Final = "1"
+"""Of the paths and shapes here; what is only added does not change it."""
+
 ID_PATTERN: Final = r"^[A-Za-z0-9][A-Za-z0-9._:-]{0,127}(?!\n)$"
 RESERVED_IDS: Final = frozenset({"execute", "journal", "logs", "monitor", "runs"})
 """Ids that no run may have: their socket paths mean something else."""
@@ -38,11 +41,14 @@ HEAD_HEADER: Final = "Stenograph-Head"
 PROBLEM_TYPE: Final = "application/problem+json"
 NDJSON_TYPE: Final = "application/x-ndjson"
 
+CLOSE_NORMAL: Final = 1000
+CLOSE_INTERNAL_ERROR: Final = 1011
+CLOSE_RESTART: Final = 1012
+"""The server stops; come again with the last seq that you hold."""
+CLOSE_TRY_LATER: Final = 1013
 CLOSE_BAD_REQUEST: Final = 4400
 CLOSE_NOT_FOUND: Final = 4404
 CLOSE_CURSOR_UNKNOWN: Final = 4409
-CLOSE_RESTART: Final = 1012
-"""The server stops; come again with the last seq that you hold."""
 
 Id: TypeAlias = Annotated[
     str,
@@ -418,7 +424,10 @@ class ClassicAnswer(Struct, frozen=True, kw_only=True):
 
 
 class HealthAnswer(Struct, frozen=True, kw_only=True):
-    """``/healthz`` and ``/readyz``; 503 with a problem instead when the journal has failed."""
+    """``/healthz`` and ``/readyz``; 503 with a problem instead when the journal has failed.
+
+    ``version`` is that of the API.
+    """
 
     status: Literal["ok"]
     version: str

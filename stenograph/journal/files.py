@@ -23,6 +23,8 @@ Durability: TypeAlias = Literal["full", "normal"]
 APPLICATION_ID: Final = 0x5354_454E  # "STEN"
 FORMAT: Final = 1
 BUSY_TIMEOUT_S: Final = 0.5
+PROBE: Final = "DELETE FROM label WHERE 0"
+"""Changes nothing, and fails where nothing can be changed: SQLite opens such a file in silence."""
 
 
 def place(path: str | PathLike[str]) -> Path:
@@ -58,7 +60,7 @@ async def connect_writer(path: Path, durability: Durability) -> AsyncIterator[ai
             )
             is_blank = await check_format(db, path)
             await set_up(db, path, durability)
-            await db.executescript(creation() if is_blank else "BEGIN IMMEDIATE; ROLLBACK;")
+            await db.executescript(creation() if is_blank else PROBE)
         yield db
 
 

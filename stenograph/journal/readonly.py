@@ -43,14 +43,18 @@ async def open_journal_readonly(path: str | PathLike[str]) -> AsyncIterator[Read
 
 async def poll(journal: ReadableJournal, reader: Reader) -> None:
     """Wake the tails whenever another process has committed, until cancelled."""
-    seen = 0
+    seen: int | None = None
     while True:
         if journal.feed.followers:
-            try:
-                version = await reader.data_version()
-            except JournalUnreadable:
-                version = 0  # the tails look too, and tell of it
-            if version != seen:
-                seen = version
+            last, seen = seen, await version(reader)
+            if seen is None or seen != last:
                 journal.feed.wake_all()
         await asyncio.sleep(POLL_S)
+
+
+async def version(reader: Reader) -> int | None:
+    """Return what changes with each commit, or None: then the tails see for themselves why."""
+    try:
+        return await reader.data_version()
+    except JournalUnreadable:
+        return None

@@ -139,7 +139,10 @@ async def test_the_largest_append_fits(opened: Opened) -> None:
     ("records", "reason"),
     [
         (notes(APPEND_MAX_RECORDS + 1), "1025 records in one append; at most 1024"),
-        (notes(1, data=b"1" * (RECORD_MAX_BYTES + 1)), "a record of 2097153 bytes; at most 2097152"),
+        (
+            notes(1, data=b"1" * (RECORD_MAX_BYTES + 1)),
+            "a record of 2097153 bytes; at most 2097152",
+        ),
         (notes(3, data=b"1" * RECORD_MAX_BYTES), "6291456 bytes in one append; at most 4194304"),
     ],
 )
@@ -158,7 +161,9 @@ async def test_an_append_holds_at_least_one_record(opened: Opened) -> None:
             await journal.append("a", [], expected_seq=0)
 
 
-@pytest.mark.parametrize("run_id", ["a", "A.b_c:d-9", "0" * 128, "graph/review", "graph/" + "g" * 128])
+@pytest.mark.parametrize(
+    "run_id", ["a", "A.b_c:d-9", "0" * 128, "graph/review", "graph/" + "g" * 128]
+)
 async def test_run_ids_and_graph_streams_are_names(opened: Opened, run_id: str) -> None:
     async with opened() as journal:
         await journal.append(run_id, notes(1), expected_seq=0)
@@ -181,7 +186,9 @@ async def test_what_is_no_type_is_refused(opened: Opened, type_: str) -> None:
             await journal.append("a", [NewRecord(type_, b"1", AT)], expected_seq=0)
 
 
-@pytest.mark.parametrize("at", ["", "now", AT[:-1], AT + "\n", "٢" + AT[1:], '2026-11-20T22:55:01"Z'])
+@pytest.mark.parametrize(
+    "at", ["", "now", AT[:-1], AT + "\n", "٢" + AT[1:], '2026-11-20T22:55:01"Z']
+)
 async def test_what_is_no_time_in_utc_with_microseconds_is_refused(opened: Opened, at: str) -> None:
     async with opened() as journal:
         with pytest.raises(ValueError, match="must look like 2026"):
@@ -200,9 +207,7 @@ async def test_data_is_bytes(opened: Opened) -> None:
 
 @pytest.mark.parametrize("after", [-5, 0, 1, 4, 6, 7, 100, 2**70])
 @pytest.mark.parametrize("limit", [1, 3, 100])
-async def test_a_page_holds_what_follows_the_cursor(
-    opened: Opened, after: int, limit: int
-) -> None:
+async def test_a_page_holds_what_follows_the_cursor(opened: Opened, after: int, limit: int) -> None:
     async with opened() as journal:
         wanted = [seq for seq in range(1, 7) if seq > after][:limit]
         await journal.append("a", notes(6), expected_seq=0)
@@ -259,9 +264,7 @@ async def test_a_cancelled_appender_disturbs_nobody(opened: Opened) -> None:
 async def test_an_append_is_taken_as_it_was_when_made(opened: Opened) -> None:
     async with opened() as journal:
         records, labels = notes(2), {"status": "running"}
-        task = asyncio.create_task(
-            journal.append("a", records, expected_seq=0, labels=labels)
-        )
+        task = asyncio.create_task(journal.append("a", records, expected_seq=0, labels=labels))
         await asyncio.sleep(0)
         records.clear()
         labels.clear()

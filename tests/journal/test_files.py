@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import sqlite3
 import tempfile
@@ -10,6 +11,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
+import aiosqlite
 import pytest
 
 from stenograph.journal import (
@@ -20,7 +22,7 @@ from stenograph.journal import (
     open_journal,
     open_journal_readonly,
 )
-from stenograph.journal.files import APPLICATION_ID
+from stenograph.journal.files import APPLICATION_ID, creation, set_up
 
 NOTE = [NewRecord("note", b"1", "2026-11-20T22:55:01.123456Z")]
 OPENERS: list[Callable[[Path], Any]] = [open_journal, open_journal_readonly]
@@ -55,6 +57,11 @@ async def test_a_journal_keeps_its_id_and_its_records(tmp_path: Path) -> None:
         assert len(await again.streams({"status": "running"})) == 1
 
 
+def left_in(folder: Path) -> list[str]:
+    """What stands in a folder, but for SQLite's own companions of a file."""
+    return sorted(each.name for each in folder.iterdir() if "-" not in each.name)
+
+
 @pytest.mark.parametrize("name", ["a?b.db", "a#b.db", "a%20b.db", "a b.db", "ключ.db", ":memory:"])
 async def test_any_name_will_do(tmp_path: Path, name: str) -> None:
     async with open_journal(tmp_path / name) as journal:
@@ -62,10 +69,7 @@ async def test_any_name_will_do(tmp_path: Path, name: str) -> None:
         assert await journal.head("a") == 1
     async with open_journal_readonly(tmp_path / name) as beside:
         assert await beside.head("a") == 1
-    assert sorted(each.name for each in tmp_path.iterdir() if "-" not in each.name) == [
-        name,
-        f"{name}.lock",
-    ]
+    assert left_in(tmp_path) == [name, f"{name}.lock"]
 
 
 @both_ways
@@ -82,7 +86,9 @@ async def test_what_is_no_sqlite_file_is_no_journal(
 
 
 @both_ways
-@pytest.mark.parametrize("script", ["CREATE TABLE t(a)", "PRAGMA application_id=5", "PRAGMA user_version=5"])
+@pytest.mark.parametrize(
+    "script", ["CREATE TABLE t(a)", "PRAGMA application_id=5", "PRAGMA user_version=5"]
+)
 async def test_another_programs_file_is_left_alone(
     tmp_path: Path, opener: Callable[[Path], Any], script: str
 ) -> None:
@@ -154,16 +160,11 @@ async def test_a_file_that_another_program_has_locked_is_not_waited_for(tmp_path
                 pass
 
 
-async def test_what_cannot_keep_a_write_ahead_log_is_no_place_for_a_journal(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """SQLite's own answer where memory cannot be shared, as on most network file systems."""
-    monkeypatch.setattr("stenograph.journal.files.place", lambda path: path)
-    monkeypatch.setattr("stenograph.journal.sqlite.place", lambda path: tmp_path / path)
-    monkeypatch.chdir(tmp_path)
-    with pytest.raises(CannotOpen):
-        async with open_journal(":memory:"):
-            pass
+async def test_what_cannot_keep_a_write_ahead_log_is_no_place_for_a_journal() -> None:
+    """As where memory cannot be shared, on a network file system; here in memory alone."""
+    async with aiosqlite.connect(":memory:") as db:
+        with pytest.raises(CannotOpen, match="cannot hold a write-ahead log: use a local disk"):
+            await set_up(db, Path("test.db"), "full")
 
 
 async def test_how_durable_is_one_of_two_words(tmp_path: Path) -> None:
@@ -181,7 +182,7 @@ async def test_only_what_is_there_can_be_opened_for_reading(tmp_path: Path) -> N
     with pytest.raises(NotAJournal, match="is empty: no engine has used it yet"):
         async with open_journal_readonly(tmp_path / "empty.db"):
             pass
-    assert [each.name for each in tmp_path.iterdir() if "-" not in each.name] == ["empty.db"]
+    assert left_in(tmp_path) == ["empty.db"]
 
 
 async def test_damage_is_told_when_it_is_met(tmp_path: Path) -> None:
@@ -195,9 +196,7 @@ async def test_damage_is_told_when_it_is_met(tmp_path: Path) -> None:
         file.write(b"\xff" * (size // 2))
     async with open_journal_readonly(path) as damaged:
         with pytest.raises(JournalUnreadable, match=r"test\.db: cannot be read: .*malformed"):
-            while await damaged.read("a"):
-                await damaged.read("a", after=4000)
-                await damaged.read_all(after=2500)
+            await asyncio.gather(*(damaged.read_all(after=n) for n in range(0, 5000, 1000)))
 
 
 # --- rights ---------------------------------------------------------------------------------
@@ -217,34 +216,50 @@ def somebody_else() -> Iterator[None]:
 
 @pytest.fixture
 def folder() -> Iterator[Path]:
-    """A folder that everybody can reach, unlike pytest's."""
+    """A folder that everybody can reach, unlike pytest's; inside is one that nobody can change."""
     with tempfile.TemporaryDirectory() as name:
         path = Path(name)
+        (path / "inner").mkdir(0o555)
         path.chmod(0o777)
         yield path
         path.chmod(0o777)
 
 
-async def test_a_folder_that_cannot_be_written_is_named(folder: Path) -> None:
-    folder.chmod(0o555)
-    with somebody_else(), pytest.raises(CannotOpen, match=r"lock file test\.db\.lock cannot be written"):
-        async with open_journal(folder / "test.db"):
-            pass
-
-
-async def test_a_folder_that_cannot_be_entered_is_named(folder: Path) -> None:
-    (folder / "inner").mkdir()
+@pytest.fixture
+def forbidden(folder: Path) -> Path:
+    """A file in a folder that cannot be entered."""
     folder.chmod(0o000)
-    with somebody_else(), pytest.raises(CannotOpen, match="leads nowhere: .*Permission denied"):
+    return folder / "inner" / "test.db"
+
+
+@pytest.fixture
+def protected(folder: Path) -> Path:
+    """A file that cannot be written, in a folder that can."""
+    path = folder / "test.db"
+    sqlite_file(path, f"PRAGMA journal_mode=WAL; {creation()}")
+    path.chmod(0o444)
+    return path
+
+
+async def test_a_folder_that_cannot_be_written_is_named(folder: Path) -> None:
+    with somebody_else(), pytest.raises(CannotOpen, match=r"test\.db\.lock cannot be written"):
         async with open_journal(folder / "inner" / "test.db"):
             pass
 
 
-async def test_a_file_that_cannot_be_written_is_not_opened_for_writing(folder: Path) -> None:
-    async with open_journal(folder / "test.db"):
-        pass
-    (folder / "test.db").chmod(0o444)
-    (folder / "test.db.lock").chmod(0o666)
-    with somebody_else(), pytest.raises(CannotOpen, match="cannot be opened .*or not yours to use"):
-        async with open_journal(folder / "test.db"):
+@both_ways
+async def test_a_folder_that_cannot_be_entered_is_named(
+    forbidden: Path, opener: Callable[[Path], Any]
+) -> None:
+    with somebody_else(), pytest.raises(CannotOpen, match=r"leads nowhere: .*Permission denied"):
+        async with opener(forbidden):
             pass
+
+
+async def test_a_file_that_cannot_be_written_can_only_be_read(protected: Path) -> None:
+    with somebody_else():
+        with pytest.raises(CannotOpen, match=r"cannot be opened .*or not yours to use"):
+            async with open_journal(protected):
+                pass
+        async with open_journal_readonly(protected) as journal:
+            assert await journal.end() == 0

@@ -100,9 +100,7 @@ async def test_a_stream_must_carry_all_labels_asked_for(opened: Opened) -> None:
 
 
 @pytest.mark.parametrize("labels", [{}, {"kind": "run"}, {"kind": "run", "parity": "odd"}])
-async def test_the_pages_of_a_list_join_without_gap(
-    opened: Opened, labels: dict[str, str]
-) -> None:
+async def test_the_pages_of_a_list_join_without_gap(opened: Opened, labels: dict[str, str]) -> None:
     async with opened() as journal:
         for n in range(10):
             await add(journal, f"run-{n}", kind="run", parity="odd" if n % 2 else "even")

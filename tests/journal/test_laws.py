@@ -46,9 +46,7 @@ async def write(
         for run_id, data, labels in together:
             stream = wanted.setdefault(run_id, [])
             new = [NewRecord("note", each, AT) for each in data]
-            waiting.append(
-                journal.append(run_id, new, expected_seq=len(stream), labels=labels)
-            )
+            waiting.append(journal.append(run_id, new, expected_seq=len(stream), labels=labels))
             stream += data
         await asyncio.gather(*waiting)
     return wanted

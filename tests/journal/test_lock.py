@@ -20,7 +20,9 @@ async def test_a_second_engine_is_told_who_holds_the_journal(tmp_path: Path) -> 
             async with open_journal(path):
                 pass
     sentence = str(told.value)
-    assert f"in use by the engine with process id {os.getpid()} on {socket.gethostname()}" in sentence
+    assert (
+        f"in use by the engine with process id {os.getpid()} on {socket.gethostname()}" in sentence
+    )
     assert "stop that one first, or open it for reading only" in sentence
 
 
@@ -76,7 +78,9 @@ async def test_a_folder_without_locks_is_no_place_for_a_journal(
         raise OSError(errno.ENOLCK, "No locks available")
 
     monkeypatch.setattr(fcntl, "flock", unsupported)
-    with pytest.raises(CannotOpen, match=r"cannot be locked \(No locks available\): use a local disk"):
+    with pytest.raises(
+        CannotOpen, match=r"cannot be locked \(No locks available\): use a local disk"
+    ):
         async with open_journal(tmp_path / "test.db"):
             pass
 

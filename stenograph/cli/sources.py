@@ -1,0 +1,145 @@
+"""Where runs are read from: a server, or the journal's file without one. Both answer alike."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Protocol
+
+import click
+
+from stenograph.cli.failures import NO_SUCH_RUN, USAGE, Failure
+from stenograph.cli.settings import Settings
+from stenograph.cli.text import printable
+
+if TYPE_CHECKING:
+    from stenograph.engine import RunView, StateAt
+    from stenograph.http import Client, RunItem
+    from stenograph.journal import Record
+
+PAGE: int = 1000
+SHOWN_MAX = 5
+
+
+class Source(Protocol):
+    """What the reading commands ask."""
+
+    async def get(self, run_id: str) -> RunView:
+        """Return a run as it is now; raises UnknownRun."""
+
+    async def state(self, run_id: str, at: int | None = None) -> StateAt:
+        """Return a run's state, now or after an event; raises UnknownRun or SeqNotReached."""
+
+    async def read(self, run_id: str, *, after: int) -> list[Record]:
+        """Return a page of a run's records."""
+
+    async def read_all(self, *, after: int) -> list[Record]:
+        """Return a page of the whole journal's records."""
+
+    def follow(self, run_id: str, *, after: int) -> AsyncGenerator[list[Record], None]:
+        """Yield pages of a run's records, then live, up to its end."""
+
+    def follow_all(self, *, after: int) -> AsyncGenerator[list[Record], None]:
+        """Yield pages of the whole journal's records, then live."""
+
+    async def runs(
+        self, labels: Mapping[str, str], before: str | None, limit: int
+    ) -> tuple[list[RunItem], str | None]:
+        """Return a page of runs, newest first, and the cursor of the next one."""
+
+
+@asynccontextmanager
+async def open_source(
+    settings: Settings,
+    *,
+    reconnect: bool = True,
+    on_lost: Callable[[int], None] | None = None,
+) -> AsyncIterator[Source]:
+    """Open what the settings name: the file's journal, read-only and without its lock, or a server."""
+    if settings.db is None:
+        async with open_client(settings, reconnect=reconnect, on_lost=on_lost) as client:
+            yield ServerSource(client)
+    else:
+        from stenograph.cli.file_source import open_file
+
+        async with open_file(settings.db) as source:
+            yield source
+
+
+@asynccontextmanager
+async def open_client(
+    settings: Settings,
+    *,
+    reconnect: bool = True,
+    on_lost: Callable[[int], None] | None = None,
+) -> AsyncIterator[Client]:
+    """Open a client of the server, which alone can write; raises Failure for a file."""
+    from stenograph.http import Client
+
+    if settings.db is not None:
+        raise Failure("a file is only read: start steno serve on it, and name its --url", USAGE)
+    try:
+        client = Client(settings.server, reconnect=reconnect, on_lost=on_lost)
+    except ValueError as error:
+        raise click.UsageError(f"the server's URL: {error}") from error
+    async with client:
+        yield client
+
+
+class ServerSource:
+    """A server's runs, as its client reads them."""
+
+    def __init__(self, client: Client) -> None:
+        self.get, self.state = client.get, client.state
+        self.read, self.read_all = client.read, client.read_all
+        self.follow, self.follow_all = client.follow, client.follow_all
+        self._client = client
+
+    async def runs(
+        self, labels: Mapping[str, str], before: str | None, limit: int
+    ) -> tuple[list[RunItem], str | None]:
+        """Return a page of runs, and the cursor of the next one."""
+        page = await self._client.runs(labels, before=before, limit=limit)
+        return page.items, page.next
+
+
+async def find_run(source: Source, name: str) -> str:
+    """Return the id of the run that is meant: an id, ``@last``, or how one id alone begins.
+
+    Raises Failure.
+    """
+    from stenograph.engine import UnknownRun
+
+    if name == "@last":
+        newest, _ = await source.runs({}, None, 1)
+        if not newest:
+            raise Failure("there is no run yet; start one: steno run GRAPH", NO_SUCH_RUN)
+        return newest[0].id
+    try:
+        await source.read(name, after=0)
+    except UnknownRun:
+        return await only_run(source, name)
+    return name
+
+
+async def only_run(source: Source, prefix: str) -> str:
+    """Return the one run whose id begins so; raises Failure when there is none, or more."""
+    found = [run.id async for run in all_runs(source) if run.id.startswith(prefix)]
+    shown = printable(prefix)
+    if not found:
+        raise Failure(f"there is no run {shown}; steno runs lists what there is", NO_SUCH_RUN)
+    if len(found) > 1:
+        some = ", ".join(found[:SHOWN_MAX]) + (", …" if len(found) > SHOWN_MAX else "")
+        raise Failure(f"{len(found)} runs begin with {shown}: {some}; write more of the id", USAGE)
+    return found[0]
+
+
+async def all_runs(source: Source, labels: Mapping[str, str] | None = None) -> AsyncIterator[RunItem]:
+    """Yield all runs that carry the labels, newest first."""
+    items, cursor = await source.runs(labels or {}, None, PAGE)
+    while items:
+        for item in items:
+            yield item
+        if cursor is None:
+            return
+        items, cursor = await source.runs(labels or {}, cursor, PAGE)

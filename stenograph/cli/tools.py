@@ -1,0 +1,93 @@
+"""Where tools come from: installed packages that offer some, and modules named by the user."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from collections.abc import Callable, Iterable, Sequence
+from hashlib import sha256
+from importlib import import_module
+from importlib.metadata import entry_points
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+from types import ModuleType
+from typing import Final, TypeVar
+
+import click
+
+from stenograph.cli.failures import USAGE, Failure
+
+GROUP: Final = "stenograph.tools"
+"""The entry-point group; each of its entries is a module that holds tools."""
+
+F = TypeVar("F", bound=Callable[..., object])
+
+
+def tools_option(command: F) -> F:
+    """Let a command take ``--tools``."""
+    return click.option(
+        "--tools",
+        "modules",
+        multiple=True,
+        metavar="MODULE",
+        help="A module with tools, or a .py file; again for more.",
+    )(command)
+
+
+def load_tools(names: Sequence[str]) -> list[ModuleType]:
+    """Return the modules of the entry points and those named; raises Failure."""
+    installed = [
+        imported(entry.load, f"{entry.value}, which an installed package offers")
+        for entry in entry_points(group=GROUP)
+    ]
+    if names:
+        # Last, so that no file of the user's hides a module of Python's own.
+        sys.path.append(str(Path.cwd()))
+    return [*installed, *(named(name) for name in names)]
+
+
+def named(name: str) -> ModuleType:
+    """Return the module of a name, or of a .py file; raises Failure when it holds no tools."""
+    from stenograph.engine import Predicate, Tool
+
+    if name.endswith(".py"):
+        module = imported(lambda: load_file(Path(name).resolve()), name)
+    else:
+        module = imported(lambda: import_module(name), name)
+    if not any(isinstance(each, Tool | Predicate) for each in vars(module).values()):
+        raise Failure(f"{name} holds no tools: decorate its functions with @stenograph.tool", USAGE)
+    return module
+
+
+def load_file(path: Path) -> ModuleType:
+    """Return a module made from a file; what stands beside it can be imported by it."""
+    taken = path.stem in sys.modules
+    name = f"{path.stem}_{sha256(str(path).encode()).hexdigest()[:8]}" if taken else path.stem
+    spec = spec_from_file_location(name, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = module_from_spec(spec)
+    sys.modules[name] = module
+    sys.path.append(str(path.parent))
+    spec.loader.exec_module(module)
+    return module
+
+
+def imported(load: Callable[[], ModuleType], what: str) -> ModuleType:
+    """Return what ``load`` does; raises Failure, which says why it cannot be imported."""
+    try:
+        return load()
+    except (Exception, SystemExit) as error:
+        why = f"{type(error).__name__}: {error}"
+        raise Failure(f"cannot import {what}: {why}{where(error)}", USAGE) from error
+
+
+def where(error: BaseException) -> str:
+    """Return the file and line that raised an error, unless that is Python's own importing."""
+    frames: Iterable[traceback.FrameSummary] = traceback.extract_tb(error.__traceback__)
+    theirs = [
+        frame
+        for frame in frames
+        if "importlib" not in frame.filename and frame.filename != __file__
+    ]
+    return f" ({theirs[-1].filename}, line {theirs[-1].lineno})" if theirs else ""

@@ -1,0 +1,103 @@
+"""Bodies with a graph or a state in them: their several spellings, and pointers into the body."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, TypeAlias
+
+from msgspec import Struct
+
+from stenograph.engine import Fault, GraphInvalid, NotJson, duplicate_keys
+from stenograph.http.errors import Refused
+from stenograph.http.wire import RESERVED_IDS, RunRequest, StartRequest
+
+Graph: TypeAlias = dict[str, Any]
+STATE_NAMES = ("input", "state", "initial_state")
+_WRAPPER_FIELDS = frozenset({"graph", "id"})
+
+
+class GivenGraph(Struct, frozen=True):
+    """A graph out of a body: where it stands in it, under which id, and names that stand twice."""
+
+    graph: Graph
+    pointer: str
+    id: str | None
+    twice: list[Fault]
+
+
+def graph_of(data: Graph, body: bytes) -> GivenGraph:
+    """Return the graph of a body: the body itself, or its ``graph``, with an ``id`` beside it.
+
+    ``data`` is what ``body`` decodes to. Raises Refused when the wrapper is not what it should be.
+    """
+    twice = duplicate_keys(body)
+    if "graph" not in data:
+        return GivenGraph(data, "", None, twice)
+    graph, graph_id = data["graph"], data.get("id")
+    faults = [
+        Fault(f"/{name}", "stands beside the graph and means nothing there")
+        for name in data.keys() - _WRAPPER_FIELDS
+    ]
+    if not isinstance(graph, dict):
+        faults.append(Fault("/graph", "is an object, the graph"))
+    if not isinstance(graph_id, str | None):
+        faults.append(Fault("/id", "is the graph's id, as text"))
+    if faults:
+        raise Refused("body-invalid", "the body is a graph, or holds one as `graph`", faults)
+    return GivenGraph(graph, "/graph", graph_id, twice)
+
+
+def check_twice(faults: list[Fault]) -> None:
+    """Raise GraphInvalid when a name stands twice: a parser would keep one and lose the other."""
+    if faults:
+        raise GraphInvalid(faults, [])
+
+
+def state_of(request: StartRequest | RunRequest) -> tuple[str, dict[str, Any]]:
+    """Return the state that a run is to start with, and where it stands in the body.
+
+    Raises Refused when it is given under two names and differently.
+    """
+    given = {
+        name: value for name in STATE_NAMES if (value := getattr(request, name)) is not None
+    }
+    first = next(iter(given.items()), ("state", {}))
+    faults = [
+        Fault(f"/{name}", f"differs from {first[0]}; they are one thing: give one of them")
+        for name, value in given.items()
+        if value != first[1]
+    ]
+    if faults:
+        raise Refused("body-invalid", "the state is given twice, and differently", faults)
+    return f"/{first[0]}", first[1]
+
+
+def check_run_id(run_id: str | None, pointer: str) -> None:
+    """Raise Refused for an id that no run may have."""
+    if run_id in RESERVED_IDS:
+        fault = Fault(pointer, f"{run_id!r} is a reserved word; choose another id")
+        raise Refused("body-invalid", f"no run can be called {run_id!r}", [fault])
+
+
+@contextmanager
+def within(*, graph: str = "", state: str = "") -> Iterator[None]:
+    """Let the faults of a graph and a state point into the body that they stood in."""
+    try:
+        yield
+    except GraphInvalid as error:
+        raise GraphInvalid(_moved(error.faults, graph), _moved(error.warnings, graph)) from None
+    except NotJson as error:
+        raise NotJson(state + error.path, error.reason) from None
+
+
+def _moved(faults: list[Fault], pointer: str) -> list[Fault]:
+    return [Fault(pointer + fault.pointer, fault.detail) for fault in faults]
+
+
+def state_in_frame(frame: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+    """Return the state that the first frame of a socket gives: under a name, or the frame itself."""
+    for name in STATE_NAMES:
+        if frame.keys() == {name} and isinstance(frame[name], dict):
+            return f"/{name}", frame[name]
+    return "", dict(frame)

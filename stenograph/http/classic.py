@@ -1,0 +1,147 @@
+"""The classic API: create a graph, run it, look at its state and log, cancel; in one answer each."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, Final
+
+from litestar import Request, get, post
+from litestar.di import NamedDependency
+from litestar.params import FromHeader, FromPath, JSONBody
+from litestar.response import Response
+
+from stenograph.engine import Engine, Fault, RunFinished, RunView
+from stenograph.http.bodies import check_run_id, state_of, within
+from stenograph.http.errors import Refused, problems
+from stenograph.http.graphs import ACTOR, GRAPH_PROBLEMS, store
+from stenograph.http.logbook import classic_answer
+from stenograph.http.queries import At, Prefer
+from stenograph.http.runs import START_PROBLEMS, reason_of, run_answer
+from stenograph.http.waiting import wait_for_run
+from stenograph.http.wire import (
+    WAIT_DEFAULT_S,
+    CancelRequest,
+    ClassicAnswer,
+    GraphCreatedAnswer,
+    RunAnswer,
+    RunRequest,
+)
+
+CANCEL_WAIT_S: Final = 1.0
+"""How long a request to cancel waits for the run to have stopped."""
+
+
+@post("/graph/create", status_code=200, responses=GRAPH_PROBLEMS, tags=["Classic"])
+async def create(
+    request: Request[Any, Any, Any],
+    data: JSONBody[dict[str, Any]],
+    engine: NamedDependency[Engine],
+) -> GraphCreatedAnswer:
+    """Store a graph, or a new version of it. The body is the graph, or `{"graph": …}`."""
+    stored = await store(request, data, engine)
+    done = "stored" if stored.created else "unchanged"
+    return GraphCreatedAnswer(
+        graph_id=stored.graph_id,
+        id=stored.graph_id,
+        version=stored.version,
+        name=stored.graph.name,
+        message=f"graph {stored.graph_id} {done}, version {stored.version[:12]}",
+        warnings=list(stored.warnings),
+    )
+
+
+@post("/graph/run", status_code=200, responses=START_PROBLEMS, tags=["Classic"])
+async def run(
+    request: Request[Any, Any, Any],
+    data: JSONBody[RunRequest],
+    engine: NamedDependency[Engine],
+    stopping: NamedDependency[asyncio.Event],
+    prefer: FromHeader[str] = "",
+) -> Response[ClassicAnswer]:
+    """Run a graph: 200 with state and log when it ended within 60 s, else 202 with the same body.
+
+    `Prefer: wait=S` waits up to 300 s. With `wait: false` or `background: true` it is 202 at once.
+    """
+    wish = Prefer(prefer)
+    wait_s = WAIT_DEFAULT_S if wish.wait_s is None else wish.wait_s
+    begun = await _start(data, engine)
+    view = await wait_for_run(
+        engine, begun.id, wait_s if _foreground(data) else 0, request, stopping
+    )
+    return await _run_response(engine, view, wish)
+
+
+@post("/graph/run-async", status_code=202, responses=START_PROBLEMS, tags=["Classic"])
+async def run_async(
+    data: JSONBody[RunRequest], engine: NamedDependency[Engine]
+) -> Response[ClassicAnswer]:
+    """Start a run and answer at once; `GET /graph/state/{run_id}` tells how it goes on."""
+    _foreground(data)
+    begun = await _start(data, engine)
+    answer = await classic_answer(engine, begun.id)
+    return Response(answer, status_code=202, headers={"Location": f"/runs/{begun.id}"})
+
+
+@get(
+    "/graph/state/{run_id:str}",
+    responses=problems("query-invalid", "run-not-found", "seq-not-reached"),
+    tags=["Classic"],
+)
+async def state(
+    run_id: FromPath[str], engine: NamedDependency[Engine], at: At = None
+) -> ClassicAnswer:
+    """Read the state and log of a run, now or as they were right after event `at`."""
+    return await classic_answer(engine, run_id, at)
+
+
+@post(
+    "/graph/cancel/{run_id:str}",
+    status_code=200,
+    responses=problems("body-invalid", "run-not-found", "run-finished", "read-only"),
+    tags=["Classic"],
+)
+async def cancel(
+    run_id: FromPath[str],
+    engine: NamedDependency[Engine],
+    data: JSONBody[CancelRequest | None] = None,
+) -> Response[RunAnswer]:
+    """Stop a run: 200 when it has stopped within a second, else 202 while it is stopping."""
+    view = await engine.cancel(run_id, reason=reason_of(data), actor=ACTOR)
+    if not view.done:
+        view = await engine.wait(run_id, CANCEL_WAIT_S)
+    if view.done and view.status != "cancelled":
+        raise RunFinished(run_id, view.status)
+    return Response(run_answer(view), status_code=200 if view.done else 202)
+
+
+async def _start(data: RunRequest, engine: Engine) -> RunView:
+    pointer, values = state_of(data)
+    check_run_id(data.run_id, "/run_id")
+    with within(state=pointer):
+        return await engine.start(
+            data.graph_id,
+            values,
+            run_id=data.run_id,
+            limits=data.limits,
+            tags=data.tags,
+            actor=ACTOR,
+        )
+
+
+def _foreground(data: RunRequest) -> bool:
+    """Tell whether the client waits; raises Refused when it says both."""
+    if data.wait is not None and data.wait is data.background:
+        fault = Fault("/background", f"is {data.background}, and so is wait; give one of them")
+        raise Refused("body-invalid", "wait and background contradict each other", [fault])
+    return not data.background if data.wait is None else data.wait
+
+
+async def _run_response(engine: Engine, view: RunView, wish: Prefer) -> Response[ClassicAnswer]:
+    return Response(
+        await classic_answer(engine, view.id),
+        status_code=200 if view.done else 202,
+        headers={"Location": f"/runs/{view.id}", **wish.headers},
+    )
+
+
+HANDLERS = (create, run, run_async, state, cancel)

@@ -1,0 +1,191 @@
+"""Graphs and tools: store, validate, read."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from litestar import Request, get, post
+from litestar.di import NamedDependency
+from litestar.params import FromHeader, FromPath, JSONBody
+from litestar.response import Response
+from msgspec import Raw
+
+from stenograph.engine import Engine, GraphInvalid, StoredGraph, parse_graph
+from stenograph.http.bodies import check_twice, graph_of, within
+from stenograph.http.errors import problems
+from stenograph.http.queries import Cursor, Limit, etag_matches, next_cursor
+from stenograph.http.wire import (
+    LIMIT_MAX,
+    PAGE_DEFAULT,
+    GraphAnswer,
+    GraphItem,
+    GraphList,
+    GraphVersionItem,
+    GraphVersionList,
+    ToolItem,
+    ToolList,
+    ValidationAnswer,
+)
+
+ACTOR = "http"
+"""Who asked, in events; one day the name of a token."""
+
+GRAPH_PROBLEMS = problems(
+    "not-json", "body-invalid", "graph-invalid", "payload-too-large", "unsupported-media-type"
+)
+
+
+async def store(request: Request[Any, Any, Any], data: dict[str, Any], engine: Engine) -> StoredGraph:
+    """Store the graph of a body; raises GraphInvalid with pointers into the body."""
+    given = graph_of(data, await request.body())
+    check_twice(given.twice)
+    with within(graph=given.pointer):
+        return await engine.create_graph(given.graph, graph_id=given.id, actor=ACTOR)
+
+
+@post("/graphs", status_code=201, responses=GRAPH_PROBLEMS, tags=["Graphs"])
+async def create_graph(
+    request: Request[Any, Any, Any],
+    data: JSONBody[dict[str, Any]],
+    engine: NamedDependency[Engine],
+) -> Response[GraphAnswer]:
+    """Store a graph, or a new version of it: 201; the same content again: 200.
+
+    The body is the graph, or `{"graph": …, "id": …}`.
+    """
+    stored = await store(request, data, engine)
+    return Response(
+        graph_answer(stored),
+        status_code=201 if stored.created else 200,
+        headers={"Location": f"/graphs/{stored.graph_id}@{stored.version}"},
+    )
+
+
+@post("/graphs/validate", status_code=200, responses=GRAPH_PROBLEMS, tags=["Graphs"])
+async def validate_graph(
+    request: Request[Any, Any, Any],
+    data: JSONBody[dict[str, Any]],
+    engine: NamedDependency[Engine],
+) -> ValidationAnswer:
+    """Tell everything that is wrong or doubtful in a graph, and store nothing."""
+    given = graph_of(data, await request.body())
+    registry = engine.registry
+    try:
+        with within(graph=given.pointer):
+            parsed = parse_graph(
+                given.graph, tools=registry.tools, predicates=registry.predicates
+            )
+            check_twice(given.twice)
+    except GraphInvalid as error:
+        faults = [*given.twice, *(each for each in error.faults if each not in given.twice)]
+        return ValidationAnswer(
+            valid=False, errors=faults, warnings=error.warnings, version=None, canonical=None
+        )
+    return ValidationAnswer(
+        valid=True,
+        errors=[],
+        warnings=list(parsed.warnings),
+        version=parsed.version,
+        canonical=Raw(parsed.data),
+    )
+
+
+@get("/graphs", responses=problems("query-invalid"), tags=["Graphs"])
+async def list_graphs(
+    engine: NamedDependency[Engine], limit: Limit = PAGE_DEFAULT, cursor: Cursor = None
+) -> GraphList:
+    """List the graphs, newest first."""
+    limit = min(limit, LIMIT_MAX)
+    streams = await engine.graphs(before=cursor, limit=limit)
+    items = []
+    for stream in streams:
+        newest = await engine.graph(stream.run_id.removeprefix("graph/"))
+        items.append(
+            GraphItem(
+                id=newest.graph_id,
+                graph_id=newest.graph_id,
+                name=newest.graph.name,
+                version=newest.version,
+                versions=stream.head,
+                created_at=stream.created_at,
+                updated_at=stream.updated_at,
+            )
+        )
+    return GraphList(items=items, next=next_cursor(streams, limit))
+
+
+@get(
+    "/graphs/{graph_id:str}",
+    responses=problems("graph-not-found"),
+    tags=["Graphs"],
+)
+async def get_graph(
+    graph_id: FromPath[str],
+    engine: NamedDependency[Engine],
+    if_none_match: FromHeader[str] = "",
+) -> Response[GraphAnswer]:
+    """Read a graph's newest version, or with `id@version` the one whose hash begins so."""
+    name, _, version = graph_id.partition("@")
+    stored = await engine.graph(name, version or None)
+    etag = f'"{stored.version}"'
+    if etag_matches(if_none_match, etag):
+        return Response(None, status_code=304, headers={"ETag": etag})  # type: ignore[arg-type]
+    return Response(graph_answer(stored), headers={"ETag": etag})
+
+
+@get(
+    "/graphs/{graph_id:str}/versions",
+    responses=problems("graph-not-found"),
+    tags=["Graphs"],
+)
+async def list_versions(
+    graph_id: FromPath[str], engine: NamedDependency[Engine]
+) -> GraphVersionList:
+    """List the versions of a graph, oldest first."""
+    versions = await engine.graph_versions(graph_id)
+    return GraphVersionList(
+        items=[
+            GraphVersionItem(
+                version=each.version,
+                name=each.graph.name,
+                created_at=each.created_at,
+                url=f"/graphs/{graph_id}@{each.version}",
+            )
+            for each in versions
+        ]
+    )
+
+
+@get("/tools", tags=["Graphs"])
+async def list_tools(engine: NamedDependency[Engine]) -> ToolList:
+    """List the tools that nodes may call, and the predicates that edges may ask."""
+    tools = sorted(engine.registry.tools.values(), key=lambda tool: tool.name)
+    return ToolList(
+        items=[
+            ToolItem(
+                name=tool.name,
+                version=tool.version,
+                effects=tool.effects,
+                doc=tool.doc,
+                is_async=tool.is_async,
+            )
+            for tool in tools
+        ],
+        predicates=sorted(engine.registry.predicates),
+    )
+
+
+def graph_answer(stored: StoredGraph) -> GraphAnswer:
+    """Return one version of a graph as the outside sees it."""
+    return GraphAnswer(
+        id=stored.graph_id,
+        graph_id=stored.graph_id,
+        version=stored.version,
+        name=stored.graph.name,
+        created_at=stored.created_at,
+        graph=Raw(stored.data),
+        warnings=list(stored.warnings),
+    )
+
+
+HANDLERS = (create_graph, validate_graph, list_graphs, get_graph, list_versions, list_tools)

@@ -1,0 +1,219 @@
+"""Runs as resources: start, list, read, cancel."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+from litestar import Request, get, post
+from litestar.di import NamedDependency
+from litestar.params import FromHeader, FromPath, FromQuery, JSONBody, QueryParameter
+from litestar.response import Response
+from msgspec import Raw
+
+from stenograph.engine import Engine, Fault, RunView
+from stenograph.http.bodies import check_run_id, check_twice, graph_of, state_of, within
+from stenograph.http.errors import Refused, problems
+from stenograph.http.graphs import ACTOR
+from stenograph.http.queries import At, Cursor, Limit, Prefer, etag_matches, next_cursor
+from stenograph.http.waiting import wait_for_run
+from stenograph.http.wire import (
+    DONE,
+    LIMIT_MAX,
+    PAGE_DEFAULT,
+    CancelRequest,
+    RunAnswer,
+    RunItem,
+    RunList,
+    StartRequest,
+    StateAnswer,
+    Status,
+    VisitList,
+)
+from stenograph.journal import Stream
+
+START_PROBLEMS = problems(
+    "not-json",
+    "body-invalid",
+    "graph-not-found",
+    "run-exists",
+    "graph-invalid",
+    "state-not-json",
+    "read-only",
+    "journal-busy",
+)
+IMMUTABLE = "public, max-age=31536000, immutable"
+
+
+@post("/runs", status_code=202, responses=START_PROBLEMS, tags=["Runs"])
+async def start_run(
+    request: Request[Any, Any, Any],
+    data: JSONBody[StartRequest],
+    engine: NamedDependency[Engine],
+    stopping: NamedDependency[asyncio.Event],
+    prefer: FromHeader[str] = "",
+) -> Response[RunAnswer]:
+    """Start a run: 202 at once, or with `Prefer: wait=S` 200 when it ended within S seconds."""
+    wish = Prefer(prefer)
+    pointer, state = state_of(data)
+    check_run_id(data.id, "/id")
+    if isinstance(data.graph, dict):
+        twice = graph_of({"graph": data.graph}, await request.body()).twice
+        check_twice([fault for fault in twice if fault.pointer.startswith("/graph/")])
+    with within(graph="/graph", state=pointer):
+        begun = await engine.start(
+            data.graph, state, run_id=data.id, limits=data.limits, tags=data.tags, actor=ACTOR
+        )
+    run = await wait_for_run(engine, begun.id, wish.wait_s or 0, request, stopping)
+    return Response(
+        run_answer(run),
+        status_code=200 if run.done else 202,
+        headers={"Location": f"/runs/{run.id}", **wish.headers},
+    )
+
+
+@get("/runs", responses=problems("query-invalid"), tags=["Runs"])
+async def list_runs(
+    engine: NamedDependency[Engine],
+    graph: FromQuery[str | None] = None,
+    status: FromQuery[Status | None] = None,
+    tag: Annotated[
+        list[str] | None,
+        QueryParameter(description="`name:value`; several must all be there"),
+    ] = None,
+    limit: Limit = PAGE_DEFAULT,
+    cursor: Cursor = None,
+) -> RunList:
+    """List the runs, newest first; all that is asked of them must hold."""
+    limit = min(limit, LIMIT_MAX)
+    labels = {"graph": graph, "status": status, **_tags(tag or [])}
+    wanted = {name: value for name, value in labels.items() if value is not None}
+    if max(map(len, [*wanted, *wanted.values()]), default=0) > 255:
+        raise Refused("query-invalid", "nothing to find runs by has more than 255 characters")
+    streams = await engine.runs(wanted, before=cursor, limit=limit)
+    return RunList(items=list(map(run_item, streams)), next=next_cursor(streams, limit))
+
+
+@get("/runs/{run_id:str}", responses=problems("run-not-found"), tags=["Runs"])
+async def get_run(run_id: FromPath[str], engine: NamedDependency[Engine]) -> RunAnswer:
+    """Read what a run is now, without its state."""
+    return run_answer(await engine.get(run_id))
+
+
+@get(
+    "/runs/{run_id:str}/state",
+    responses=problems("query-invalid", "run-not-found", "seq-not-reached"),
+    tags=["Runs"],
+)
+async def get_state(
+    run_id: FromPath[str],
+    engine: NamedDependency[Engine],
+    at: At = None,
+    if_none_match: FromHeader[str] = "",
+) -> Response[StateAnswer]:
+    """Read the state of a run, now or right after event `at`; that one never changes."""
+    found = await engine.state(run_id, at)
+    etag = f'"{found.seq}"'
+    headers = {"ETag": etag, "Cache-Control": "no-cache" if at is None else IMMUTABLE}
+    if etag_matches(if_none_match, etag):
+        return Response(None, status_code=304, headers=headers)  # type: ignore[arg-type]
+    answer = StateAnswer(
+        run_id=run_id, seq=found.seq, status=found.status, state=Raw(found.json)
+    )
+    return Response(answer, headers=headers)
+
+
+@get(
+    "/runs/{run_id:str}/visits",
+    responses=problems("query-invalid", "run-not-found"),
+    tags=["Runs"],
+)
+async def list_visits(
+    run_id: FromPath[str],
+    engine: NamedDependency[Engine],
+    limit: Limit = LIMIT_MAX,
+    cursor: Cursor = None,
+) -> VisitList:
+    """List the visits of a run, in the order of their entry."""
+    first, limit = cursor or 0, min(limit, LIMIT_MAX)
+    visits = await engine.visits(run_id)
+    following = first + limit
+    return VisitList(
+        items=visits[first:following],
+        next=str(following) if following < len(visits) else None,
+    )
+
+
+@post(
+    "/runs/{run_id:str}/cancel",
+    status_code=202,
+    responses=problems("body-invalid", "run-not-found", "run-finished", "read-only"),
+    tags=["Runs"],
+)
+async def cancel_run(
+    run_id: FromPath[str],
+    engine: NamedDependency[Engine],
+    data: JSONBody[CancelRequest | None] = None,
+) -> Response[RunAnswer]:
+    """Ask a run to stop: 202 while it is stopping, 200 once it is cancelled."""
+    run = await engine.cancel(run_id, reason=reason_of(data), actor=ACTOR)
+    return Response(run_answer(run), status_code=200 if run.status == "cancelled" else 202)
+
+
+def reason_of(request: CancelRequest | None) -> str:
+    """Return the reason that a request to cancel gives."""
+    return (request.reason if request else None) or ""
+
+
+def run_answer(run: RunView) -> RunAnswer:
+    """Return a run as the outside sees it."""
+    return RunAnswer(
+        id=run.id,
+        run_id=run.id,
+        graph_id=run.graph_id,
+        version=run.version,
+        status=run.status,
+        done=run.done,
+        seq=run.seq,
+        steps=run.steps,
+        current=list(run.current),
+        tags=run.tags,
+        error=run.error,
+        reason=run.reason,
+        created_at=run.created_at,
+        updated_at=run.updated_at,
+        finished_at=run.finished_at,
+    )
+
+
+def run_item(stream: Stream) -> RunItem:
+    """Return a run as the list shows it, from the labels of its stream."""
+    labels = dict(stream.labels)
+    status: Any = labels["status"]
+    return RunItem(
+        id=stream.run_id,
+        run_id=stream.run_id,
+        graph_id=labels["graph"],
+        status=status,
+        done=status in DONE,
+        seq=stream.head,
+        tags={
+            name.removeprefix("tag:"): value
+            for name, value in labels.items()
+            if name.startswith("tag:")
+        },
+        created_at=stream.created_at,
+        updated_at=stream.updated_at,
+    )
+
+
+def _tags(pairs: Sequence[str]) -> dict[str, str]:
+    faults = [Fault("/tag", f"{pair!r} is not of the form name:value") for pair in pairs if ":" not in pair]
+    if faults:
+        raise Refused("query-invalid", "a tag is asked for as name:value", faults)
+    split = (pair.partition(":") for pair in pairs)
+    return {f"tag:{name}": value for name, _, value in split}
+
+
+HANDLERS = (start_run, list_runs, get_run, get_state, list_visits, cancel_run)

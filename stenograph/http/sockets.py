@@ -1,0 +1,227 @@
+"""WebSockets: a run from a cursor to its end, the whole journal live, a run started and followed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import aclosing
+from typing import Any, Final, TypeAlias
+
+import msgspec
+from litestar import WebSocket, websocket
+from litestar.di import NamedDependency
+from litestar.exceptions import WebSocketDisconnect
+from litestar.params import FromPath
+from msgspec import Struct
+
+from stenograph.engine import Engine, EngineClosed, nested_deeper
+from stenograph.http.bodies import state_in_frame, within
+from stenograph.http.errors import Refused, problem_of
+from stenograph.http.frames import Frames, error_message, status_message
+from stenograph.http.graphs import ACTOR
+from stenograph.http.pages import check_journal
+from stenograph.http.queries import NUMBER_MAX
+from stenograph.http.waiting import first_of
+from stenograph.http.wire import (
+    BODY_MAX_DEPTH,
+    CLOSE_BAD_REQUEST,
+    CLOSE_CURSOR_UNKNOWN,
+    CLOSE_INTERNAL_ERROR,
+    CLOSE_NOT_FOUND,
+    CLOSE_RESTART,
+    CLOSE_TRY_LATER,
+    JOURNAL_HEADER,
+)
+from stenograph.journal import Record
+
+Socket: TypeAlias = WebSocket[Any, Any, Any]
+Pages: TypeAlias = AsyncIterator[list[Record]]
+
+SEND_TIMEOUT_S: Final = 30.0
+"""How long one message may take to leave: a client that takes nothing for longer is let go."""
+FIRST_FRAME_TIMEOUT_S: Final = 30.0
+YIELD_EVERY: Final = 16
+"""Messages between two real pauses: a send that finds room never gives way to others."""
+
+_CLOSE_CODES: Final = {
+    404: CLOSE_NOT_FOUND,
+    409: CLOSE_CURSOR_UNKNOWN,
+    500: CLOSE_INTERNAL_ERROR,
+    503: CLOSE_TRY_LATER,
+}
+
+
+class Query(Struct, frozen=True):
+    """What the query of a socket asks: from where on, of which journal, and many a frame."""
+
+    after: int | None
+    journal: str | None
+    batch: bool
+
+
+@websocket(
+    [
+        "/ws/{run_id:str}",
+        "/ws/logs/{run_id:str}",
+        "/ws/monitor/{run_id:str}",
+        "/graph/stream/{run_id:str}",
+    ]
+)
+async def follow_run(
+    socket: Socket,
+    run_id: FromPath[str],
+    engine: NamedDependency[Engine],
+    frames: NamedDependency[Frames],
+) -> None:
+    """Send one run from a cursor on, then live, then what became of it."""
+
+    async def follow() -> None:
+        query = query_of(socket, engine)
+        await _send_run(socket, engine, frames, run_id, query)
+
+    await _converse(socket, engine, follow)
+
+
+@websocket("/ws/logs")
+async def follow_journal(
+    socket: Socket, engine: NamedDependency[Engine], frames: NamedDependency[Frames]
+) -> None:
+    """Send the whole journal: what happens from now on, or everything after an offset."""
+    # Before the handshake: what happens once the client knows that it is connected is not missed.
+    end = await engine.journal.end()
+
+    async def follow() -> None:
+        query = query_of(socket, engine)
+        after = end if query.after is None else query.after
+        async with aclosing(engine.journal.tail_all(after=after)) as pages:
+            await _send_pages(socket, engine, frames, pages, batch=query.batch, whole=True)
+        raise EngineClosed  # the whole journal has no end; its tail ends when it is closed
+
+    await _converse(socket, engine, follow)
+
+
+@websocket("/ws/execute/{graph_id:str}")
+async def execute(
+    socket: Socket,
+    graph_id: FromPath[str],
+    engine: NamedDependency[Engine],
+    frames: NamedDependency[Frames],
+) -> None:
+    """Start a run with the state in the first frame, name it, and send it."""
+
+    async def follow() -> None:
+        query = query_of(socket, engine)
+        name, _, version = graph_id.partition("@")
+        await engine.graph(name, version or None)
+        pointer, state = state_in_frame(await _first_frame(socket))
+        with within(state=pointer):
+            run = await engine.start(graph_id, state, actor=ACTOR)
+        await _send(socket, status_message(run, engine.journal.id))
+        await _send_run(socket, engine, frames, run.id, query)
+
+    await _converse(socket, engine, follow)
+
+
+def query_of(socket: Socket, engine: Engine) -> Query:
+    """Read the query of a socket; raises Refused."""
+    asked = socket.query_params
+    after, batch = asked.get("after"), asked.get("batch", "0")
+    if after is not None and not (after.isascii() and after.isdigit() and len(after) < 20):
+        raise Refused("query-invalid", "after is a number: that of the last event you hold")
+    if batch not in ("0", "1"):
+        raise Refused("query-invalid", "batch is 1, for many events a message, or 0")
+    check_journal(engine, asked.get("journal"))
+    cursor = None if after is None else min(int(after), NUMBER_MAX)
+    return Query(cursor, asked.get("journal"), batch == "1")
+
+
+async def _converse(
+    socket: Socket, engine: Engine, follow: Callable[[], Any]
+) -> None:
+    """Accept a client, talk until all is said or it leaves, and close with the code that tells why."""
+    try:
+        await socket.accept(headers={JOURNAL_HEADER: engine.journal.id})
+        code = await _say(socket, follow)
+        await socket.close(code)
+    except (OSError, TimeoutError, WebSocketDisconnect):
+        return  # the client has left, or takes nothing any more
+
+
+async def _say(socket: Socket, follow: Callable[[], Any]) -> int:
+    try:
+        await follow()
+    except (OSError, TimeoutError, WebSocketDisconnect):
+        raise
+    except EngineClosed:
+        return CLOSE_RESTART
+    except Exception as error:
+        problem = problem_of(error, socket.url.path)
+        await _send(socket, error_message(problem))
+        return _CLOSE_CODES.get(problem.status, CLOSE_BAD_REQUEST)
+    return 1000
+
+
+async def _send_run(
+    socket: Socket, engine: Engine, frames: Frames, run_id: str, query: Query
+) -> None:
+    async with aclosing(engine.follow(run_id, after=query.after or 0)) as pages:
+        await _send_pages(socket, engine, frames, pages, batch=query.batch, whole=False)
+    run = await engine.get(run_id)
+    if not run.done:  # the journal was closed under the tail, or the run taken up again
+        raise EngineClosed
+    await _send(socket, status_message(run, engine.journal.id))
+
+
+async def _send_pages(
+    socket: Socket, engine: Engine, frames: Frames, pages: Pages, *, batch: bool, whole: bool
+) -> None:
+    """Send page after page; raises WebSocketDisconnect when the client leaves in a quiet time."""
+
+    async def send_all() -> None:
+        journal = engine.journal.id
+        async for page in pages:
+            await _send_each(
+                socket, frames.of(page, batch=batch, whole=whole, journal=journal)
+            )
+
+    await first_of(send_all, lambda: _until_gone(socket))
+
+
+async def _send_each(socket: Socket, messages: Sequence[str]) -> None:
+    for number, message in enumerate(messages, 1):
+        await _send(socket, message)
+        if number % YIELD_EVERY == 0:
+            await asyncio.sleep(0)
+    await asyncio.sleep(0)
+
+
+async def _send(socket: Socket, message: str) -> None:
+    async with asyncio.timeout(SEND_TIMEOUT_S):
+        await socket.send({"type": "websocket.send", "text": message, "bytes": None})
+
+
+async def _until_gone(socket: Socket) -> None:
+    """Take in and forget whatever a client says; raises WebSocketDisconnect once it has left."""
+    while True:
+        await socket.receive_data("text")
+
+
+async def _first_frame(socket: Socket) -> dict[str, Any]:
+    """Return the object that the first message of a client holds; raises Refused."""
+    try:
+        async with asyncio.timeout(FIRST_FRAME_TIMEOUT_S):
+            text = await socket.receive_data("text")
+    except TimeoutError:
+        raise Refused("body-timeout", "the first message, with the state, did not come") from None
+    data = text.encode()
+    if nested_deeper(data, BODY_MAX_DEPTH):
+        raise Refused("too-deep", f"a state may nest {BODY_MAX_DEPTH} deep")
+    try:
+        return msgspec.json.decode(data, type=dict[str, Any])
+    except msgspec.ValidationError:
+        raise Refused("body-invalid", "the first message is an object: the state") from None
+    except msgspec.DecodeError as error:
+        raise Refused("not-json", f"the first message must be JSON: {error}") from None
+
+
+HANDLERS = (follow_run, follow_journal, execute)

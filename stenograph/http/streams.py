@@ -1,0 +1,140 @@
+"""Streams that resume: records as a socket sends them, each once and in order, whatever happens."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import AsyncGenerator, Callable, Iterable
+from typing import Final
+from urllib.parse import quote, urlencode
+
+import msgspec
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import WebSocketException
+
+from stenograph.http.refusals import RequestRefused, ServerUnreachable, StreamLost
+from stenograph.http.wire import (
+    JOURNAL_HEADER,
+    ErrorMessage,
+    EventEnvelope,
+    LogMessage,
+    LogsMessage,
+    SocketMessage,
+    StatusMessage,
+)
+from stenograph.journal import Record
+
+FIRST_DELAY_S: Final = 0.25
+MAX_DELAY_S: Final = 8.0
+
+_MESSAGE: Final = msgspec.json.Decoder(SocketMessage)
+_LOST: Final = (OSError, WebSocketException)
+
+
+class Stream:
+    """A run's records after a cursor, or with no run those of the whole journal.
+
+    ``after`` is the cursor: the seq (whole journal: the offset) of the last record given.
+    ``on_lost`` is told of it whenever the stream breaks off and is about to be taken up again.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        run_id: str | None,
+        after: int,
+        *,
+        proxy: bool,
+        on_lost: Callable[[int], None] | None,
+        reconnect: bool,
+    ) -> None:
+        self.url, self.run_id, self.after = url, run_id, after
+        self.proxy, self.on_lost, self.reconnect = proxy, on_lost, reconnect
+        self.journal: str | None = None
+        self.delays = 0
+
+    async def pages(self) -> AsyncGenerator[list[Record], None]:
+        """Yield pages of records to the end of the run, over as many connections as it takes.
+
+        The first connection must succeed. Raises ServerUnreachable, StreamLost, RequestRefused.
+        """
+        while True:
+            try:
+                async with self._connect() as socket:
+                    self._check_in(socket)
+                    while page := await self._next_page(socket):
+                        yield page
+                return
+            except _LOST as error:
+                await self._lost(error)
+
+    def _connect(self) -> connect:
+        asked = {"after": self.after, "batch": 1}
+        query = urlencode({**asked, "journal": self.journal} if self.journal else asked)
+        path = "/ws/logs" if self.run_id is None else f"/ws/{quote(self.run_id)}"
+        return connect(
+            f"ws{self.url.removeprefix('http')}{path}?{query}",
+            compression=None,
+            max_size=None,  # a page ends with the event that fills it, so a message may be large
+            proxy=True if self.proxy else None,
+        )
+
+    def _check_in(self, socket: ClientConnection) -> None:
+        """Take down which journal this is: another one's cursors would mean something else."""
+        headers = socket.response.headers if socket.response else {}
+        self.journal = self.journal or headers.get(JOURNAL_HEADER)
+        if self.journal is None:
+            raise ServerUnreachable(self.url, "something else answers")
+
+    async def _next_page(self, socket: ClientConnection) -> list[Record]:
+        """Return what is new in the next messages; nothing when the run has ended."""
+        while True:
+            message: SocketMessage = _MESSAGE.decode(await socket.recv(decode=False))
+            match message:
+                case LogsMessage(logs=logs):
+                    if page := self._new(map(record_of, logs)):
+                        return page
+                case StatusMessage(done=True):
+                    return []
+                case ErrorMessage(problem=problem):
+                    raise RequestRefused(problem)
+                case LogMessage() | StatusMessage():
+                    pass
+
+    def _new(self, records: Iterable[Record]) -> list[Record]:
+        """Return the records after the cursor, and move it on."""
+        self.delays = 0
+        page = [record for record in records if self._place(record) > self.after]
+        for record in page:
+            whole = self.run_id is None
+            assert whole or record.seq == self.after + 1, f"{record.run_id}: no {self.after + 1}"
+            self.after = self._place(record)
+        return page
+
+    def _place(self, record: Record) -> int:
+        return record.offset if self.run_id is None else record.seq
+
+    async def _lost(self, error: Exception) -> None:
+        """Wait a while before the next try: 0.25 s, then ever longer, to 8 s."""
+        if self.journal is None:
+            raise ServerUnreachable(self.url, error) from error
+        if not self.reconnect:
+            raise StreamLost(self.after, error) from error
+        if self.delays == 0 and self.on_lost is not None:
+            self.on_lost(self.after)
+        longest = min(MAX_DELAY_S, FIRST_DELAY_S * 2**self.delays)
+        self.delays = min(self.delays + 1, 10)
+        await asyncio.sleep(longest * random.uniform(0.5, 1))
+
+
+def record_of(event: EventEnvelope) -> Record:
+    """Return an event of the wire as the record that it is."""
+    return Record(
+        offset=event.offset,
+        run_id=event.run_id,
+        seq=event.seq,
+        at=event.at,
+        type=event.type,
+        data=bytes(event.data),
+        hash=event.hash,
+    )

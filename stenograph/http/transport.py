@@ -1,0 +1,126 @@
+"""One question to a server: its answer as a struct, or the error that the engine raised there."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, Final, TypeVar
+from urllib.parse import quote, urlsplit
+
+import httpx
+import msgspec
+from msgspec import Struct
+
+from stenograph.engine import RunFinished, SeqNotReached, UnknownRun
+from stenograph.http.refusals import RequestRefused, ServerUnreachable, error_of
+from stenograph.http.wire import ID_PATTERN, EventsPage, Problem, RunAnswer
+from stenograph.journal import CursorUnknown
+
+TIMEOUT_S: Final = 60.0
+CONNECT_TIMEOUT_S: Final = 10.0
+
+A = TypeVar("A")
+
+
+class About(Struct, frozen=True):
+    """What a question is about, for the error that may come back."""
+
+    run_id: str = ""
+    graph_id: str = ""
+    at: int = 0
+    after: int = 0
+
+
+class Transport:
+    """Connections to the server at a URL, kept while it is in use."""
+
+    def __init__(self, url: str) -> None:
+        self.url = base_url(url)
+        # What listens on this machine is never behind a proxy, whatever the environment says.
+        self.proxy = urlsplit(self.url).hostname not in ("127.0.0.1", "localhost", "::1")
+        self._http = httpx.AsyncClient(
+            base_url=self.url,
+            timeout=httpx.Timeout(TIMEOUT_S, connect=CONNECT_TIMEOUT_S),
+            trust_env=self.proxy,
+        )
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._http.aclose()
+
+    async def get(
+        self,
+        path: str,
+        kind: type[A],
+        query: Mapping[str, Any] | None = None,
+        about: About | None = None,
+    ) -> A:
+        """Return what stands at a path."""
+        return self._read(await self._ask("GET", path, query, None, about), kind)
+
+    async def post(
+        self, path: str, kind: type[A], body: bytes, about: About | None = None
+    ) -> tuple[int, A]:
+        """Return the status and the answer to a JSON body."""
+        response = await self._ask("POST", path, None, body, about)
+        return response.status_code, self._read(response, kind)
+
+    async def error(self, problem: Problem, about: About) -> Exception:
+        """Return the error that the engine would raise, with all that it would tell."""
+        error: Exception
+        match problem.code:
+            case "run-finished":
+                run = await self.get(run_path(about.run_id), RunAnswer)
+                error = RunFinished(about.run_id, run.status)
+            case "seq-not-reached":
+                run = await self.get(run_path(about.run_id), RunAnswer)
+                error = SeqNotReached(about.run_id, asked=about.at, head=run.seq)
+            case "cursor-unknown":
+                path = run_path(about.run_id, "/events") if about.run_id else "/journal"
+                page = await self.get(path, EventsPage, {"limit": 1})
+                error = CursorUnknown(after=about.after, head=page.head)
+            case _:
+                error = error_of(problem, run_id=about.run_id, graph_id=about.graph_id)
+        if not isinstance(error, RequestRefused):
+            error.args = (problem.detail,)
+        return error
+
+    async def _ask(
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, Any] | None,
+        body: bytes | None,
+        about: About | None,
+    ) -> httpx.Response:
+        headers = {} if body is None else {"Content-Type": "application/json"}
+        try:
+            response = await self._http.request(
+                method, path, content=body, headers=headers, params=query
+            )
+        except httpx.TransportError as error:
+            raise ServerUnreachable(self.url, str(error) or type(error).__name__) from error
+        if response.is_success:
+            return response
+        raise await self.error(self._read(response, Problem), about or About())
+
+    def _read(self, response: httpx.Response, kind: type[A]) -> A:
+        try:
+            return msgspec.json.decode(response.content, type=kind)
+        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+            raise ServerUnreachable(self.url, "something else answers") from error
+
+
+def run_path(run_id: str, rest: str = "") -> str:
+    """Return the path of a run; raises UnknownRun for what is no run's id."""
+    if not re.fullmatch(ID_PATTERN, run_id):
+        raise UnknownRun(run_id)
+    return f"/runs/{quote(run_id)}{rest}"
+
+
+def base_url(url: str) -> str:
+    """Return a URL up to its path; raises ValueError for one that is not HTTP."""
+    found = urlsplit(url if "://" in url else f"http://{url}")
+    if found.scheme not in ("http", "https") or not found.hostname:
+        raise ValueError(f"{url!r} is no http:// or https:// address")
+    return f"{found.scheme}://{found.netloc}{found.path}".rstrip("/")
