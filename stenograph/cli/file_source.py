@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, cast
 
+from stenograph.cli.sources import PAGE
 from stenograph.engine import Engine, UnknownRun
 from stenograph.http import RunItem
 from stenograph.journal import Journal, ReadableJournal, Record, Stream, open_journal_readonly
@@ -29,16 +30,17 @@ class FileSource:
         self.get, self.state, self.follow = engine.get, engine.state, engine.follow
         self._journal, self._engine = journal, engine
 
-    async def read(self, run_id: str, *, after: int) -> list[Record]:
+    async def read(self, run_id: str, *, after: int = 0, limit: int = PAGE) -> list[Record]:
         """Return a page of a run's records; raises UnknownRun."""
-        page = await self._journal.read(run_id, after=after)
-        if not page and not await self._journal.head(run_id):
+        is_graph = "/" in run_id  # a stream, but of a graph's versions
+        page = [] if is_graph else await self._journal.read(run_id, after=after, limit=limit)
+        if not page and (is_graph or not await self._journal.head(run_id)):
             raise UnknownRun(run_id)
         return page
 
-    async def read_all(self, *, after: int) -> list[Record]:
+    async def read_all(self, *, after: int = 0, limit: int = PAGE) -> list[Record]:
         """Return a page of the whole journal's records."""
-        return await self._journal.read_all(after=after)
+        return await self._journal.read_all(after=after, limit=limit)
 
     def follow_all(self, *, after: int) -> AsyncGenerator[list[Record], None]:
         """Yield pages of the whole journal's records, then live."""

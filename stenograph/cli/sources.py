@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 import click
 
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from stenograph.http import Client, RunItem
     from stenograph.journal import Record
 
-PAGE: int = 1000
-SHOWN_MAX = 5
+PAGE: Final = 1000
+SHOWN_MAX: Final = 5
 
 
 class Source(Protocol):
@@ -30,10 +30,10 @@ class Source(Protocol):
     async def state(self, run_id: str, at: int | None = None) -> StateAt:
         """Return a run's state, now or after an event; raises UnknownRun or SeqNotReached."""
 
-    async def read(self, run_id: str, *, after: int) -> list[Record]:
-        """Return a page of a run's records."""
+    async def read(self, run_id: str, *, after: int = 0, limit: int = PAGE) -> list[Record]:
+        """Return a page of a run's records; raises UnknownRun."""
 
-    async def read_all(self, *, after: int) -> list[Record]:
+    async def read_all(self, *, after: int = 0, limit: int = PAGE) -> list[Record]:
         """Return a page of the whole journal's records."""
 
     def follow(self, run_id: str, *, after: int) -> AsyncGenerator[list[Record], None]:
@@ -103,6 +103,17 @@ class ServerSource:
         return page.items, page.next
 
 
+async def records(source: Source, run_id: str, to: int | None = None) -> AsyncIterator[Record]:
+    """Yield what a run has by now, up to event ``to``; raises UnknownRun."""
+    after = 0
+    while page := await source.read(run_id, after=after):
+        for record in page:
+            if to is not None and record.seq > to:
+                return
+            yield record
+        after = page[-1].seq
+
+
 async def find_run(source: Source, name: str) -> str:
     """Return the id of the run that is meant: an id, ``@last``, or how one id alone begins.
 
@@ -116,7 +127,7 @@ async def find_run(source: Source, name: str) -> str:
             raise Failure("there is no run yet; start one: steno run GRAPH", NO_SUCH_RUN)
         return newest[0].id
     try:
-        await source.read(name, after=0)
+        await source.read(name, limit=1)
     except UnknownRun:
         return await only_run(source, name)
     return name

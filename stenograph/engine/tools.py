@@ -2,26 +2,37 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import inspect
-from collections.abc import Callable, Iterable, Mapping
-from types import ModuleType
-from typing import Any, Final, Literal, TypeAlias, overload
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from types import CodeType, ModuleType
+from typing import Any, Final, Literal, TypeAlias, get_args, overload
 
 from msgspec import Struct
 
 from stenograph.engine.errors import ToolRefused
+from stenograph.engine.values import is_utf8
 
 Effects: TypeAlias = Literal["repeatable", "once", "pure"]
 Function: TypeAlias = Callable[..., Any]
 _EXTRAS: Final = frozenset({"config", "ctx"})
+_NAME: Final = re.compile(r"[^\x00-\x1f\x7f]{1,128}")
 
 
 class Goto(Struct, frozen=True):
-    """What a tool returns to say itself where the run goes on: a node, ``$end`` or ``$fail``."""
+    """What a tool returns to say itself where the run goes on: a node, ``$end`` or ``$fail``.
+
+    Raises TypeError when ``to`` is no text.
+    """
 
     to: str
     update: Mapping[str, Any] = {}
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.to, str):
+            raise TypeError(f"Goto takes the name of a node, not {type(self.to).__name__}")
 
 
 class Tool:
@@ -34,14 +45,17 @@ class Tool:
     def __init__(
         self, function: Function, *, name: str | None, effects: Effects, version: str | None
     ) -> None:
-        self.function = function
-        self.name = name or getattr(function, "__name__", type(function).__name__)
+        self.function: Function = function.function if isinstance(function, Tool) else function
+        function = self.function
+        self.name = _checked("name", _name_of(function) if name is None else name)
+        if effects not in get_args(Effects):
+            raise ToolRefused(
+                f"tool {self.name!r}: effects are repeatable, once or pure, not {effects!r}"
+            )
         self.effects: Effects = effects
-        self.version = version or _source_hash(function)
+        self.version = _checked("version", _source_hash(function) if version is None else version)
         self.doc = inspect.getdoc(function) or ""
-        self.is_async = inspect.iscoroutinefunction(inspect.unwrap(function)) or (
-            inspect.iscoroutinefunction(getattr(function, "__call__", None))  # noqa: B004
-        )
+        self.is_async = _is_async(function)
         self.extras = _extras(self.name, function)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
@@ -56,10 +70,16 @@ class Predicate:
     """A named function ``(state) -> bool`` that an edge asks: ``{"when": {"fn": name}}``."""
 
     def __init__(self, function: Callable[[dict[str, Any]], object], *, name: str | None) -> None:
-        self.function = function
-        self.name = name or getattr(function, "__name__", type(function).__name__)
-        if inspect.iscoroutinefunction(function):
+        self.function: Function = function.function if isinstance(function, Predicate) else function
+        function = self.function
+        self.name = _checked("name", _name_of(function) if name is None else name)
+        if _is_async(function):
             raise ToolRefused(f"predicate {self.name!r} is async; it must answer at once")
+        rest = _beside_state("predicate", self.name, function)
+        if required := [p.name for p in rest if _is_required(p)]:
+            raise ToolRefused(
+                f"predicate {self.name!r} asks for {', '.join(required)}; it is given the state only"
+            )
 
     def __call__(self, state: dict[str, Any]) -> object:
         """Ask the function."""
@@ -134,29 +154,59 @@ class Registry:
                     if isinstance(thing, Tool | Predicate):
                         self.add(thing)
             case _:
-                self.add(tool(source))
+                self._put(self.tools, self._known(tool(source)))
+
+    def _known(self, new: Tool) -> Tool:
+        """Return what a plain function was declared as before, when it was."""
+        old = self.tools.get(new.name)
+        return old if old is not None and old.function == new.function else new
 
     def _put(self, known: dict[str, Any], new: Tool | Predicate) -> None:
         old = known.setdefault(new.name, new)
-        if old is not new and old.function is not new.function:
+        if not _is_same(old, new):
             kind = type(new).__name__.lower()
             raise ToolRefused(
-                f"two {kind}s are called {new.name!r}: {_place(old)} and {_place(new)}; "
+                f"two {kind}s are called {new.name!r}: {_place(old.function)} and {_place(new.function)}; "
                 f"give one another name: @{kind}(name=…)"
             )
 
 
+def _is_same(old: Tool | Predicate, new: Tool | Predicate) -> bool:
+    """Tell whether two are one: the same function, declared alike."""
+    declared = [
+        (getattr(each, "effects", None), getattr(each, "version", None)) for each in (old, new)
+    ]
+    # A method is a new object at each look, and equal.
+    return old.function == new.function and declared[0] == declared[1]
+
+
+def _checked(what: str, given: object) -> str:
+    if isinstance(given, str) and _NAME.fullmatch(given) and is_utf8(given):
+        return given
+    rule = "1 to 128 characters, none of them a control character"
+    raise ToolRefused(f"{given!r:.200} is no {what} for a tool or predicate; it is text of {rule}")
+
+
+def _name_of(function: Any) -> str:
+    """Return the name that a function has by itself."""
+    while isinstance(function, functools.partial):
+        function = function.func
+    name: str = getattr(function, "__name__", type(function).__name__)
+    if name == "<lambda>":
+        raise ToolRefused("a lambda has no name; write a function with def, or give it one: name=…")
+    return name
+
+
+def _is_async(function: Function) -> bool:
+    call = getattr(type(function), "__call__", None)  # noqa: B004
+    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(call)
+
+
 def _extras(name: str, function: Function) -> frozenset[str]:
-    try:
-        parameters = list(inspect.signature(function).parameters.values())
-    except (TypeError, ValueError) as error:
-        raise ToolRefused(f"tool {name!r} cannot be called: {error}") from None
-    first, *rest = parameters or [None]
-    if first is None or first.kind in (first.KEYWORD_ONLY, first.VAR_KEYWORD):
-        raise ToolRefused(f"tool {name!r} takes no state: its first parameter must be the state")
-    wanted = {p.name for p in rest if p.name in _EXTRAS and p.kind is not p.POSITIONAL_ONLY}
-    unknown = [p.name for p in rest if p.name not in wanted and _required(p)]
-    if unknown:
+    """Return which of ``config`` and ``ctx`` a tool asks for by name."""
+    rest = _beside_state("tool", name, function)
+    wanted = {p.name for p in rest if p.name in _EXTRAS and p.kind in _BY_NAME}
+    if unknown := [p.name for p in rest if p.name not in wanted and _is_required(p)]:
         raise ToolRefused(
             f"tool {name!r} asks for {', '.join(unknown)}; after the state a tool may ask for "
             "config and ctx"
@@ -164,20 +214,57 @@ def _extras(name: str, function: Function) -> frozenset[str]:
     return frozenset(wanted)
 
 
-def _required(parameter: inspect.Parameter) -> bool:
+_BY_NAME: Final = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+_BY_PLACE: Final = (
+    inspect.Parameter.POSITIONAL_ONLY,
+    inspect.Parameter.POSITIONAL_OR_KEYWORD,
+    inspect.Parameter.VAR_POSITIONAL,
+)
+
+
+def _beside_state(kind: str, name: str, function: Function) -> list[inspect.Parameter]:
+    """Return the parameters after the first, which takes the state; raises ToolRefused."""
+    if isinstance(function, type):
+        raise ToolRefused(f"{kind} {name!r} is a class; give a function, or an object to be called")
+    try:
+        parameters = list(inspect.signature(function).parameters.values())
+    except (TypeError, ValueError) as error:
+        raise ToolRefused(f"{kind} {name!r} cannot be called: {error}") from None
+    if not parameters or parameters[0].kind not in _BY_PLACE or parameters[0].name in _EXTRAS:
+        raise ToolRefused(f"{kind} {name!r} takes no state: its first parameter must be the state")
+    return parameters[1:]
+
+
+def _is_required(parameter: inspect.Parameter) -> bool:
     variable = (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
     return parameter.default is parameter.empty and parameter.kind not in variable
 
 
-def _source_hash(function: Function) -> str:
+def _source_hash(function: Any) -> str:
+    """Return a hash of the source, or of the code where there is no source."""
+    while isinstance(function, functools.partial):
+        function = function.func
+    function = inspect.unwrap(function)
+    if not inspect.isroutine(function):
+        function = type(function)
     try:
-        source = inspect.getsource(inspect.unwrap(function))
-    except (OSError, TypeError):
+        source = inspect.getsource(function)
+    except Exception:  # there is none, or it is no Python any more
         code = getattr(function, "__code__", None)
-        source = code.co_code.hex() if code else repr(type(function))
+        source = _place(function) if code is None else "\n".join(_code_text(code))
     return hashlib.sha256(source.encode()).hexdigest()[:12]
 
 
-def _place(thing: Tool | Predicate) -> str:
-    module = getattr(thing.function, "__module__", "?")
-    return f"{module}.{getattr(thing.function, '__qualname__', thing.name)}"
+def _code_text(code: CodeType) -> Iterator[str]:
+    """Yield what makes code what it is; its own repr names a place in memory."""
+    yield f"{code.co_code.hex()} {code.co_names}"
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield from _code_text(constant)
+        else:
+            yield repr(sorted(constant, key=repr) if isinstance(constant, frozenset) else constant)
+
+
+def _place(function: Any) -> str:
+    qualname = getattr(function, "__qualname__", type(function).__qualname__)
+    return f"{getattr(function, '__module__', '?')}.{qualname}"

@@ -59,10 +59,8 @@ def state_of(request: StartRequest | RunRequest) -> tuple[str, dict[str, Any]]:
 
     Raises Refused when it is given under two names and differently.
     """
-    given = {
-        name: value for name in STATE_NAMES if (value := getattr(request, name)) is not None
-    }
-    first = next(iter(given.items()), ("state", {}))
+    given = {name: value for name in STATE_NAMES if (value := getattr(request, name)) is not None}
+    first: tuple[str, dict[str, Any]] = next(iter(given.items()), ("state", {}))
     faults = [
         Fault(f"/{name}", f"differs from {first[0]}; they are one thing: give one of them")
         for name, value in given.items()

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any, Final
+from typing import Annotated, Any, Final, TypeAlias
 
 from litestar import Request, get, post
 from litestar.di import NamedDependency
-from litestar.params import FromHeader, FromPath, JSONBody
+from litestar.openapi.spec import Example
+from litestar.params import BodyKwarg, FromPath, JSONBody
 from litestar.response import Response
 
 from stenograph.engine import Engine, Fault, RunFinished, RunView
 from stenograph.http.bodies import check_run_id, state_of, within
-from stenograph.http.errors import Refused, problems
-from stenograph.http.graphs import ACTOR, GRAPH_PROBLEMS, store
+from stenograph.http.errors import BODY_CODES, Refused, problems
+from stenograph.http.graphs import ACTOR, GRAPH_PROBLEMS, GraphBody, store
 from stenograph.http.logbook import classic_answer
-from stenograph.http.queries import At, Prefer
+from stenograph.http.queries import At, Prefer, PreferHeader
 from stenograph.http.runs import START_PROBLEMS, reason_of, run_answer
 from stenograph.http.waiting import wait_for_run
 from stenograph.http.wire import (
@@ -27,14 +28,31 @@ from stenograph.http.wire import (
     RunRequest,
 )
 
+RunBody: TypeAlias = Annotated[
+    RunRequest,
+    BodyKwarg(
+        examples=[
+            Example(
+                summary="Run the sample graph",
+                value={"graph_id": "triage", "initial_state": {"issues_open": 1}},
+            )
+        ]
+    ),
+]
 CANCEL_WAIT_S: Final = 1.0
 """How long a request to cancel waits for the run to have stopped."""
 
 
-@post("/graph/create", status_code=200, responses=GRAPH_PROBLEMS, tags=["Classic"])
+@post(
+    "/graph/create",
+    status_code=200,
+    responses=GRAPH_PROBLEMS,
+    summary="Store a graph",
+    tags=["Classic"],
+)
 async def create(
     request: Request[Any, Any, Any],
-    data: JSONBody[dict[str, Any]],
+    data: GraphBody,
     engine: NamedDependency[Engine],
 ) -> GraphCreatedAnswer:
     """Store a graph, or a new version of it. The body is the graph, or `{"graph": …}`."""
@@ -50,13 +68,19 @@ async def create(
     )
 
 
-@post("/graph/run", status_code=200, responses=START_PROBLEMS, tags=["Classic"])
+@post(
+    "/graph/run",
+    status_code=200,
+    responses=START_PROBLEMS,
+    summary="Run a graph and wait",
+    tags=["Classic"],
+)
 async def run(
     request: Request[Any, Any, Any],
-    data: JSONBody[RunRequest],
+    data: RunBody,
     engine: NamedDependency[Engine],
     stopping: NamedDependency[asyncio.Event],
-    prefer: FromHeader[str] = "",
+    prefer: PreferHeader = "",
 ) -> Response[ClassicAnswer]:
     """Run a graph: 200 with state and log when it ended within 60 s, else 202 with the same body.
 
@@ -71,10 +95,14 @@ async def run(
     return await _run_response(engine, view, wish)
 
 
-@post("/graph/run-async", status_code=202, responses=START_PROBLEMS, tags=["Classic"])
-async def run_async(
-    data: JSONBody[RunRequest], engine: NamedDependency[Engine]
-) -> Response[ClassicAnswer]:
+@post(
+    "/graph/run-async",
+    status_code=202,
+    responses=START_PROBLEMS,
+    summary="Start a run",
+    tags=["Classic"],
+)
+async def run_async(data: RunBody, engine: NamedDependency[Engine]) -> Response[ClassicAnswer]:
     """Start a run and answer at once; `GET /graph/state/{run_id}` tells how it goes on."""
     _foreground(data)
     begun = await _start(data, engine)
@@ -85,6 +113,7 @@ async def run_async(
 @get(
     "/graph/state/{run_id:str}",
     responses=problems("query-invalid", "run-not-found", "seq-not-reached"),
+    summary="State and log of a run",
     tags=["Classic"],
 )
 async def state(
@@ -97,7 +126,8 @@ async def state(
 @post(
     "/graph/cancel/{run_id:str}",
     status_code=200,
-    responses=problems("body-invalid", "run-not-found", "run-finished", "read-only"),
+    responses=problems(*BODY_CODES, "run-not-found", "run-finished", "read-only"),
+    summary="Stop a run and wait a little",
     tags=["Classic"],
 )
 async def cancel(

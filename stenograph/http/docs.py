@@ -15,6 +15,7 @@ from litestar.openapi.plugins import JsonRenderPlugin, OpenAPIRenderPlugin
 from litestar.openapi.spec import License, OpenAPIType, Schema, Tag
 from litestar.plugins import OpenAPISchemaPlugin
 from litestar.response import Redirect, Response
+from litestar.types import Method
 from litestar.typing import FieldDefinition
 from msgspec import Raw
 
@@ -121,6 +122,7 @@ def openapi_config() -> OpenAPIConfig:
         license=License("MIT", identifier="MIT"),
         tags=TAGS,
         use_handler_docstrings=True,
+        operation_id_creator=_operation_id,
         render_plugins=[DocsPage()],
         openapi_router=Router(
             "/docs", route_handlers=[], include_in_schema=False, after_request=_guarded
@@ -144,6 +146,10 @@ def root() -> Redirect:
 def read_asset(file: str) -> bytes:
     """Return a file of the package offapi, without importing it: that reads nine megabytes."""
     return Path(str(distribution("offapi").locate_file(f"offapi/{file}"))).read_bytes()
+
+
+def _operation_id(handler: HTTPRouteHandler, method: Method, path: list[Any]) -> str:
+    return handler.handler_name if method != "HEAD" else f"{handler.handler_name}_head"
 
 
 def _asset_handler(name: str) -> HTTPRouteHandler:

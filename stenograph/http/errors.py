@@ -73,6 +73,18 @@ KINDS: Final[Mapping[str, Kind]] = {
 }
 """Every problem there is, by the code that ends its ``type``."""
 
+BODY_CODES: Final = (
+    "not-json",
+    "not-utf8",
+    "too-deep",
+    "origin-refused",
+    "body-timeout",
+    "payload-too-large",
+    "unsupported-media-type",
+    "body-invalid",
+)
+"""What any request with a body may be answered."""
+
 CODES: Final[Mapping[type[Exception], str]] = {
     GraphInvalid: "graph-invalid",
     UnknownGraph: "graph-not-found",
@@ -94,6 +106,10 @@ CODES: Final[Mapping[type[Exception], str]] = {
 
 _RETRY_AFTER: Final = {"journal-busy": "1", "shutting-down": "5"}
 _DETAIL_MAX: Final = 2000
+_FIELD_FAULTS: Final = (
+    (r"unknown field `(.+)`", "is no field of this request"),
+    (r"missing required field `(.+)`", "is missing"),
+)
 
 
 class Refused(Exception):
@@ -152,9 +168,7 @@ def problems(*codes: str) -> dict[int, ResponseSpec]:
     }
 
 
-def _problem(
-    code: str, detail: str, instance: str | None, faults: Iterable[Fault] = ()
-) -> Problem:
+def _problem(code: str, detail: str, instance: str | None, faults: Iterable[Fault] = ()) -> Problem:
     kind = KINDS[code]
     if len(detail) > _DETAIL_MAX:
         detail = detail[:_DETAIL_MAX] + "…"
@@ -212,11 +226,7 @@ def _fault(message: str, key: str) -> Fault:
     return Fault(_pointer(names), message)
 
 
-_FIELD_FAULTS: Final = (
-    (r"unknown field `(.+)`", "is no field of this request"),
-    (r"missing required field `(.+)`", "is missing"),
-)
-
-
 def _pointer(names: Iterable[str]) -> str:
-    return "".join("/" + name.replace("~", "~0").replace("/", "~1") for name in names if name != "...")
+    return "".join(
+        "/" + name.replace("~", "~0").replace("/", "~1") for name in names if name != "..."
+    )

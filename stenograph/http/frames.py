@@ -102,12 +102,12 @@ def _parts(page: Sequence[Record]) -> Iterator[list[Record]]:
     yield part
 
 
-def status_message(run: RunView, journal: str) -> str:
-    """Return the message that tells what a run is now; the last one when it has ended."""
+def status_message(run: RunView, journal: str, *, sent: int) -> str:
+    """Return the message that tells what a run is now, after its events up to ``sent``."""
     message = StatusMessage(
         status=run.status,
         done=run.done,
-        seq=run.seq,
+        seq=sent,
         run_id=run.id,
         graph_id=run.graph_id,
         journal=journal,
@@ -129,7 +129,8 @@ def sentence(run: RunView) -> str:
             where = f" in {run.error.node}" if run.error.node else ""
             return f"the run failed{where}: {run.error.type}: {run.error.message}"
         case "completed":
-            return f"the run completed ({run.reason or 'end'}) after {run.steps} steps"
+            steps = "1 step" if run.steps == 1 else f"{run.steps:,} steps"
+            return f"the run completed after {steps} ({run.reason or 'end'})"
         case "cancelled":
             return f"the run was cancelled{f': {run.reason}' if run.reason else ''}"
         case _:

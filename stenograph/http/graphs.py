@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any, TypeAlias
 
 from litestar import Request, get, post
 from litestar.di import NamedDependency
-from litestar.params import FromHeader, FromPath, JSONBody
+from litestar.openapi.spec import Example
+from litestar.params import BodyKwarg, FromPath
 from litestar.response import Response
 from msgspec import Raw
 
 from stenograph.engine import Engine, GraphInvalid, StoredGraph, parse_graph
 from stenograph.http.bodies import check_twice, graph_of, within
-from stenograph.http.errors import problems
-from stenograph.http.queries import Cursor, Limit, etag_matches, next_cursor
+from stenograph.http.errors import BODY_CODES, problems
+from stenograph.http.queries import Cursor, IfNoneMatch, Limit, before, etag_matches, next_cursor
 from stenograph.http.wire import (
     LIMIT_MAX,
     PAGE_DEFAULT,
@@ -30,12 +31,29 @@ from stenograph.http.wire import (
 ACTOR = "http"
 """Who asked, in events; one day the name of a token."""
 
-GRAPH_PROBLEMS = problems(
-    "not-json", "body-invalid", "graph-invalid", "payload-too-large", "unsupported-media-type"
-)
+GRAPH_PROBLEMS = problems(*BODY_CODES, "graph-invalid", "read-only")
+
+SAMPLE = {
+    "id": "triage",
+    "start": "look",
+    "nodes": {
+        "look": {"next": [{"to": "rest", "when": "issues_open == 0"}, {"to": "act"}]},
+        "rest": {},
+        "act": {},
+    },
+}
+GraphBody: TypeAlias = Annotated[
+    dict[str, Any],
+    BodyKwarg(
+        description='A graph, or `{"graph": …, "id": …}`',
+        examples=[Example(summary="A graph that needs no tools", value=SAMPLE)],
+    ),
+]
 
 
-async def store(request: Request[Any, Any, Any], data: dict[str, Any], engine: Engine) -> StoredGraph:
+async def store(
+    request: Request[Any, Any, Any], data: dict[str, Any], engine: Engine
+) -> StoredGraph:
     """Store the graph of a body; raises GraphInvalid with pointers into the body."""
     given = graph_of(data, await request.body())
     check_twice(given.twice)
@@ -43,10 +61,12 @@ async def store(request: Request[Any, Any, Any], data: dict[str, Any], engine: E
         return await engine.create_graph(given.graph, graph_id=given.id, actor=ACTOR)
 
 
-@post("/graphs", status_code=201, responses=GRAPH_PROBLEMS, tags=["Graphs"])
+@post(
+    "/graphs", status_code=201, responses=GRAPH_PROBLEMS, summary="Store a graph", tags=["Graphs"]
+)
 async def create_graph(
     request: Request[Any, Any, Any],
-    data: JSONBody[dict[str, Any]],
+    data: GraphBody,
     engine: NamedDependency[Engine],
 ) -> Response[GraphAnswer]:
     """Store a graph, or a new version of it: 201; the same content again: 200.
@@ -61,10 +81,16 @@ async def create_graph(
     )
 
 
-@post("/graphs/validate", status_code=200, responses=GRAPH_PROBLEMS, tags=["Graphs"])
+@post(
+    "/graphs/validate",
+    status_code=200,
+    responses=GRAPH_PROBLEMS,
+    summary="Check a graph",
+    tags=["Graphs"],
+)
 async def validate_graph(
     request: Request[Any, Any, Any],
-    data: JSONBody[dict[str, Any]],
+    data: GraphBody,
     engine: NamedDependency[Engine],
 ) -> ValidationAnswer:
     """Tell everything that is wrong or doubtful in a graph, and store nothing."""
@@ -72,9 +98,7 @@ async def validate_graph(
     registry = engine.registry
     try:
         with within(graph=given.pointer):
-            parsed = parse_graph(
-                given.graph, tools=registry.tools, predicates=registry.predicates
-            )
+            parsed = parse_graph(given.graph, tools=registry.tools, predicates=registry.predicates)
             check_twice(given.twice)
     except GraphInvalid as error:
         faults = [*given.twice, *(each for each in error.faults if each not in given.twice)]
@@ -90,13 +114,13 @@ async def validate_graph(
     )
 
 
-@get("/graphs", responses=problems("query-invalid"), tags=["Graphs"])
+@get("/graphs", responses=problems("query-invalid"), summary="List graphs", tags=["Graphs"])
 async def list_graphs(
     engine: NamedDependency[Engine], limit: Limit = PAGE_DEFAULT, cursor: Cursor = None
 ) -> GraphList:
     """List the graphs, newest first."""
     limit = min(limit, LIMIT_MAX)
-    streams = await engine.graphs(before=cursor, limit=limit)
+    streams = await engine.graphs(before=before(cursor), limit=limit)
     items = []
     for stream in streams:
         newest = await engine.graph(stream.run_id.removeprefix("graph/"))
@@ -117,12 +141,13 @@ async def list_graphs(
 @get(
     "/graphs/{graph_id:str}",
     responses=problems("graph-not-found"),
+    summary="Read a graph",
     tags=["Graphs"],
 )
 async def get_graph(
     graph_id: FromPath[str],
     engine: NamedDependency[Engine],
-    if_none_match: FromHeader[str] = "",
+    if_none_match: IfNoneMatch = "",
 ) -> Response[GraphAnswer]:
     """Read a graph's newest version, or with `id@version` the one whose hash begins so."""
     name, _, version = graph_id.partition("@")
@@ -136,6 +161,7 @@ async def get_graph(
 @get(
     "/graphs/{graph_id:str}/versions",
     responses=problems("graph-not-found"),
+    summary="Versions of a graph",
     tags=["Graphs"],
 )
 async def list_versions(
@@ -156,7 +182,7 @@ async def list_versions(
     )
 
 
-@get("/tools", tags=["Graphs"])
+@get("/tools", summary="List tools", tags=["Graphs"])
 async def list_tools(engine: NamedDependency[Engine]) -> ToolList:
     """List the tools that nodes may call, and the predicates that edges may ask."""
     tools = sorted(engine.registry.tools.values(), key=lambda tool: tool.name)

@@ -8,8 +8,9 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from litestar.datastructures import Headers
+from litestar.enums import ScopeType
 from litestar.middleware import ASGIMiddleware
-from litestar.types import ASGIApp, Message, Receive, Scope, Send
+from litestar.types import ASGIApp, Receive, Scope, Send
 
 from stenograph.engine import nested_deeper
 from stenograph.http.errors import Refused
@@ -29,9 +30,9 @@ class Guard(ASGIMiddleware):
     async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
         """Pass on what is sound; raise Refused for the rest."""
         headers = Headers.from_scope(scope)
-        if scope["type"] == "websocket" or scope["method"] not in SAFE_METHODS:
+        if scope.get("method") not in SAFE_METHODS:  # a WebSocket has none
             check_origin(headers)
-        if scope["type"] == "http" and _has_body(headers):
+        if scope["type"] == ScopeType.HTTP and _has_body(headers):
             body = await self._read(headers, receive)
             if body is None:
                 return  # the client left before it had sent its body

@@ -13,7 +13,11 @@ from stenograph.http.wire import API_VERSION, HealthAnswer
 
 
 @route(
-    "/healthz", http_method=["GET", "HEAD"], responses=problems("read-only"), tags=["Operations"]
+    "/healthz",
+    http_method=["GET", "HEAD"],
+    responses=problems("read-only"),
+    summary="Is it well?",
+    tags=["Operations"],
 )
 async def healthz(engine: NamedDependency[Engine]) -> HealthAnswer:
     """Tell whether what is asked here can be written down; 503 after an I/O error."""
@@ -31,6 +35,7 @@ async def healthz(engine: NamedDependency[Engine]) -> HealthAnswer:
     "/readyz",
     http_method=["GET", "HEAD"],
     responses=problems("read-only", "shutting-down"),
+    summary="Can it take work?",
     tags=["Operations"],
 )
 async def readyz(

@@ -6,8 +6,18 @@ from collections.abc import Iterator, Sequence
 
 from msgspec import UNSET, Raw
 
-from stenograph.engine import Engine, Event, Run, SeqNotReached, UnknownRun, Visit
-from stenograph.engine import decode, fold, view, visits
+from stenograph.engine import (
+    Engine,
+    Event,
+    Run,
+    SeqNotReached,
+    UnknownRun,
+    Visit,
+    decode,
+    fold,
+    view,
+    visits,
+)
 from stenograph.http.frames import sentence
 from stenograph.http.wire import CLASSIC_MAX_BYTES, LOGS_MAX, ClassicAnswer, LogEntry
 

@@ -7,14 +7,16 @@ from typing import Final
 
 from litestar import get
 from litestar.di import NamedDependency
-from litestar.params import FromHeader, FromPath
+from litestar.openapi import ResponseSpec
+from litestar.params import FromPath
 from litestar.response import Response, Stream
 
 from stenograph.engine import Engine, UnknownRun
 from stenograph.http.errors import Refused, problems
-from stenograph.http.queries import After, JournalId, Limit
+from stenograph.http.queries import Accept, After, JournalId, Limit
 from stenograph.http.wire import (
     DONE,
+    EVENTS_DEFAULT,
     HEAD_HEADER,
     JOURNAL_HEADER,
     LIMIT_MAX,
@@ -24,6 +26,7 @@ from stenograph.http.wire import (
 from stenograph.journal import CursorUnknown, Journal, Record, envelope
 
 JSON_TYPE: Final = "application/json"
+PAGE: Final = ResponseSpec(EventsPage, generate_examples=False, description="A page of events")
 
 
 class RunSource:
@@ -72,17 +75,18 @@ Source = RunSource | JournalSource
 
 @get(
     "/runs/{run_id:str}/events",
-    responses=problems("query-invalid", "run-not-found", "cursor-unknown"),
+    responses={200: PAGE, **problems("query-invalid", "run-not-found", "cursor-unknown")},
+    summary="Events of a run",
     tags=["Runs"],
 )
 async def run_events(
     run_id: FromPath[str],
     engine: NamedDependency[Engine],
     after: After = 0,
-    limit: Limit = 500,
+    limit: Limit = EVENTS_DEFAULT,
     journal: JournalId = None,
-    accept: FromHeader[str] = "",
-) -> Response[EventsPage] | Stream:
+    accept: Accept = "",
+) -> Response[bytes] | Stream:
     """Read the events of a run after a cursor.
 
     With `Accept: application/x-ndjson` all of them up to the head, one a line.
@@ -93,16 +97,17 @@ async def run_events(
 
 @get(
     "/journal",
-    responses=problems("query-invalid", "cursor-unknown"),
+    responses={200: PAGE, **problems("query-invalid", "cursor-unknown")},
+    summary="Events of all runs",
     tags=["Journal"],
 )
 async def journal_events(
     engine: NamedDependency[Engine],
     after: After = 0,
-    limit: Limit = 500,
+    limit: Limit = EVENTS_DEFAULT,
     journal: JournalId = None,
-    accept: FromHeader[str] = "",
-) -> Response[EventsPage] | Stream:
+    accept: Accept = "",
+) -> Response[bytes] | Stream:
     """Read the events of the whole journal after an offset, as those of a run."""
     check_journal(engine, journal)
     return await _answer(JournalSource(engine.journal), after, limit, accept)
@@ -118,21 +123,20 @@ def check_journal(engine: Engine, journal: str | None) -> None:
         raise Refused("cursor-unknown", detail)
 
 
-async def _answer(
-    source: Source, after: int, limit: int, accept: str
-) -> Response[EventsPage] | Stream:
+async def _answer(source: Source, after: int, limit: int, accept: str) -> Response[bytes] | Stream:
     if NDJSON_TYPE in accept.lower():
         return await _lines_answer(source, after)
-    records = await source.read(after, min(limit, LIMIT_MAX))
     head, done = await source.head()
     _check_cursor(after, head)
+    records = await source.read(after, min(limit, LIMIT_MAX))
     return _page_answer(source, records, after, head, done=done)
 
 
 def _page_answer(
     source: Source, records: list[Record], after: int, head: int, *, done: bool
-) -> Response[EventsPage]:
+) -> Response[bytes]:
     after = source.cursor(records[-1]) if records else after
+    head = max(after, head)  # more may have come since
     body = b'{"events":[%b],"after":%d,"head":%d,"end":%b,"journal":"%b"}' % (
         b",".join(map(envelope, records)),
         after,
@@ -140,7 +144,7 @@ def _page_answer(
         b"true" if done and after == head else b"false",
         source.journal.id.encode(),
     )
-    return Response(body, media_type=JSON_TYPE, headers=_headers(source, head))  # type: ignore[return-value]
+    return Response(body, media_type=JSON_TYPE, headers=_headers(source, head))
 
 
 async def _lines_answer(source: Source, after: int) -> Stream:

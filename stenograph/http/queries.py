@@ -6,37 +6,48 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Annotated, Final, TypeAlias
 
-from litestar.params import QueryParameter
+from litestar.params import HeaderParameter, QueryParameter
 
 from stenograph.http.wire import WAIT_MAX_S
 from stenograph.journal import Stream
 
 NUMBER_MAX: Final = 2**63 - 1
+"""The largest number that a journal can look for."""
 
 After: TypeAlias = Annotated[
     int,
     QueryParameter(
         ge=0,
-        le=NUMBER_MAX,
         description="The cursor: the `seq` (whole journal: `offset`) of the last event you hold",
     ),
 ]
 At: TypeAlias = Annotated[
     int | None,
-    QueryParameter(ge=1, le=NUMBER_MAX, description="As it was right after this event"),
+    QueryParameter(ge=1, description="As it was right after this event"),
 ]
 Limit: TypeAlias = Annotated[
     int,
-    QueryParameter(ge=1, le=NUMBER_MAX, description="Most items of the page; at most 1,000"),
+    QueryParameter(ge=1, description="Most items of the page; at most 1,000"),
 ]
 Cursor: TypeAlias = Annotated[
     int | None,
-    QueryParameter(ge=0, le=NUMBER_MAX, description="The `next` of the page before this one"),
+    QueryParameter(ge=0, description="The `next` of the page before this one"),
 ]
 JournalId: TypeAlias = Annotated[
     str | None,
     QueryParameter(description="The journal that the cursor belongs to; another one is refused"),
 ]
+IfNoneMatch: TypeAlias = Annotated[
+    str,
+    HeaderParameter(
+        name="If-None-Match", description="An `ETag` that you hold: 304 if it still holds"
+    ),
+]
+PreferHeader: TypeAlias = Annotated[
+    str,
+    HeaderParameter(name="Prefer", description="`wait=S`: answer within S seconds, at most 300"),
+]
+Accept: TypeAlias = Annotated[str, HeaderParameter(name="Accept", include_in_schema=False)]
 
 
 class Prefer:
@@ -71,6 +82,11 @@ def etag_matches(header: str, etag: str) -> bool:
     """Tell whether an ``If-None-Match`` names ``etag`` (or anything)."""
     names = [each.strip().removeprefix("W/") for each in header.split(",")]
     return etag in names or "*" in names
+
+
+def before(cursor: int | None) -> int | None:
+    """Return a cursor of a list as a journal takes it: nothing lies beyond its largest number."""
+    return None if cursor is None else min(cursor, NUMBER_MAX)
 
 
 def next_cursor(streams: Sequence[Stream], limit: int) -> str | None:

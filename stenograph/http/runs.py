@@ -4,19 +4,30 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeAlias
 
 from litestar import Request, get, post
 from litestar.di import NamedDependency
-from litestar.params import FromHeader, FromPath, FromQuery, JSONBody, QueryParameter
+from litestar.openapi.spec import Example
+from litestar.params import BodyKwarg, FromPath, FromQuery, JSONBody, QueryParameter
 from litestar.response import Response
 from msgspec import Raw
 
 from stenograph.engine import Engine, Fault, RunView
 from stenograph.http.bodies import check_run_id, check_twice, graph_of, state_of, within
-from stenograph.http.errors import Refused, problems
+from stenograph.http.errors import BODY_CODES, Refused, problems
 from stenograph.http.graphs import ACTOR
-from stenograph.http.queries import At, Cursor, Limit, Prefer, etag_matches, next_cursor
+from stenograph.http.queries import (
+    At,
+    Cursor,
+    IfNoneMatch,
+    Limit,
+    Prefer,
+    PreferHeader,
+    before,
+    etag_matches,
+    next_cursor,
+)
 from stenograph.http.waiting import wait_for_run
 from stenograph.http.wire import (
     DONE,
@@ -34,8 +45,7 @@ from stenograph.http.wire import (
 from stenograph.journal import Stream
 
 START_PROBLEMS = problems(
-    "not-json",
-    "body-invalid",
+    *BODY_CODES,
     "graph-not-found",
     "run-exists",
     "graph-invalid",
@@ -43,16 +53,27 @@ START_PROBLEMS = problems(
     "read-only",
     "journal-busy",
 )
+StartBody: TypeAlias = Annotated[
+    StartRequest,
+    BodyKwarg(
+        examples=[
+            Example(
+                summary="Start the sample graph",
+                value={"graph": "triage", "input": {"issues_open": 1}, "tags": {"team": "a"}},
+            )
+        ]
+    ),
+]
 IMMUTABLE = "public, max-age=31536000, immutable"
 
 
-@post("/runs", status_code=202, responses=START_PROBLEMS, tags=["Runs"])
+@post("/runs", status_code=202, responses=START_PROBLEMS, summary="Start a run", tags=["Runs"])
 async def start_run(
     request: Request[Any, Any, Any],
-    data: JSONBody[StartRequest],
+    data: StartBody,
     engine: NamedDependency[Engine],
     stopping: NamedDependency[asyncio.Event],
-    prefer: FromHeader[str] = "",
+    prefer: PreferHeader = "",
 ) -> Response[RunAnswer]:
     """Start a run: 202 at once, or with `Prefer: wait=S` 200 when it ended within S seconds."""
     wish = Prefer(prefer)
@@ -73,7 +94,7 @@ async def start_run(
     )
 
 
-@get("/runs", responses=problems("query-invalid"), tags=["Runs"])
+@get("/runs", responses=problems("query-invalid"), summary="List runs", tags=["Runs"])
 async def list_runs(
     engine: NamedDependency[Engine],
     graph: FromQuery[str | None] = None,
@@ -91,11 +112,11 @@ async def list_runs(
     wanted = {name: value for name, value in labels.items() if value is not None}
     if max(map(len, [*wanted, *wanted.values()]), default=0) > 255:
         raise Refused("query-invalid", "nothing to find runs by has more than 255 characters")
-    streams = await engine.runs(wanted, before=cursor, limit=limit)
+    streams = await engine.runs(wanted, before=before(cursor), limit=limit)
     return RunList(items=list(map(run_item, streams)), next=next_cursor(streams, limit))
 
 
-@get("/runs/{run_id:str}", responses=problems("run-not-found"), tags=["Runs"])
+@get("/runs/{run_id:str}", responses=problems("run-not-found"), summary="Read a run", tags=["Runs"])
 async def get_run(run_id: FromPath[str], engine: NamedDependency[Engine]) -> RunAnswer:
     """Read what a run is now, without its state."""
     return run_answer(await engine.get(run_id))
@@ -104,13 +125,14 @@ async def get_run(run_id: FromPath[str], engine: NamedDependency[Engine]) -> Run
 @get(
     "/runs/{run_id:str}/state",
     responses=problems("query-invalid", "run-not-found", "seq-not-reached"),
+    summary="State, now or after any event",
     tags=["Runs"],
 )
 async def get_state(
     run_id: FromPath[str],
     engine: NamedDependency[Engine],
     at: At = None,
-    if_none_match: FromHeader[str] = "",
+    if_none_match: IfNoneMatch = "",
 ) -> Response[StateAnswer]:
     """Read the state of a run, now or right after event `at`; that one never changes."""
     found = await engine.state(run_id, at)
@@ -118,15 +140,14 @@ async def get_state(
     headers = {"ETag": etag, "Cache-Control": "no-cache" if at is None else IMMUTABLE}
     if etag_matches(if_none_match, etag):
         return Response(None, status_code=304, headers=headers)  # type: ignore[arg-type]
-    answer = StateAnswer(
-        run_id=run_id, seq=found.seq, status=found.status, state=Raw(found.json)
-    )
+    answer = StateAnswer(run_id=run_id, seq=found.seq, status=found.status, state=Raw(found.json))
     return Response(answer, headers=headers)
 
 
 @get(
     "/runs/{run_id:str}/visits",
     responses=problems("query-invalid", "run-not-found"),
+    summary="Visits of nodes",
     tags=["Runs"],
 )
 async def list_visits(
@@ -148,7 +169,8 @@ async def list_visits(
 @post(
     "/runs/{run_id:str}/cancel",
     status_code=202,
-    responses=problems("body-invalid", "run-not-found", "run-finished", "read-only"),
+    responses=problems(*BODY_CODES, "run-not-found", "run-finished", "read-only"),
+    summary="Ask a run to stop",
     tags=["Runs"],
 )
 async def cancel_run(
@@ -209,7 +231,11 @@ def run_item(stream: Stream) -> RunItem:
 
 
 def _tags(pairs: Sequence[str]) -> dict[str, str]:
-    faults = [Fault("/tag", f"{pair!r} is not of the form name:value") for pair in pairs if ":" not in pair]
+    faults = [
+        Fault("/tag", f"{pair!r} is not of the form name:value")
+        for pair in pairs
+        if ":" not in pair
+    ]
     if faults:
         raise Refused("query-invalid", "a tag is asked for as name:value", faults)
     split = (pair.partition(":") for pair in pairs)

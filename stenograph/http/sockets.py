@@ -20,7 +20,6 @@ from stenograph.http.errors import Refused, problem_of
 from stenograph.http.frames import Frames, error_message, status_message
 from stenograph.http.graphs import ACTOR
 from stenograph.http.pages import check_journal
-from stenograph.http.queries import NUMBER_MAX
 from stenograph.http.waiting import first_of
 from stenograph.http.wire import (
     BODY_MAX_DEPTH,
@@ -116,7 +115,7 @@ async def execute(
         pointer, state = state_in_frame(await _first_frame(socket))
         with within(state=pointer):
             run = await engine.start(graph_id, state, actor=ACTOR)
-        await _send(socket, status_message(run, engine.journal.id))
+        await _send(socket, status_message(run, engine.journal.id, sent=0))
         await _send_run(socket, engine, frames, run.id, query)
 
     await _converse(socket, engine, follow)
@@ -126,18 +125,15 @@ def query_of(socket: Socket, engine: Engine) -> Query:
     """Read the query of a socket; raises Refused."""
     asked = socket.query_params
     after, batch = asked.get("after"), asked.get("batch", "0")
-    if after is not None and not (after.isascii() and after.isdigit() and len(after) < 20):
+    if after is not None and not (after.isascii() and after.isdigit() and len(after) <= 100):
         raise Refused("query-invalid", "after is a number: that of the last event you hold")
     if batch not in ("0", "1"):
         raise Refused("query-invalid", "batch is 1, for many events a message, or 0")
     check_journal(engine, asked.get("journal"))
-    cursor = None if after is None else min(int(after), NUMBER_MAX)
-    return Query(cursor, asked.get("journal"), batch == "1")
+    return Query(None if after is None else int(after), asked.get("journal"), batch == "1")
 
 
-async def _converse(
-    socket: Socket, engine: Engine, follow: Callable[[], Any]
-) -> None:
+async def _converse(socket: Socket, engine: Engine, follow: Callable[[], Any]) -> None:
     """Accept a client, talk until all is said or it leaves, and close with the code that tells why."""
     try:
         await socket.accept(headers={JOURNAL_HEADER: engine.journal.id})
@@ -169,7 +165,7 @@ async def _send_run(
     run = await engine.get(run_id)
     if not run.done:  # the journal was closed under the tail, or the run taken up again
         raise EngineClosed
-    await _send(socket, status_message(run, engine.journal.id))
+    await _send(socket, status_message(run, engine.journal.id, sent=run.seq))
 
 
 async def _send_pages(
@@ -180,9 +176,7 @@ async def _send_pages(
     async def send_all() -> None:
         journal = engine.journal.id
         async for page in pages:
-            await _send_each(
-                socket, frames.of(page, batch=batch, whole=whole, journal=journal)
-            )
+            await _send_each(socket, frames.of(page, batch=batch, whole=whole, journal=journal))
 
     await first_of(send_all, lambda: _until_gone(socket))
 

@@ -338,7 +338,10 @@ class LogsMessage(Struct, frozen=True, kw_only=True, tag_field="type", tag="logs
 
 
 class StatusMessage(Struct, frozen=True, kw_only=True, tag_field="type", tag="status"):
-    """The last message of a run's socket (``done``), and the first one of ``/ws/execute``."""
+    """The last message of a run's socket (``done``), and the first one of ``/ws/execute``.
+
+    ``seq`` is the last event that was sent before it: 0 in the first message.
+    """
 
     status: Status
     done: bool

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Final
 
 from stenograph.journal.errors import AppendTooLarge
@@ -34,7 +35,11 @@ def check_append(run_id: str, records: Sequence[NewRecord], labels: Mapping[str,
             f"{run_id}: {len(records)} records in one append; at most {APPEND_MAX_RECORDS}"
         )
     check_labels(labels)
-    size = sum(checked_size(run_id, record) for record in records)
+    size = 0
+    for record in records:
+        check_type(record.type)
+        check_time(record.at)
+        size += checked_size(record.data)
     if size > APPEND_MAX_BYTES:
         raise AppendTooLarge(f"{run_id}: {size} bytes in one append; at most {APPEND_MAX_BYTES}")
     return size
@@ -51,18 +56,24 @@ def check_labels(labels: Mapping[str, str]) -> None:
                 raise AppendTooLarge(f"label {text[:40]!r}…: at most {LABEL_MAX_BYTES} bytes")
 
 
-def checked_size(run_id: str, record: NewRecord) -> int:
-    """Return the size of a record's data; raise as ``check_append`` does."""
-    if not TYPE.fullmatch(record.type):
-        raise ValueError(f"{run_id}: type {record.type[:140]!r}: must match {TYPE.pattern}")
-    if not TIME.fullmatch(record.at):
-        raise ValueError(
-            f"{run_id}: time {record.at[:40]!r}: must look like 2026-11-20T22:55:01.123456Z"
-        )
-    if not isinstance(record.data, bytes):
-        raise TypeError(f"{run_id}: data must be bytes, not {type(record.data).__name__}")
-    if len(record.data) > RECORD_MAX_BYTES:
-        raise AppendTooLarge(
-            f"{run_id}: a record of {len(record.data)} bytes; at most {RECORD_MAX_BYTES}"
-        )
-    return len(record.data)
+@lru_cache(maxsize=256)
+def check_type(text: str) -> None:
+    """Raise ValueError for a type that the envelope cannot carry as it is."""
+    if not TYPE.fullmatch(text):
+        raise ValueError(f"type {text[:140]!r}: must match {TYPE.pattern}")
+
+
+@lru_cache(maxsize=256)
+def check_time(text: str) -> None:
+    """Raise ValueError for what is no time as the protocol writes it."""
+    if not TIME.fullmatch(text):
+        raise ValueError(f"time {text[:40]!r}: must look like 2026-11-20T22:55:01.123456Z")
+
+
+def checked_size(data: bytes) -> int:
+    """Return the size of a record's data; raise AppendTooLarge, or TypeError if not bytes."""
+    if not isinstance(data, bytes):
+        raise TypeError(f"data must be bytes, not {type(data).__name__}")
+    if len(data) > RECORD_MAX_BYTES:
+        raise AppendTooLarge(f"a record of {len(data)} bytes; at most {RECORD_MAX_BYTES}")
+    return len(data)

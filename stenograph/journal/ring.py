@@ -32,8 +32,12 @@ class Ring:
         """Take in what was committed, in order, and let go of the oldest."""
         for record in records:
             self.all.append(record)
-            self.streams.setdefault(record.run_id, deque()).append(record)
             self.bytes += len(record.data)
+            stream = self.streams.get(record.run_id)
+            if stream is None:
+                self.streams[record.run_id] = deque((record,))
+            else:
+                stream.append(record)
         while len(self.all) > self.max_records or self.bytes > self.max_bytes:
             self.drop_oldest()
 

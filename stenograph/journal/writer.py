@@ -141,15 +141,15 @@ class Draft:
         append.sealed = seal(append.run_id, head, self.end, append.records)
         self.end += len(append.sealed)
         self.heads[append.run_id] = advanced(head, append.sealed, append.labels)
-        self.labels += (
+        self.labels += [
             (head.number, key, value)
             for key, value in append.labels.items()
             if head.labels.get(key) != value
-        )
-        self.rows += (
+        ]
+        self.rows += [
             (one.offset, head.number, one.seq, one.at, one.type, bytes.fromhex(one.hash), one.data)
             for one in append.sealed
-        )
+        ]
 
     def write(self, db: sqlite3.Connection) -> None:
         """Write down what was drafted."""

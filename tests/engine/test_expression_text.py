@@ -49,6 +49,7 @@ class TestFaults:
             ("'a", 0, "' opens a text that is not closed on its line; a line break is written \\n"),
             ("x == '\\d'", 6, "\\d is not an escape; write \\\\ for a backslash"),
             ("'\\ud800'", 1, "\\ud800 is not a character"),
+            ("'\\udfff'", 1, "\\udfff is not a character"),
             ("'\\U00110000'", 1, "\\U00110000 is not a character"),
             (
                 "a == 'b', c",
@@ -72,6 +73,7 @@ class TestFaults:
             ),
             ("a.ﬁ", 2, 'Python reads `ﬁ` as `fi`; write that, or ["ﬁ"]'),
             ("a is b", 5, "`is` takes None, True or False; write == or !="),
+            ("mix(a)", 0, "there is no function `mix`; there is min"),
             ("1 == lenn(a)", 5, "there is no function `lenn`; there is len"),
             ("len(a, b)", 0, "len() takes exactly one value, not 2"),
             ("min()", 0, "min() takes at least one value, not 0"),
@@ -91,6 +93,9 @@ class TestFaults:
         found = fault(text)
         assert (found.message, found.position) == (message, position)
         assert str(found) == f"at column {position}: {message}"
+
+    def test_an_escape_may_be_the_last_character_there_is(self) -> None:
+        assert value("'\\U0010ffff'") == "\U0010ffff"
 
     def test_an_unknown_function_far_from_all_is_told_of_all(self) -> None:
         assert fault("open('x')").message.endswith(

@@ -225,6 +225,7 @@ class TestOperators:
             ("items < 3", "`<` does not work between a list and a number"),
             ("1 in 2", "`in` does not work between a number and a number"),
             ("1 < 2 < title", "`<` does not work between a number and a text"),
+            ("items + title", "`+` does not work between a list and a text"),
             ("1 + title", "`+` does not work between a number and a text"),
             ("title * 3", "`*` needs numbers, not a text"),
             ("'%s' % 3", "`%` needs numbers, not a text"),
@@ -256,6 +257,19 @@ class TestOperators:
         }
         assert error(text, **extra, wide="\x01" * 20000).message == message
 
+    @pytest.mark.parametrize(
+        ("text", "found"),
+        [
+            ("len(x + 'b')", 65536),
+            ("len(xs + [1])", 10_000),
+            ("int(digits) == int('1')", True),
+            ("len(str(wide))", 65536),
+        ],
+    )
+    def test_a_result_may_be_as_large_as_its_limit(self, text: str, found: Any) -> None:
+        extra: dict[str, Any] = {"x": "a" * 65535, "xs": [0] * 9999, "digits": "0" * 99 + "1"}
+        assert value(text, wide=["a" * 65532], **extra) == found
+
     def test_an_error_stands_where_the_failing_part_does(self) -> None:
         assert error("done or 1 + len(3)").position == 12
         assert error("'é' == 'é' and nothing.a").position == 23
@@ -265,7 +279,8 @@ class TestOperators:
         right: list[Any] = []
         for _ in range(100_000):
             left, right = [left], [right]
-        assert "nested too deeply" in error("a == b", {"a": left, "b": right}).message
+        deep = error("1 == 2 or a == b", {"a": left, "b": right})
+        assert str(deep) == "at column 0: the state is nested too deeply to be compared"
 
 
 class TestRecord:
@@ -321,6 +336,13 @@ class TestRecord:
     ) -> None:
         assert read("found", found=found) == {"found": kept}
         assert shown(found) == kept
+
+    def test_a_large_value_is_recorded_without_looking_through_it(self) -> None:
+        keys = Keys()
+        assert verdict("len(state)", keys).read == {"state": {"type": "dict", "length": 1_000_000}}
+        assert keys.seen == 0
+        assert verdict("xs", {"xs": [keys]}).read == {"xs": {"type": "list", "length": 1}}
+        assert keys.seen == 0
 
     def test_the_record_is_a_copy(self) -> None:
         state: dict[str, Any] = {"xs": [1]}

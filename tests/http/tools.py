@@ -50,7 +50,10 @@ async def drop(state: State) -> None:
 @st.tool
 async def swell(state: State, config: dict[str, Any]) -> State:
     """Write a large text."""
-    return {"text": "x" * config["size"] + str(state.get("turn", 0)), "turn": state.get("turn", 0) + 1}
+    return {
+        "text": "x" * config["size"] + str(state.get("turn", 0)),
+        "turn": state.get("turn", 0) + 1,
+    }
 
 
 @st.predicate
@@ -65,7 +68,9 @@ COUNT: dict[str, Any] = {
     "id": "count",
     "name": "Count up",
     "start": "count",
-    "nodes": {"count": {"tool": "count", "next": {"to": "count", "until": {"fn": "enough"}, "max": 10000}}},
+    "nodes": {
+        "count": {"tool": "count", "next": {"to": "count", "until": {"fn": "enough"}, "max": 10000}}
+    },
 }
 ONCE: dict[str, Any] = {"id": "once", "start": "count", "nodes": {"count": {"tool": "count"}}}
 HANG: dict[str, Any] = {"id": "hang", "start": "hang", "nodes": {"hang": {"tool": "hang"}}}

@@ -1,0 +1,48 @@
+"""One thing as one JSON document: a run, with its state."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from msgspec import Raw
+
+if TYPE_CHECKING:
+    from stenograph.engine import RunView, StateAt
+
+
+def run_document(run: RunView) -> dict[str, Any]:
+    """Return a run as it is now."""
+    return {
+        "id": run.id,
+        "run_id": run.id,
+        "graph_id": run.graph_id,
+        "version": run.version,
+        "status": run.status,
+        "done": run.done,
+        "seq": run.seq,
+        "steps": run.steps,
+        "current": run.current,
+        "tags": run.tags,
+        "error": run.error,
+        "reason": run.reason,
+        "created_at": run.created_at,
+        "updated_at": run.updated_at,
+        "finished_at": run.finished_at,
+        "state": Raw(run.state_json),
+    }
+
+
+def past_document(run: RunView, then: StateAt) -> dict[str, Any]:
+    """Return a run as it was after event ``seq``; ``head`` is the last event there is."""
+    return {
+        "id": run.id,
+        "run_id": run.id,
+        "graph_id": run.graph_id,
+        "version": run.version,
+        "status": then.status,
+        "seq": then.seq,
+        "head": run.seq,
+        "tags": run.tags,
+        "created_at": run.created_at,
+        "state": Raw(then.json),
+    }

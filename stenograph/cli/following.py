@@ -1,0 +1,125 @@
+"""Following runs: events as they come, an exit code from how a run ends, a word on where to go on."""
+
+from __future__ import annotations
+
+import asyncio
+import shlex
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
+from contextlib import aclosing, contextmanager
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+from stenograph.cli.failures import NEEDS_A_PERSON, OK, RUN_FAILED, UNREACHABLE, Failure
+from stenograph.cli.output import Output
+from stenograph.cli.printing import JournalPrinter, RunPrinter
+from stenograph.cli.settings import Settings
+from stenograph.cli.sources import Source
+
+if TYPE_CHECKING:
+    from stenograph.journal import Record
+
+Pages: TypeAlias = AsyncGenerator[list["Record"], None]
+Printer: TypeAlias = RunPrinter | JournalPrinter
+
+PARKED: Final = "run.parked"
+
+
+async def follow_run(
+    output: Output, source: Source, place: Settings, run_id: str, after: int, *, until: str = ""
+) -> int:
+    """Print a run's events to its end, or to one of type ``until``; return the exit code."""
+    printer = await run_printer(output, source, run_id, after)
+    with telling_where_it_stopped(output, printer, steno(place, "tail", run_id)):
+        await print_pages(source.follow(run_id, after=after), printer, until=until)
+    if until and printer.last_type == until:
+        output.talk(f"-- {run_id} parked at {printer.after}: it needs a person")
+        return NEEDS_A_PERSON
+    status = (await source.state(run_id)).status
+    look = steno(place, "show", run_id)
+    output.talk(f"-- {run_id} {status} at {printer.after}; look at it: {look}")
+    return OK if status == "completed" else RUN_FAILED
+
+
+async def print_run(
+    output: Output, source: Source, place: Settings, run_id: str, after: int
+) -> None:
+    """Print the events that a run has by now."""
+    printer = await run_printer(output, source, run_id, after)
+    command = steno(place, "tail", run_id)
+
+    def read(cursor: int) -> Awaitable[list[Record]]:
+        return source.read(run_id, after=cursor)
+
+    with telling_where_it_stopped(output, printer, command):
+        await print_pages(what_is_there(read, printer), printer)
+    tell_where(output, printer, command)
+
+
+async def follow_all(
+    output: Output, source: Source, place: Settings, after: int, *, live: bool
+) -> None:
+    """Print the whole journal's events, with ``live`` those to come, too."""
+    printer = JournalPrinter(output, after=after)
+    command = steno(place, "tail", "--all")
+
+    def read(cursor: int) -> Awaitable[list[Record]]:
+        return source.read_all(after=cursor)
+
+    with telling_where_it_stopped(output, printer, command):
+        pages = source.follow_all(after=after) if live else what_is_there(read, printer)
+        await print_pages(pages, printer)
+    tell_where(output, printer, command)
+
+
+async def run_printer(output: Output, source: Source, run_id: str, after: int) -> RunPrinter:
+    """Return a printer that knows what a reader of the events up to ``after`` would know."""
+    if not after or not output.tables:
+        return RunPrinter(output, after=after)
+    run = await source.get(run_id)
+    known = await source.state(run_id, at=min(after, run.seq))
+    return RunPrinter(output, after=after, created_at=run.created_at, state=known.values)
+
+
+async def print_pages(pages: Pages, printer: Printer, *, until: str = "") -> None:
+    """Print pages as they come, to their end or to an event of type ``until``."""
+    async with aclosing(pages):
+        async for page in pages:
+            printer.page(page)
+            if until and printer.last_type == until:
+                return
+
+
+async def what_is_there(
+    read: Callable[[int], Awaitable[list[Record]]], printer: Printer
+) -> Pages:
+    """Yield page after page from where the printer stands, until there is no more."""
+    while page := await read(printer.after):
+        yield page
+
+
+@contextmanager
+def telling_where_it_stopped(output: Output, printer: Printer, command: str) -> Iterator[None]:
+    """Say how to go on when following is broken off, by whomever."""
+    from stenograph.http import StreamLost
+
+    try:
+        yield
+    except StreamLost as error:
+        again = f"{command} --after {printer.after}"
+        sentence = f"the stream broke off: {error.__cause__}; go on: {again}"
+        raise Failure(sentence, UNREACHABLE) from error
+    except asyncio.CancelledError:  # Ctrl-C
+        tell_where(output, printer, command)
+        raise
+    finally:
+        output.end()
+
+
+def tell_where(output: Output, printer: Printer, command: str) -> None:
+    """Say up to where the events are printed, and how to go on from there."""
+    output.talk(f"-- stopped after {printer.after}; go on: {command} --after {printer.after}")
+
+
+def steno(settings: Settings, *words: str) -> str:
+    """Return the command line that asks the same place again."""
+    place = ["--db", settings.db] if settings.db else ["--url", settings.url] if settings.url else []
+    return shlex.join(["steno", *place, *words])

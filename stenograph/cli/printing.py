@@ -1,0 +1,102 @@
+"""Printing events as they come: the wire's own bytes, or a row for people."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+from stenograph.cli.output import Output
+from stenograph.cli.rows import Row, Teller
+from stenograph.cli.text import padded, width
+from stenograph.cli.times import local, seconds_between
+
+if TYPE_CHECKING:
+    from stenograph.journal import Record
+
+NODE_WIDTH: Final = 10
+NODE_WIDTH_MAX: Final = 32
+TELLERS_MAX: Final = 64
+"""How many runs of a whole journal are remembered, to say what a value was before."""
+
+
+class RunPrinter:
+    """Prints the events of one run; ``after`` is the seq of the last one printed."""
+
+    def __init__(
+        self,
+        output: Output,
+        *,
+        after: int = 0,
+        created_at: str = "",
+        state: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.output, self.after = output, after
+        self.created_at = created_at
+        self.last_type = ""
+        self._teller = Teller(state)
+        self._width = NODE_WIDTH
+
+    def page(self, records: Sequence[Record]) -> None:
+        """Print the next records."""
+        from stenograph.journal import envelope
+
+        for seq, record in enumerate(records, self.after + 1):
+            assert record.seq == seq, f"{record.run_id}: after {seq - 1} came {record.seq}"
+        if self.output.tables:
+            for record in records:
+                self._row(record)
+        else:
+            self.output.records(map(envelope, records))
+        self.after, self.last_type = records[-1].seq, records[-1].type
+
+    def _row(self, record: Record) -> None:
+        self.created_at = self.created_at or record.at
+        row = self._teller.row(record.type, record.data)
+        since = seconds_between(self.created_at, record.at)
+        self._width = max(self._width, min(width(row.node), NODE_WIDTH_MAX))
+        place = self.output.style(f"{record.seq:>5}  {since:>8.2f}", dim=True)
+        self.output.line(f"{place}  {row_text(self.output, row, self._width)}")
+
+
+class JournalPrinter:
+    """Prints the events of all runs; ``after`` is the offset of the last one printed."""
+
+    def __init__(self, output: Output, *, after: int = 0) -> None:
+        self.output, self.after = output, after
+        self._tellers: OrderedDict[str, Teller] = OrderedDict()
+        self._width = NODE_WIDTH
+
+    def page(self, records: Sequence[Record]) -> None:
+        """Print the next records."""
+        from stenograph.journal import envelope
+
+        if self.output.tables:
+            for record in records:
+                self._row(record)
+        else:
+            self.output.records(map(envelope, records))
+        assert records[0].offset > self.after
+        self.after = records[-1].offset
+
+    def _row(self, record: Record) -> None:
+        row = self._teller(record.run_id).row(record.type, record.data)
+        self._width = max(self._width, min(width(row.node), NODE_WIDTH_MAX))
+        clock = local(record.at)[11:]
+        place = self.output.style(f"{record.offset:>7}  {clock}", dim=True)
+        run = f"{padded(record.run_id, 18)} {record.seq:>5}"
+        self.output.line(f"{place}  {run}  {row_text(self.output, row, self._width)}")
+
+    def _teller(self, run_id: str) -> Teller:
+        teller = self._tellers.setdefault(run_id, Teller())
+        self._tellers.move_to_end(run_id)
+        if len(self._tellers) > TELLERS_MAX:
+            self._tellers.popitem(last=False)
+        return teller
+
+
+def row_text(output: Output, row: Row, node_width: int) -> str:
+    """Return mark, node and phrase; a failure stands out."""
+    failed = row.mark == "failed"
+    phrase = output.style(row.phrase, "red" if failed else None)
+    return f"{output.sign(row.mark)}  {padded(row.node, node_width)}  {phrase}"
