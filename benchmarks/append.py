@@ -103,7 +103,10 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, help="on the disk to measure")
     asked = parser.parse_args()
     for appenders in APPENDERS:
-        print(asyncio.run(measure(appenders, asked.seconds, asked.rounds, asked.folder)), flush=True)
+        print(
+            asyncio.run(measure(appenders, asked.seconds, asked.rounds, asked.folder)), flush=True
+        )
 
 
-main()
+if __name__ == "__main__":
+    main()

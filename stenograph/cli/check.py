@@ -27,13 +27,12 @@ def check(context: click.Context, graph: str, modules: tuple[str, ...]) -> None:
 
     output = Output(settings())
     registry = Registry(load_tools(modules))
-    faults, warnings, version = [], [], None
+    data, faults = read_graph(graph)
     try:
-        data = read_graph(graph)
         parsed = parse_graph(data, tools=registry.tools, predicates=registry.predicates)
         warnings, version = list(parsed.warnings), parsed.version
     except GraphInvalid as error:
-        faults, warnings = error.faults, error.warnings
+        faults, warnings, version = faults + error.faults, error.warnings, ""
     for line in fault_lines(graph, faults) + fault_lines(graph, warnings, "warning: "):
         talk(printable(line))
     if not output.tables:
@@ -41,12 +40,12 @@ def check(context: click.Context, graph: str, modules: tuple[str, ...]) -> None:
             {
                 "file": graph,
                 "valid": not faults,
-                "version": version,
+                "version": version if not faults else None,
                 "errors": faults,
                 "warnings": warnings,
             }
         )
-    elif version is not None:
+    elif not faults:
         nodes = count(len(data["nodes"]), "node")
         output.line(f"{output.sign('done')} {printable(graph)}: {nodes}, version {version[:8]}")
     if faults:

@@ -6,11 +6,14 @@ from typing import Final
 
 import click
 
+from stenograph.cli.text import printable
+
 OK: Final = 0
 RUN_FAILED: Final = 1
 USAGE: Final = 2
 UNREACHABLE: Final = 3
 NO_SUCH_RUN: Final = 4
+DAMAGED: Final = 5
 CONFLICT: Final = 6
 NEEDS_A_PERSON: Final = 75
 INTERRUPTED: Final = 130
@@ -24,3 +27,52 @@ class Failure(click.ClickException):
     def __init__(self, sentence: str, code: int) -> None:
         super().__init__(sentence)
         vars(self)["exit_code"] = code  # click has it as a constant of the class
+
+
+def failure_of(error: Exception) -> Failure | None:
+    """Return what a person reads of an error of the rooms below; None for what nobody expected."""
+    for code, kinds in codes().items():
+        if isinstance(error, kinds):
+            return Failure(printable(str(error)) or type(error).__name__, code)
+    return None
+
+
+def codes() -> dict[int, tuple[type[Exception], ...]]:
+    """Return the exit code of each kind of error. Who asks has already failed, and may be slow."""
+    from stenograph.engine import (
+        EngineClosed,
+        GraphInvalid,
+        NotJson,
+        RunExists,
+        RunFinished,
+        SeqNotReached,
+        StateTooLarge,
+        ToolRefused,
+        UnknownGraph,
+        UnknownRun,
+    )
+    from stenograph.http import PortInUse, RequestRefused, ServerUnreachable
+    from stenograph.journal import (
+        CannotOpen,
+        CursorUnknown,
+        JournalBusy,
+        JournalFailed,
+        JournalInUse,
+        JournalUnreadable,
+    )
+
+    return {
+        NO_SUCH_RUN: (UnknownRun, UnknownGraph),
+        CONFLICT: (RunExists, RunFinished, CursorUnknown, JournalInUse, PortInUse),
+        UNREACHABLE: (ServerUnreachable, EngineClosed, JournalBusy, JournalFailed),
+        DAMAGED: (JournalUnreadable,),
+        USAGE: (
+            CannotOpen,
+            GraphInvalid,
+            NotJson,
+            RequestRefused,
+            SeqNotReached,
+            StateTooLarge,
+            ToolRefused,
+        ),
+    }

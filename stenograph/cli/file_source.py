@@ -17,10 +17,12 @@ ENDED = frozenset({"completed", "failed", "cancelled"})
 @asynccontextmanager
 async def open_file(path: str) -> AsyncIterator[FileSource]:
     """Open a journal's file for reading, whoever writes it; raises CannotOpen."""
-    async with open_journal_readonly(path) as journal:
+    async with (
+        open_journal_readonly(path) as journal,
         # An engine that takes nothing up only folds; it never comes to append.
-        async with Engine(cast(Journal, journal), recover=False) as engine:
-            yield FileSource(journal, engine)
+        Engine(cast(Journal, journal), recover=False) as engine,
+    ):
+        yield FileSource(journal, engine)
 
 
 class FileSource:

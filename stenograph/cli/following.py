@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import shlex
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from contextlib import aclosing, contextmanager
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from stenograph.cli.failures import NEEDS_A_PERSON, OK, RUN_FAILED, UNREACHABLE, Failure
+from stenograph.cli.hints import steno
 from stenograph.cli.output import Output
 from stenograph.cli.printing import JournalPrinter, RunPrinter
 from stenograph.cli.settings import Settings
@@ -88,9 +88,7 @@ async def print_pages(pages: Pages, printer: Printer, *, until: str = "") -> Non
                 return
 
 
-async def what_is_there(
-    read: Callable[[int], Awaitable[list[Record]]], printer: Printer
-) -> Pages:
+async def what_is_there(read: Callable[[int], Awaitable[list[Record]]], printer: Printer) -> Pages:
     """Yield page after page from where the printer stands, until there is no more."""
     while page := await read(printer.after):
         yield page
@@ -117,9 +115,3 @@ def telling_where_it_stopped(output: Output, printer: Printer, command: str) -> 
 def tell_where(output: Output, printer: Printer, command: str) -> None:
     """Say up to where the events are printed, and how to go on from there."""
     output.talk(f"-- stopped after {printer.after}; go on: {command} --after {printer.after}")
-
-
-def steno(settings: Settings, *words: str) -> str:
-    """Return the command line that asks the same place again."""
-    place = ["--db", settings.db] if settings.db else ["--url", settings.url] if settings.url else []
-    return shlex.join(["steno", *place, *words])

@@ -19,9 +19,12 @@ DEPTH_MAX: Final = 32
 """Deepest nesting of a graph, as a server takes it."""
 
 
-def read_graph(name: str) -> dict[str, Any]:
-    """Return the graph in a JSON file, or on stdin for ``-``; raises Failure, GraphInvalid."""
-    from stenograph.engine import GraphInvalid, duplicate_keys, nested_deeper
+def read_graph(name: str) -> tuple[dict[str, Any], list[Fault]]:
+    """Return the graph in a JSON file (``-``: on stdin), and a fault for each name given twice.
+
+    Raises Failure for what is no graph at all.
+    """
+    from stenograph.engine import duplicate_keys, nested_deeper
 
     text = read_bytes(name)
     if nested_deeper(text, DEPTH_MAX):
@@ -29,9 +32,7 @@ def read_graph(name: str) -> dict[str, Any]:
     graph = parse_json(name, text)
     if not isinstance(graph, dict):
         raise Failure(f"{name}: a graph is a JSON object with start and nodes", USAGE)
-    if faults := duplicate_keys(text):
-        raise GraphInvalid(faults, [])
-    return graph
+    return graph, duplicate_keys(text)
 
 
 def read_bytes(name: str) -> bytes:

@@ -33,6 +33,10 @@ class Output:
         if not self.quiet:
             talk(text)
 
+    def reconnecting(self, after: int) -> None:
+        """Say that a stream broke off, and that nothing is lost by that."""
+        self.talk(f"-- reconnecting, will resume after {after}")
+
     def style(self, text: str, colour: str | None = None, *, dim: bool = False) -> str:
         """Return a text in a colour, or faint, where colours are wanted."""
         if not self.colour or not (colour or dim):

@@ -37,7 +37,7 @@ class Overview:
         data = msgspec.json.decode(record.data)
         match record.type:
             case "run.created":
-                self.writers = {key: ("start", record.seq) for key in data.get("state", {})}
+                self.writers = dict.fromkeys(data.get("state", {}), ("start", record.seq))
             case "node.entered":
                 self.nodes[place(data)] = NodeLine("running", data["visit"], data["attempt"])
             case "node.attempt_failed":

@@ -7,13 +7,13 @@ still shown: its type, and what it holds.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, NamedTuple, TypeAlias
 
 import msgspec
 from msgspec import Struct
 
 from stenograph.cli.marks import Mark
-from stenograph.cli.text import count, printable, short, shortened
+from stenograph.cli.text import count, printable, short, shortened, whole
 
 Data: TypeAlias = dict[str, Any]
 Values: TypeAlias = dict[str, Any]
@@ -21,7 +21,7 @@ Said: TypeAlias = tuple[Mark, str]
 
 RUN: Final = "run"
 """What stands in the column of nodes when an event is about the run as a whole."""
-PATCH_MAX: Final = 100
+PATCH_MAX: Final = 76
 """Most characters of a row that tells what changed."""
 MESSAGE_MAX: Final = 1000
 
@@ -124,30 +124,40 @@ def exited(data: Data, values: Values) -> Said:
 
 
 def patched(data: Data, values: Values) -> Said:
-    """Tell what changed in the state, as far as a line goes."""
+    """Tell what changed in the state, as far as a line goes; values before mere sizes."""
     changes = [change(op, values) for op in data["patch"]]
-    line = changes[0]
+    changes.sort(key=lambda each: each.is_size)
+    line = changes[0].text
     for number, one in enumerate(changes[1:], 1):
-        if len(line) + len(one) > PATCH_MAX:
+        if len(line) + len(one.text) > PATCH_MAX:
             return "patched", f"{line}, … {len(changes) - number} more"
-        line += f", {one}"
+        line += f", {one.text}"
     return "patched", line
 
 
-def change(op: Data, values: Values) -> str:
+class Change(NamedTuple):
+    """One change of the state, and whether it tells a size where the value is too long."""
+
+    text: str
+    is_size: bool
+
+
+def change(op: Data, values: Values) -> Change:
     """Tell one operation of a patch, and carry it out."""
     key, grown = target(op["path"])
     name = shortened(printable(key), 40)
     old = short(values[key]) if key in values else "∅" if op["op"] == "add" else "?"
     if op["op"] == "remove":
         values.pop(key, None)
-        return f"{name}: {old} → ∅"
+        return Change(f"{name}: {old} → ∅", is_size=False)
+    new = short(op["value"])
+    is_size = whole(op["value"]) is None
     if grown:
         values[key] = [*values.get(key, ()), op["value"]]
-        return f"{name}: + {short(op['value'])}"
+        return Change(f"{name}: + {new}", is_size)
     values[key] = op["value"]
-    new = short(op["value"])
-    return f"{name}: another {new}" if old == new else f"{name}: {old} → {new}"
+    told = f"another {new}" if old == new else f"{old} → {new}"
+    return Change(f"{name}: {told}", is_size)
 
 
 def target(path: str) -> tuple[str, bool]:
@@ -183,8 +193,9 @@ def condition(asked: Any, word: str) -> str:
 def log(data: Data, values: Values) -> Said:
     """Tell what a tool said."""
     level = data.get("level", "info")
-    message = sentence(data["message"])
-    return "said", message if level == "info" else f"{printable(level)}: {message}"
+    prefix = "" if level == "info" else f"{printable(level)}: "
+    fields = [f"{printable(key)}={short(value)}" for key, value in data.get("fields", {}).items()]
+    return "said", "  ".join([prefix + sentence(data["message"]), *fields])
 
 
 def graph_created(data: Data, values: Values) -> Said:

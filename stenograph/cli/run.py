@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from stenograph.cli.documents import run_document
-from stenograph.cli.failures import OK
-from stenograph.cli.following import PARKED, follow_run, steno
+from stenograph.cli.failures import OK, USAGE, Failure
+from stenograph.cli.following import PARKED, follow_run
 from stenograph.cli.graph_files import fault_lines, read_graph
+from stenograph.cli.hints import steno
 from stenograph.cli.output import Output
 from stenograph.cli.settings import Settings, place_options, settings
 from stenograph.cli.sources import ServerSource, open_client
+from stenograph.cli.text import printable
 from stenograph.cli.values import state_of, tags_of
 
 if TYPE_CHECKING:
@@ -31,7 +33,9 @@ if TYPE_CHECKING:
     metavar="KEY=VALUE",
     help="A key of the state: JSON when it parses, else text. KEY:=JSON insists; KEY=@FILE reads.",
 )
-@click.option("-S", "file", metavar="FILE", help="The state, a JSON object in a file (- for stdin).")
+@click.option(
+    "-S", "file", metavar="FILE", help="The state, a JSON object in a file (- for stdin)."
+)
 @click.option("--id", "run_id", metavar="ID", help="The run's id; else it is given one.")
 @click.option("--tag", "tags", multiple=True, metavar="NAME=VALUE", help="Something to find it by.")
 @click.option("--follow", is_flag=True, help="Print its events, up to its end.")
@@ -79,13 +83,17 @@ def is_file(graph: str) -> bool:
 
 
 async def stored(output: Output, client: Client, name: str) -> str:
-    """Store the graph of a file, and return its id and version; raises GraphFileInvalid."""
+    """Store the graph of a file, and return its id and version; raises Failure."""
     from stenograph.engine import GraphInvalid
 
+    data, twice = read_graph(name)
     try:
-        graph = await client.create_graph(read_graph(name))
+        if twice:
+            raise GraphInvalid(twice, [])
+        graph = await client.create_graph(data)
     except GraphInvalid as error:
-        raise invalid(name, error) from error
+        lines = [f"{name} cannot run:", *fault_lines(name, error.faults)]
+        raise Failure("\n".join(map(printable, lines)), USAGE) from error
     for line in fault_lines(name, graph.warnings, "warning: "):
         output.talk(line)
     return f"{graph.graph_id}@{graph.version}"

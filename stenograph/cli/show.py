@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -59,9 +59,10 @@ async def show_run(output: Output, source: Source, run: RunView, then: StateAt) 
         output.table(("", "node", "", "visits", "last took"), list(node_rows(output, overview)))
     if then.values:
         output.line()
+        values = then.values
         rows = [
-            (shortened(printable(key), 40), short(value, 60), written_by(overview, key))
-            for key, value in then.values.items()
+            (*row, written_by(overview, key))
+            for key, row in zip(values, value_rows(values), strict=True)
         ]
         output.table(("key", "value", "last written by"), rows)
 
@@ -93,6 +94,11 @@ def node_rows(output: Output, overview: Overview) -> Iterator[tuple[str, ...]]:
         took = "" if node.duration_ms is None else duration(node.duration_ms / 1000)
         word = "done" if node.status == "ok" else node.status
         yield output.sign(mark), printable(name), word, f"{node.visits}{attempt}", took
+
+
+def value_rows(values: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return a row for each key of a state; what is large is told by its size."""
+    return [(shortened(printable(key), 40), short(value, 60)) for key, value in values.items()]
 
 
 def written_by(overview: Overview, key: str) -> str:

@@ -145,12 +145,14 @@ async def only_run(source: Source, prefix: str) -> str:
     return found[0]
 
 
-async def all_runs(source: Source, labels: Mapping[str, str] | None = None) -> AsyncIterator[RunItem]:
-    """Yield all runs that carry the labels, newest first."""
-    items, cursor = await source.runs(labels or {}, None, PAGE)
+async def all_runs(
+    source: Source, labels: Mapping[str, str] | None = None, *, page: int = PAGE
+) -> AsyncIterator[RunItem]:
+    """Yield all runs that carry the labels, newest first, asked for by the page."""
+    items, cursor = await source.runs(labels or {}, None, page)
     while items:
         for item in items:
             yield item
         if cursor is None:
             return
-        items, cursor = await source.runs(labels or {}, cursor, PAGE)
+        items, cursor = await source.runs(labels or {}, cursor, page)

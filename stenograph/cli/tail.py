@@ -54,11 +54,7 @@ async def tailed(
     output: Output, place: Settings, run: str | None, after: int, *, live: bool, reconnect: bool
 ) -> int:
     """Print what is asked for; return the exit code."""
-
-    def on_lost(cursor: int) -> None:
-        output.talk(f"-- reconnecting, will resume after {cursor}")
-
-    async with open_source(place, reconnect=reconnect, on_lost=on_lost) as source:
+    async with open_source(place, reconnect=reconnect, on_lost=output.reconnecting) as source:
         if run is None:
             await follow_all(output, source, place, after, live=live)
             return OK

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from typing import Any, Final
 
@@ -9,6 +10,8 @@ import msgspec
 
 TEXT_MAX: Final = 40
 """Most characters that a short form of a value has."""
+
+COLOUR: Final = re.compile(r"\x1b\[[0-9;]*m")
 
 
 def printable(text: str) -> str:
@@ -28,18 +31,25 @@ def shortened(text: str, most: int) -> str:
 
 def short(value: Any, most: int = TEXT_MAX) -> str:
     """Return a JSON value in at most ``most`` characters, or its size when it needs more."""
-    text = printable(msgspec.json.encode(value).decode())
-    if len(text) <= most:
+    text = whole(value, most)
+    if text is not None:
         return text
     match value:
         case str():
             return f"text of {count(len(value), 'character')}"
         case list():
             return f"[{count(len(value), 'item')}]"
-        case dict():
-            return f"{{{count(len(value), 'key')}}}"
         case _:
-            return shortened(text, most)
+            return f"{{{count(len(value), 'key')}}}"
+
+
+def whole(value: Any, most: int = TEXT_MAX) -> str | None:
+    """Return the JSON text of a value, or None when it has more than ``most`` characters."""
+    data = msgspec.json.encode(value)
+    if len(data) > 4 * most:  # too long in any case: a character has four bytes at most
+        return None
+    text = printable(data.decode())
+    return text if len(text) <= most else None
 
 
 def count(number: int, one: str, many: str = "") -> str:
@@ -62,6 +72,7 @@ def duration(seconds: float) -> str:
 
 def width(text: str) -> int:
     """Return how many columns a text takes on a terminal."""
+    text = COLOUR.sub("", text)
     if text.isascii():
         return len(text)
     wide = sum(unicodedata.east_asian_width(letter) in "WF" for letter in text)

@@ -29,7 +29,7 @@ def pair_of(text: str) -> tuple[str, Any]:
     if not equals or not key.removesuffix(":"):
         raise click.UsageError(f"-s {text!r}: write KEY=VALUE, KEY:=JSON or KEY=@FILE")
     if key.endswith(":"):
-        return key[:-1], parse_json(f"-s {key[:-1]}", value.encode())
+        return key[:-1], parse_json(f"-s {key[:-1]}", value.encode(errors="surrogateescape"))
     if value.startswith("@"):
         return key, text_of(value[1:])
     try:

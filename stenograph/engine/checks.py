@@ -3,26 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TypeAlias
 
 from stenograph.engine.errors import Fault
-from stenograph.engine.graph import Edge, Graph
+from stenograph.engine.graph import END, FAIL, Edge, Graph, edges_of
 from stenograph.engine.values import pointer
+
+Ways: TypeAlias = dict[str, list[Edge]]
 
 
 def doubts(graph: Graph) -> tuple[Fault, ...]:
     """Return a warning for each unreachable node, hidden edge and cycle without any bound."""
-    ways = {name: _edges(graph, name) for name in graph.nodes}
-    return (*_unreachable(graph, ways), *_hidden(ways), *_endless(ways))
+    ways = {name: edges_of(node) for name, node in graph.nodes.items()}
+    return (*_unreachable(graph.start, ways), *_hidden(ways), *_endless(ways))
 
 
-def _edges(graph: Graph, name: str) -> list[Edge]:
-    edges = graph.nodes[name].next
-    return [edge for edge in edges or () if isinstance(edge, Edge)]
-
-
-def _unreachable(graph: Graph, ways: dict[str, list[Edge]]) -> Iterator[Fault]:
+def _unreachable(start: str, ways: Ways) -> Iterator[Fault]:
     reached: set[str] = set()
-    waiting = [graph.start]
+    waiting = [start]
     while waiting:
         name = waiting.pop()
         if name in ways and name not in reached:
@@ -34,40 +32,66 @@ def _unreachable(graph: Graph, ways: dict[str, list[Edge]]) -> Iterator[Fault]:
             yield Fault(f"/nodes{pointer(name)}", detail)
 
 
-def _hidden(ways: dict[str, list[Edge]]) -> Iterator[Fault]:
+def _hidden(ways: Ways) -> Iterator[Fault]:
     for name, edges in ways.items():
         settled: set[str] = set()
         for index, edge in enumerate(edges):
             if edge.on in settled:
                 detail = "is never taken: an edge before it always is"
                 yield Fault(f"/nodes{pointer(name)}/next/{index}", detail)
-            elif _always(edge):
+            elif _is_always_taken(edge):
                 settled.add(edge.on)
 
 
-def _endless(ways: dict[str, list[Edge]]) -> Iterator[Fault]:
-    """Follow from each node the one edge that is always taken; meeting it again is a cycle."""
-    always = {
-        name: next((edge.to for edge in edges if edge.on == "ok"), None)
-        for name, edges in ways.items()
-        if all(_always(edge) for edge in edges[:1] if edge.on == "ok")
-    }
-    settled: set[str] = set()
-    for start in ways:
-        path: dict[str, None] = {}
-        name: str | None = start
-        while name in always and name not in path and name not in settled:
-            path[name] = None
-            name = always[name]
+def _endless(ways: Ways) -> Iterator[Fault]:
+    """Warn of each cycle that no edge leaves, and in which none is ever used up.
+
+    A run comes round by the edge that is taken when no other is, so that one shows the cycle.
+    """
+    onward = _never_ending(ways)
+    seen: set[str] = set()
+    for start in onward:
+        path: list[str] = []
+        name = start
+        while name not in seen:
+            seen.add(name)
+            path.append(name)
+            name = onward[name]
         if name in path:
-            cycle = list(path)[list(path).index(name) :]
+            cycle = path[path.index(name) :]
             detail = (
-                f"the cycle {' → '.join([*cycle, cycle[0]])} has no bound, so only limits.steps "
-                "stops it; give an edge of it max, until or when"
+                f"the cycle {' → '.join([*cycle, name])} has no bound, so only limits.steps stops "
+                "it; give an edge of it max, until or when"
             )
-            yield Fault(f"/nodes{pointer(cycle[0])}", detail)
-        settled.update(path)
+            yield Fault(f"/nodes{pointer(name)}", detail)
 
 
-def _always(edge: Edge) -> bool:
+def _never_ending(ways: Ways) -> dict[str, str]:
+    """Return the nodes from which, after ``ok``, no edge ever leads to an end.
+
+    With each stands where its edge without a condition leads.
+    """
+    eligible = {name: _eligible(edges) for name, edges in ways.items()}
+    into: dict[str, list[str]] = {}
+    for name, edges in eligible.items():
+        for edge in edges:
+            into.setdefault(edge.to, []).append(name)
+    ending = {END, FAIL}
+    ending |= {name for name, edges in eligible.items() if not any(map(_is_always_taken, edges))}
+    waiting = list(ending)
+    while waiting:
+        before = [name for name in into.get(waiting.pop(), ()) if name not in ending]
+        ending.update(before)
+        waiting += before
+    return {name: eligible[name][-1].to for name in ways if name not in ending}
+
+
+def _eligible(edges: list[Edge]) -> list[Edge]:
+    """Return the edges that may be taken after ``ok``: up to the first that always is."""
+    after_ok = [edge for edge in edges if edge.on == "ok"]
+    always = [index for index, edge in enumerate(after_ok) if _is_always_taken(edge)]
+    return after_ok[: always[0] + 1] if always else after_ok
+
+
+def _is_always_taken(edge: Edge) -> bool:
     return edge.when is None and edge.until is None and edge.max is None

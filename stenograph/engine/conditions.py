@@ -8,7 +8,7 @@ from typing import Any, Final, TypeAlias
 
 from msgspec import Struct
 
-from stenograph.engine.errors import Fault
+from stenograph.engine.errors import Fault, NotJson
 from stenograph.engine.expression_lookup import shown
 from stenograph.engine.expressions import (
     EvaluationError,
@@ -18,6 +18,7 @@ from stenograph.engine.expressions import (
     View,
     compile_expression,
 )
+from stenograph.engine.values import canonical, clip
 
 _OPERATORS: Final[dict[str, Callable[[Any, Any], bool]]] = {
     "==": operator.eq,
@@ -47,8 +48,8 @@ class FieldCondition(Struct, frozen=True):
         try:
             truth = bool(_OPERATORS[self.operator](found, self.value))
         except TypeError as error:
-            detail = f"{self.field} {self.operator} {self.value!r} cannot be answered: {error}"
-            raise EvaluationError(detail, 0) from None
+            asked = clip(f"{self.field} {self.operator} {self.value!r}")
+            raise EvaluationError(f"{asked} cannot be answered: {error}", 0) from None
         return Verdict(value=truth, truth=truth, read={self.field: shown(found)})
 
 
@@ -74,39 +75,43 @@ def compile_condition(condition: Any) -> Compiled:
             raise AssertionError(f"an unchecked condition: {condition!r}")
 
 
-def check_condition(
-    condition: Any, path: str, predicates: Collection[str]
-) -> tuple[list[Fault], list[Fault]]:
-    """Return what is wrong with a condition, and what is doubtful."""
+def check_condition(condition: Any, path: str, predicates: Collection[str]) -> list[Fault]:
+    """Return what is wrong with a condition that stands at ``path``."""
     match condition:
         case str():
             return _check_expression(condition, path)
         case {"fn": str(name), **rest} if not rest:
             if name in predicates:
-                return [], []
-            known = f"; there is {', '.join(sorted(predicates))}" if predicates else ""
-            return [Fault(f"{path}/fn", f"there is no predicate {name!r}{known}")], []
+                return []
+            known = f"; there is {', '.join(sorted(predicates)[:12])}" if predicates else ""
+            return [Fault(f"{path}/fn", f"there is no predicate {clip(repr(name))}{known}")]
         case {"field": str(), "operator": op, "value": value, **rest} if not rest:
-            return _check_field(op, value, path), []
+            return _check_field(op, value, path)
         case _:
             detail = 'is an expression, {"fn": name} or {"field", "operator", "value"}'
-            return [Fault(path, detail)], []
+            return [Fault(path, detail)]
 
 
-def _check_expression(text: str, path: str) -> tuple[list[Fault], list[Fault]]:
+def _check_expression(text: str, path: str) -> list[Fault]:
     try:
         compile_expression(text)
     except ExpressionFault as fault:
-        return [Fault(path, str(fault))], []
-    return [], []
-
-
-def _check_field(op: Any, value: Any, path: str) -> list[Fault]:
-    if op not in _OPERATORS:
-        return [Fault(f"{path}/operator", f"{op!r} is no operator; use {' '.join(_OPERATORS)}")]
-    if op in ("in", "not_in") and not isinstance(value, list | str | dict):
-        return [Fault(f"{path}/value", f"is a list, since the operator is {op!r}")]
+        return [Fault(path, str(fault))]
     return []
+
+
+def _check_field(op: object, value: object, path: str) -> list[Fault]:
+    faults = []
+    if not isinstance(op, str) or op not in _OPERATORS:
+        detail = f"{clip(repr(op))} is no operator; use {' '.join(_OPERATORS)}"
+        faults.append(Fault(f"{path}/operator", detail))
+    elif op in ("in", "not_in") and not isinstance(value, list | str | dict):
+        faults.append(Fault(f"{path}/value", f"is a list, since the operator is {op!r}"))
+    try:
+        canonical(value, f"{path}/value")
+    except NotJson as error:
+        faults.append(Fault(error.path, error.reason))
+    return faults
 
 
 def _look_up(state: Mapping[str, Any], field: str) -> Any:

@@ -12,7 +12,7 @@ from msgspec import Struct
 from stenograph.engine.conditions import Compiled, PredicateCondition, compile_condition
 from stenograph.engine.events import Considered, ErrorInfo
 from stenograph.engine.expressions import EvaluationError, Verdict, View
-from stenograph.engine.graph import END, FAIL, Edge, Graph, Node, Outcome
+from stenograph.engine.graph import END, FAIL, Edge, Graph, Node, Outcome, edges_of
 
 
 class CompiledEdge(Struct, frozen=True):
@@ -71,10 +71,15 @@ def compile_graph(canonical: bytes) -> CompiledGraph:
 
 
 def predicates_of(node: CompiledNode, outcome: Outcome) -> list[str]:
-    """Return the predicates that must be asked before ``decide_way``."""
-    conditions = (edge.condition for edge in node.edges if edge.edge.on == outcome)
-    names = [each.fn for each in conditions if isinstance(each, PredicateCondition)]
-    return list(dict.fromkeys(names))
+    """Return the predicates that ``decide_way`` may need: none behind an edge always taken."""
+    names: dict[str, None] = {}
+    for each in node.edges:
+        if each.edge.on == outcome:
+            if isinstance(each.condition, PredicateCondition):
+                names[each.condition.fn] = None
+            elif each.condition is None and each.edge.max is None:
+                break
+    return list(names)
 
 
 def decide_way(
@@ -183,8 +188,7 @@ def _node(name: str, node: Node) -> CompiledNode:
 
 
 def _edges(node: Node) -> Iterator[CompiledEdge]:
-    edges: list[Edge] = msgspec.convert(node.next or [], list[Edge])
-    for index, edge in enumerate(edges):
+    for index, edge in enumerate(edges_of(node)):
         spelled: Any = edge.until if edge.when is None else edge.when
         condition = None if spelled is None else compile_condition(spelled)
         yield CompiledEdge(index, edge, condition, negated=edge.until is not None)

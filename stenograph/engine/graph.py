@@ -5,7 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, TypeAlias
 
+import msgspec
 from msgspec import Meta, Struct
+from msgspec.structs import asdict
+
+from stenograph.engine.tools import Predicate, Source, Tool
+from stenograph.engine.tools import tool as as_tool
 
 END: Final = "$end"
 FAIL: Final = "$fail"
@@ -18,9 +23,7 @@ Name: TypeAlias = Annotated[str, Meta(min_length=1, max_length=128)]
 Seconds: TypeAlias = Annotated[float, Meta(gt=0, le=31 * 86_400)]
 
 if TYPE_CHECKING:
-    from stenograph.engine.tools import Predicate, Tool
-
-    Condition: TypeAlias = str | Predicate | Mapping[str, Any] | None
+    Condition: TypeAlias = str | Predicate | Callable[..., Any] | Mapping[str, Any] | None
     ToolRef: TypeAlias = str | Tool | Callable[..., Any] | None
     Next: TypeAlias = "str | Edge | Sequence[Edge] | None"
 else:
@@ -57,7 +60,7 @@ class Edge(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
 
     Eligible: the outcome is ``on``, it was taken fewer than ``max`` times, and ``when`` is true
     (``until`` is false). A condition is an expression, ``{"fn": name}`` or ``{"field",
-    "operator", "value"}``.
+    "operator", "value"}``; in Python also a predicate, or the function that is to be one.
     """
 
     to: Name
@@ -90,33 +93,65 @@ class Graph(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True)
     on_no_match: Literal["fail", "end"] = "fail"
 
 
+def edges_of(node: Node) -> list[Edge]:
+    """Return the edges of a node of a graph in canonical form, in their order."""
+    return msgspec.convert(node.next or [], list[Edge])
+
+
 def as_data(graph: Graph) -> dict[str, Any]:
-    """Return a graph written in Python as the plain data that its JSON would be."""
-    import msgspec
+    """Return a graph written in Python as the plain data that its JSON would be.
 
-    data: dict[str, Any] = msgspec.to_builtins(graph, enc_hook=_by_name)
-    return data
-
-
-def functions_of(graph: Graph) -> list[Any]:
-    """Return the tools and predicates that a graph written in Python names as objects."""
-    found: list[Any] = []
-    for node in graph.nodes.values():
-        edges = [node.next] if isinstance(node.next, Edge) else node.next or ()
-        found.append(node.tool)
-        for edge in edges:
-            if isinstance(edge, Edge):
-                found += [edge.when, edge.until]
-    return [thing for thing in found if callable(thing)]
+    What was not built of the classes here is left as it is, for the parser to judge.
+    """
+    nodes: Any = graph.nodes
+    if isinstance(nodes, dict):
+        nodes = {name: _node_data(node) for name, node in nodes.items()}
+    return {**asdict(graph), "limits": _fields(graph.limits), "nodes": nodes}
 
 
-def _by_name(thing: Any) -> Any:
-    from stenograph.engine.tools import Predicate, Tool
+def functions_of(graph: Graph) -> list[Source]:
+    """Return the tools and predicates that a graph written in Python names as objects.
 
-    if isinstance(thing, Predicate):
-        return {"fn": thing.name}
-    if isinstance(thing, Tool):
-        return thing.name
-    if callable(thing):
-        return Tool(thing, name=None, effects="repeatable", version=None).name
-    raise TypeError(f"a graph holds data, tools and predicates, no {type(thing).__name__}")
+    Raises ToolRefused for a function that cannot be asked as a predicate.
+    """
+    nodes = graph.nodes.values() if isinstance(graph.nodes, dict) else ()
+    found: list[Source] = []
+    for node in nodes:
+        if isinstance(node, Node):
+            found += [node.tool] if callable(node.tool) else []
+            edges = [edge for edge in _listed(node.next) if isinstance(edge, Edge)]
+            asked = [each for edge in edges for each in (edge.when, edge.until)]
+            found += [_predicate(each) for each in asked if callable(each)]
+    return found
+
+
+def _listed(next_: Any) -> Sequence[Any]:
+    return next_ if isinstance(next_, list | tuple) else [next_]
+
+
+def _fields(value: Any) -> Any:
+    return asdict(value) if isinstance(value, Struct) else value
+
+
+def _node_data(node: Any) -> Any:
+    if not isinstance(node, Node):
+        return node
+    several = isinstance(node.next, list | tuple)
+    edges = [_edge_data(edge) for edge in _listed(node.next)]
+    data = {"retry": _fields(node.retry), "next": edges if several else edges[0]}
+    if callable(node.tool):
+        tool = node.tool
+        data["tool"] = (tool if isinstance(tool, Tool) else as_tool(tool)).name
+    return asdict(node) | data
+
+
+def _edge_data(edge: Any) -> Any:
+    if not isinstance(edge, Edge):
+        return edge
+    asked = {"when": edge.when, "until": edge.until}
+    named = {key: {"fn": _predicate(each).name} for key, each in asked.items() if callable(each)}
+    return asdict(edge) | named
+
+
+def _predicate(condition: Any) -> Predicate:
+    return condition if isinstance(condition, Predicate) else Predicate(condition, name=None)

@@ -7,20 +7,38 @@ import hashlib
 import json
 import re
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from itertools import islice
 from typing import Any, Final
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import FieldInfo, replace
+from msgspec.structs import fields as fields_of
 
 from stenograph.engine.checks import doubts
 from stenograph.engine.conditions import check_condition
 from stenograph.engine.errors import Fault, GraphInvalid, NotJson
-from stenograph.engine.graph import EDGES_MAX, END, FAIL, NODES_MAX, Edge, Graph, Node
-from stenograph.engine.values import canonical, pointer
+from stenograph.engine.graph import (
+    EDGES_MAX,
+    END,
+    FAIL,
+    NODES_MAX,
+    Edge,
+    Graph,
+    Limits,
+    Node,
+    Retry,
+    edges_of,
+)
+from stenograph.engine.values import canonical, clip, is_utf8, pointer
 
 ID_PATTERN: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}")
+FAULTS_MAX: Final = 1000
+HINTS_MAX: Final = 20
+"""A hint compares a name with many, so only the first faults have one."""
 _NODE_NAME: Final = re.compile(r"[^\x00-\x1f\x7f$][^\x00-\x1f\x7f]{0,127}")
+_STRUCTS: Final[Mapping[str, type[Struct]]] = {"limits": Limits, "retry": Retry}
 
 
 class ParsedGraph(Struct, frozen=True):
@@ -35,46 +53,48 @@ class ParsedGraph(Struct, frozen=True):
 def parse_graph(
     data: Any, *, tools: Collection[str], predicates: Collection[str] = ()
 ) -> ParsedGraph:
-    """Read a graph from plain data; raises GraphInvalid with everything that is wrong."""
+    """Read a graph from plain data; raises GraphInvalid with everything that is wrong.
+
+    Of more than 1,000 faults the rest are only counted.
+    """
     reader = _Reader(tools, predicates)
-    canonical_data = reader.graph(data)
+    sound = reader.graph(data)
+    try:
+        plain = {} if reader.faults else canonical(sound, "")[1]
+    except NotJson as error:
+        reader.fault(error.path, error.reason)
     if reader.faults:
-        raise GraphInvalid(reader.faults, reader.warnings)
-    graph_id = canonical_data.pop("id", None)
-    graph = msgspec.convert(canonical_data, Graph)
-    text = msgspec.json.encode(graph, order="sorted")
-    version = hashlib.sha256(text).hexdigest()
-    return ParsedGraph(graph_id, text, version, (*reader.warnings, *doubts(graph)))
+        raise GraphInvalid(reader.told(), [])
+    graph_id = plain.pop("id", None)
+    graph = msgspec.convert(plain, Graph)
+    text = msgspec.json.encode(_canonical(graph), order="sorted")
+    return ParsedGraph(graph_id, text, hashlib.sha256(text).hexdigest(), doubts(graph))
 
 
 def duplicate_keys(text: bytes) -> list[Fault]:
     """Return a fault for each key that an object of a JSON text holds twice.
 
-    A parser keeps the last and says nothing; in a graph that would lose a node.
+    A parser keeps the last and says nothing; in a graph that would lose a node. Raises ValueError
+    for what is no JSON; nesting is the caller's to bound.
     """
-    faults: list[Fault] = []
-    _note_twice(json.loads(text, object_pairs_hook=_Pairs), "", faults)
-    return faults
+    found = json.loads(text, object_pairs_hook=_Pairs)
+    return list(islice(_twice(found, ""), FAULTS_MAX)) if isinstance(found, list) else []
 
 
-class _Pairs(dict[str, Any]):
-    """An object of JSON that remembers which of its keys stood twice."""
-
-    def __init__(self, items: list[tuple[str, Any]]) -> None:
-        super().__init__(items)
-        counts = Counter(key for key, _ in items)
-        self.twice = [key for key, count in counts.items() if count > 1]
+class _Pairs(list[tuple[str, Any]]):
+    """An object of JSON with all that stood in it."""
 
 
-def _note_twice(value: Any, path: str, faults: list[Fault]) -> None:
+def _twice(value: Any, path: str) -> Iterator[Fault]:
     if isinstance(value, _Pairs):
-        for key in value.twice:
-            detail = f"the name {key!r} stands twice in one object; give each its own"
-            faults.append(Fault(path + pointer(key), detail))
-    items = value.items() if isinstance(value, dict) else enumerate(value)
+        counts = Counter(key for key, _ in value)
+        for name in [name for name, count in counts.items() if count > 1]:
+            detail = f"the name {clip(repr(name))} stands twice in one object; give each its own"
+            yield Fault(clip(path + pointer(name)), detail)
+    items: Iterable[tuple[object, Any]] = value if isinstance(value, _Pairs) else enumerate(value)
     for key, inner in items:
-        if isinstance(inner, dict | list):
-            _note_twice(inner, path + pointer(key), faults)
+        if isinstance(inner, list):
+            yield from _twice(inner, path + pointer(key))
 
 
 class _Reader:
@@ -83,153 +103,180 @@ class _Reader:
     def __init__(self, tools: Collection[str], predicates: Collection[str]) -> None:
         self.tools, self.predicates = tools, predicates
         self.faults: list[Fault] = []
-        self.warnings: list[Fault] = []
+        self.more = 0
 
     def fault(self, path: str, detail: str) -> None:
-        self.faults.append(Fault(path, detail))
+        if len(self.faults) < FAULTS_MAX:
+            self.faults.append(Fault(clip(path), clip(detail)))
+        else:
+            self.more += 1
+
+    def told(self) -> list[Fault]:
+        return self.faults + [Fault("", f"and {self.more:,} more")] * (self.more > 0)
 
     def graph(self, data: Any) -> dict[str, Any]:
         fields = self.fields(Graph, data, "", skip={"nodes"})
-        if "id" in fields and fields["id"] is not None and not ID_PATTERN.fullmatch(fields["id"]):
+        if fields.get("id") is not None and not ID_PATTERN.fullmatch(fields["id"]):
             self.fault("/id", f"{fields['id']!r} is no id: use letters, digits and . _ : -")
         nodes = data.get("nodes") if isinstance(data, dict) else None
         if isinstance(nodes, dict):
             fields["nodes"] = self.nodes(nodes)
-            self.target("/start", data.get("start"), nodes, ends=False)
+            if "start" in fields:
+                self.known(fields["start"], nodes, "/start", "node")
         elif isinstance(data, dict) and "nodes" in data:
             self.fault("/nodes", "is an object that gives each node by its name")
         return fields
 
-    def nodes(self, nodes: Mapping[str, Any]) -> dict[str, Any]:
+    def nodes(self, nodes: dict[Any, Any]) -> dict[str, Any]:
         if not nodes:
             self.fault("/nodes", "is empty; a graph has a node at least")
         if len(nodes) > NODES_MAX:
             self.fault("/nodes", f"has {len(nodes):,} nodes; a graph may have {NODES_MAX:,}")
             return {}
-        for name in nodes:
-            if not _NODE_NAME.fullmatch(name):
-                detail = "is no name for a node: 1 to 128 characters, no control ones, no $ first"
-                self.fault(f"/nodes{pointer(name)}", detail)
-        return {
-            name: self.node(node, f"/nodes{pointer(name)}", nodes) for name, node in nodes.items()
-        }
+        targets = {**nodes, END: None, FAIL: None}
+        return {name: self.node(name, node, targets) for name, node in nodes.items()}
 
-    def node(self, data: Any, path: str, nodes: Mapping[str, Any]) -> dict[str, Any]:
-        fields = self.fields(Node, data, path, skip={"next", "tool"})
-        tool = data.get("tool") if isinstance(data, dict) else None
-        if tool is not None:
+    def node(self, name: Any, data: Any, targets: Collection[str]) -> dict[str, Any]:
+        path = f"/nodes{pointer(name)}"
+        if not (isinstance(name, str) and _NODE_NAME.fullmatch(name) and is_utf8(name)):
+            detail = "is no name for a node: 1 to 128 characters, no control ones, no $ first"
+            self.fault(path, detail)
+        fields = self.fields(Node, data, path, skip={"next", "tool", "config"})
+        given = data if isinstance(data, dict) else {}
+        if (tool := given.get("tool")) is not None:
             fields["tool"] = tool
             self.known(tool, self.tools, f"{path}/tool", "tool")
-        self.json_only(fields.get("config", {}), f"{path}/config")
-        edges = self.edges(data.get("next") if isinstance(data, dict) else None, path, nodes)
-        return {**fields, "next": edges} if edges else fields
-
-    def edges(self, data: Any, path: str, nodes: Mapping[str, Any]) -> list[dict[str, Any]]:
-        path = f"{path}/next"
-        if data is None:
-            return []
-        if isinstance(data, str):
-            return [self.edge({"to": data}, path, path, nodes)]
-        if isinstance(data, dict):
-            return [self.edge(data, path, f"{path}/to", nodes)]
-        if not isinstance(data, list | tuple):
-            self.fault(path, "is the name of a node, an edge, or a list of edges")
-            return []
-        if len(data) > EDGES_MAX:
-            self.fault(path, f"has {len(data)} edges; a node may have {EDGES_MAX}")
-            return []
-        return [
-            self.edge(
-                {"to": edge} if isinstance(edge, str) else edge,
-                f"{path}/{index}",
-                f"{path}/{index}" if isinstance(edge, str) else f"{path}/{index}/to",
-                nodes,
-            )
-            for index, edge in enumerate(data)
-        ]
-
-    def edge(self, data: Any, path: str, to: str, nodes: Mapping[str, Any]) -> dict[str, Any]:
-        fields = self.fields(Edge, data, path, skip={"when", "until"})
-        if "to" in fields:
-            self.target(to, fields["to"], nodes)
-        given = data if isinstance(data, dict) else {}
-        for key in ("when", "until"):
-            condition = given.get(key)
-            if condition is not None:
-                fields[key] = condition
-                faults, warnings = check_condition(condition, f"{path}/{key}", self.predicates)
-                self.faults += faults
-                self.warnings += warnings
-        if given.get("when") is not None and given.get("until") is not None:
-            self.fault(path, "has both when and until; say it in one condition")
+        if "config" in given:
+            fields["config"] = self.config(given["config"], f"{path}/config")
+        fields["next"] = self.edges(given.get("next"), f"{path}/next", targets)
         return fields
 
-    def target(self, path: str, to: Any, nodes: Collection[str], *, ends: bool = True) -> None:
-        if isinstance(to, str) and not (ends and to in (END, FAIL)):
-            self.known(to, nodes, path, "node")
-
-    def known(self, name: Any, names: Collection[str], path: str, kind: str) -> None:
-        if not isinstance(name, str):
-            self.fault(path, f"is the name of a {kind}, as text")
-        elif name not in names:
-            self.fault(path, f"there is no {kind} {name!r}{did_you_mean(name, names)}")
-
-    def json_only(self, value: Any, path: str) -> None:
+    def config(self, data: Any, path: str) -> Any:
+        if not isinstance(data, dict):
+            self.fault(path, f"is an object, not {_kind(data)}")
+            return {}
         try:
-            canonical(value, path)
+            return canonical(data, path)[1]
         except NotJson as error:
             self.fault(error.path, error.reason)
 
-    def fields(self, kind: type[Struct], data: Any, path: str, *, skip: set[str]) -> dict[str, Any]:
+    def edges(self, data: Any, path: str, targets: Collection[str]) -> list[dict[str, Any]]:
+        if isinstance(data, list | tuple):
+            if len(data) > EDGES_MAX:
+                self.fault(path, f"has {len(data):,} edges; a node may have {EDGES_MAX}")
+                return []
+            return [self.edge(edge, f"{path}/{index}", targets) for index, edge in enumerate(data)]
+        if data is None:
+            return []
+        if isinstance(data, str | dict):
+            return [self.edge(data, path, targets)]
+        self.fault(path, "is the name of a node, an edge, or a list of edges")
+        return []
+
+    def edge(self, data: Any, path: str, targets: Collection[str]) -> dict[str, Any]:
+        if isinstance(data, str):
+            self.known(data, targets, path, "node")
+            return {"to": data}
+        fields = self.fields(Edge, data, path, skip={"when", "until"})
+        if "to" in fields:
+            self.known(fields["to"], targets, f"{path}/to", "node")
+        given = data if isinstance(data, dict) else {}
+        asked = {key: given[key] for key in ("when", "until") if given.get(key) is not None}
+        for key, condition in asked.items():
+            for fault in check_condition(condition, f"{path}/{key}", self.predicates):
+                self.fault(fault.pointer, fault.detail)
+        if len(asked) == 2:
+            self.fault(path, "has both when and until; say it in one condition")
+        return fields | asked
+
+    def known(self, name: Any, names: Collection[str], path: str, kind: str) -> None:
+        if not isinstance(name, str):
+            self.fault(path, f"is the name of a {kind}, as text, not {_kind(name)}")
+        elif name not in names:
+            hint = did_you_mean(name, names) if len(self.faults) < HINTS_MAX else ""
+            self.fault(path, f"there is no {kind} {clip(repr(name))}{hint}")
+
+    def fields(
+        self, kind: type[Struct], data: Any, path: str, *, skip: Collection[str] = ()
+    ) -> dict[str, Any]:
         """Return the fields of ``data`` that are sound, and note a fault for each of the rest."""
         if not isinstance(data, dict):
             self.fault(path, f"is an object, not {_kind(data)}")
             return {}
-        known = {field.name: field for field in msgspec.structs.fields(kind)}
+        known = {field.name: field for field in fields_of(kind)}
         for name in data:
             if name not in known:
-                hint = did_you_mean(str(name), known)
+                hint = did_you_mean(str(name), known) if len(self.faults) < HINTS_MAX else ""
                 self.fault(path + pointer(name), f"is no field of a {kind.__name__.lower()}{hint}")
         sound: dict[str, Any] = {}
         for name, field in known.items():
             if field.required and name not in data:
                 self.fault(path + pointer(name), "is missing")
             elif name in data and name not in skip:
-                self.field(field.type, data[name], path + pointer(name), name, sound)
+                self.field(field, data[name], path + pointer(name), sound)
         return sound
 
-    def field(self, kind: Any, value: Any, path: str, name: str, sound: dict[str, Any]) -> None:
+    def field(self, field: FieldInfo, value: Any, path: str, sound: dict[str, Any]) -> None:
+        if field.name in _STRUCTS and value is not None:
+            sound[field.name] = self.fields(_STRUCTS[field.name], value, path)
+            return
         try:
-            msgspec.convert(value, kind)
+            msgspec.convert(value, field.type)
         except msgspec.ValidationError as error:
-            detail, _, inner = str(error).partition(" - at `")
-            self.fault(path + _pointer_of(inner.rstrip("`")), detail)
+            detail, _, inner = str(error).partition(" - at `$")
+            self.fault(path + re.sub(r"\[(\d+)\]", r"/\1", inner.rstrip("`")), detail)
         else:
-            sound[name] = value
+            sound[field.name] = value
 
 
 def did_you_mean(name: str, names: Iterable[str]) -> str:
     """Return a hint at the nearest of ``names``, or what there is when they are few."""
-    names = list(names)
-    near = difflib.get_close_matches(name, names, n=1)
+    some = [each for each in islice(names, 200) if isinstance(each, str) and len(each) <= 40]
+    near = difflib.get_close_matches(name[:40], some, n=1)
     if near:
         return f"; did you mean {near[0]!r}?"
-    if 0 < len(names) <= 12:
-        return f"; there is {', '.join(sorted(names))}"
+    if 0 < len(some) <= 12:
+        return f"; there is {', '.join(sorted(some))}"
     return ""
 
 
-def _pointer_of(path: str) -> str:
-    """Turn the path of a msgspec error, ``$.on[0]``, into a JSON pointer."""
-    return re.sub(r"\.([^.\[]+)|\[([^\]]+)\]", r"/\1\2", path.removeprefix("$"))
+def _canonical(graph: Graph) -> dict[str, Any]:
+    """Return a graph as data in which equal graphs are equal, however they were spelled."""
+    nodes = {}
+    for name, node in graph.nodes.items():
+        edges = [_stated(edge) for edge in edges_of(node)]
+        nodes[name] = _stated(replace(node, next=edges or None))
+    return _stated(replace(graph, nodes=nodes))
+
+
+def _stated(struct: Struct) -> dict[str, Any]:
+    """Return the fields that are not at their defaults; a later field then changes no version."""
+    stated: dict[str, Any] = {}
+    for field in fields_of(type(struct)):
+        value = getattr(struct, field.name)
+        if value != _default(field):
+            stated[field.name] = _stated(value) if isinstance(value, Struct) else value
+    return stated
+
+
+def _default(field: FieldInfo) -> Any:
+    factory = field.default_factory
+    return field.default if factory is msgspec.NODEFAULT else factory()
 
 
 def _kind(value: Any) -> str:
-    names = {
-        type(None): "null",
-        list: "a list",
-        tuple: "a list",
-        str: "text",
-        bool: "true or false",
-    }
-    return names.get(type(value), "a number")
+    match value:
+        case None:
+            return "null"
+        case list() | tuple():
+            return "a list"
+        case dict():
+            return "an object"
+        case str():
+            return "text"
+        case bool():
+            return "true or false"
+        case int() | float():
+            return "a number"
+        case _:
+            return type(value).__name__

@@ -174,4 +174,7 @@ def _fault_within(value: Any, keys: list[object]) -> str | None:
 def _key_fault(key: object) -> str | None:
     if isinstance(key, str) and is_utf8(key):
         return None
-    return f"has the key {clip(repr(key))}; keys are text"
+    try:
+        return f"has the key {clip(repr(key))}; keys are text"
+    except Exception:
+        return f"has a key of type {type(key).__name__}; keys are text"

@@ -143,7 +143,7 @@ def problem_of(error: Exception, instance: str | None = None) -> Problem:
 
 def respond(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
     """Answer a request with the problem that an error is."""
-    problem = problem_of(error, request.url.path)
+    problem = problem_of(error, request.scope["path"])
     headers = dict(getattr(error, "headers", None) or {})
     if problem.code in _RETRY_AFTER:
         headers["Retry-After"] = _RETRY_AFTER[problem.code]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -18,6 +19,7 @@ from stenograph.http.wire import BODY_MAX_BYTES, BODY_MAX_DEPTH
 
 SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 BODY_TIMEOUT_S: Final = 30.0
+_HOST: Final = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::(?P<port>[0-9]{1,5}))?")
 _DEFAULT_PORTS: Final = {"http": ":80", "https": ":443"}
 
 
@@ -30,6 +32,7 @@ class Guard(ASGIMiddleware):
     async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
         """Pass on what is sound; raise Refused for the rest."""
         headers = Headers.from_scope(scope)
+        check_host(headers)
         if scope.get("method") not in SAFE_METHODS:  # a WebSocket has none
             check_origin(headers)
         if scope["type"] == ScopeType.HTTP and _has_body(headers):
@@ -47,6 +50,14 @@ class Guard(ASGIMiddleware):
         except TimeoutError:
             detail = f"the body must arrive within {self.body_timeout_s:g} seconds"
             raise Refused("body-timeout", detail) from None
+
+
+def check_host(headers: Headers) -> None:
+    """Raise Refused for a Host that is none: what makes URLs of it would fail on it."""
+    for host in headers.getall("host", []):
+        match = _HOST.fullmatch(host)
+        if match is None or int(match["port"] or 0) > 65_535:
+            raise Refused("bad-request", "the Host header must be a name or an address, and a port")
 
 
 def check_origin(headers: Headers) -> None:

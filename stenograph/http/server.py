@@ -23,6 +23,8 @@ PORT: Final = 8000
 CONNECTIONS_MAX: Final = 1000
 """Most connections (and requests under way) at a time; the next one is answered 503."""
 BACKLOG: Final = 1024
+DRAIN_S: Final = 10
+"""How long a socket that was closed may take to send what is left."""
 SHUTDOWN_S: Final = 5
 """How long a stop waits for clients that do not hang up."""
 
@@ -74,7 +76,7 @@ class SocketProtocol(WebSocketsSansIOProtocol):
     async def run_asgi(self) -> None:
         """Run the application, and give the peer a while to take what was left."""
         await super().run_asgi()
-        self.loop.call_later(self.close_timeout, self.transport.abort)
+        pass
 
 
 class Server(uvicorn.Server):

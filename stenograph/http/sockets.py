@@ -151,7 +151,7 @@ async def _say(socket: Socket, follow: Callable[[], Any]) -> int:
     except EngineClosed:
         return CLOSE_RESTART
     except Exception as error:
-        problem = problem_of(error, socket.url.path)
+        problem = problem_of(error, socket.scope["path"])
         await _send(socket, error_message(problem))
         return _CLOSE_CODES.get(problem.status, CLOSE_BAD_REQUEST)
     return 1000

@@ -68,7 +68,11 @@ State: TypeAlias = Annotated[
     dict[str, Any], Meta(description="A JSON object", examples=[{"issues_open": 1}])
 ]
 Tags: TypeAlias = Annotated[
-    dict[str, str], Meta(max_length=32, description="Names and values to find runs by")
+    dict[Annotated[str, Meta(min_length=1, max_length=128)], Annotated[str, Meta(max_length=255)]],
+    Meta(max_length=32, description="Names and values to find runs by"),
+]
+GraphId: TypeAlias = Annotated[
+    str, Meta(max_length=255, description="id or id@version", examples=["code-review"])
 ]
 
 
@@ -79,7 +83,7 @@ class StartRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """``POST /runs``. ``input``, ``state`` and ``initial_state`` are one thing; give one."""
 
     graph: Annotated[
-        str | dict[str, Any],
+        GraphId | dict[str, Any],
         Meta(description="A graph's id, id@version, or a whole graph", examples=["code-review"]),
     ]
     input: State | None = None
@@ -96,7 +100,7 @@ class RunRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     ``wait`` (true by default) and ``background`` say the same with opposite sense.
     """
 
-    graph_id: Annotated[str, Meta(description="id or id@version", examples=["code-review"])]
+    graph_id: GraphId
     initial_state: State | None = None
     state: State | None = None
     input: State | None = None

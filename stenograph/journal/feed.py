@@ -15,8 +15,8 @@ from stenograph.journal.ring import Ring
 class Feed:
     """Tells followers of news. A wake-up is only a hint: who wakes reads on from a cursor."""
 
-    def __init__(self, ring: Ring | None = None) -> None:
-        self.ring = ring or Ring()
+    def __init__(self) -> None:
+        self.ring = Ring()
         self.followers: dict[str | None, set[Event]] = {}
         self.closed = False
 

@@ -1,4 +1,4 @@
-"""Tools and graphs for the tests of the HTTP room: small, and each with one habit."""
+"""Tools and graphs for the tests of the HTTP room: small, each with one habit."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 import stenograph as st
 
 State = dict[str, Any]
+Graph = dict[str, Any]
 
 
 @st.tool
@@ -27,11 +28,11 @@ async def hang(state: State) -> None:
 
 @st.tool
 async def stubborn(state: State) -> None:
-    """Take its time to stop when it is told to."""
+    """Take no notice of being told to stop."""
     try:
         await asyncio.Event().wait()
     finally:
-        await asyncio.sleep(3600)
+        await asyncio.sleep(5)
 
 
 @st.tool
@@ -41,19 +42,18 @@ async def fail(state: State) -> None:
 
 
 @st.tool
-async def drop(state: State) -> None:
-    """Remove `n`, and replace `seen`."""
+async def tidy(state: State) -> None:
+    """Remove a key, replace another, and add one whose name must be escaped."""
     del state["n"]
     state["seen"] = []
+    state["a/b~c"] = True
 
 
 @st.tool
-async def swell(state: State, config: dict[str, Any]) -> State:
-    """Write a large text."""
-    return {
-        "text": "x" * config["size"] + str(state.get("turn", 0)),
-        "turn": state.get("turn", 0) + 1,
-    }
+async def swell(state: State, config: State) -> State:
+    """Write a text of `size`."""
+    turn = state.get("turn", 0) + 1
+    return {"turn": turn, "text": str(turn).ljust(config["size"], "x")}
 
 
 @st.predicate
@@ -62,16 +62,27 @@ def enough(state: State) -> bool:
     return bool(state["n"] >= state["to"])
 
 
-TOOLS = (count, hang, stubborn, fail, drop, swell, enough)
+TOOLS = (count, hang, stubborn, fail, tidy, swell, enough)
 
-COUNT: dict[str, Any] = {
+
+def of_one(tool: str, **more: Any) -> Graph:
+    """A graph of one node, called as its tool is."""
+    return {"id": tool, "start": tool, "nodes": {tool: {"tool": tool}}, **more}
+
+
+def looping(tool: str, times: int, **config: Any) -> Graph:
+    """A graph that calls a tool so many times."""
+    node = {"tool": tool, "config": config, "next": {"to": tool, "max": times - 1}}
+    return {"id": tool, "start": tool, "nodes": {tool: node}}
+
+
+COUNT: Graph = {
     "id": "count",
     "name": "Count up",
     "start": "count",
     "nodes": {
-        "count": {"tool": "count", "next": {"to": "count", "until": {"fn": "enough"}, "max": 10000}}
+        "count": {"tool": "count", "next": {"to": "count", "until": {"fn": "enough"}, "max": 50}}
     },
 }
-ONCE: dict[str, Any] = {"id": "once", "start": "count", "nodes": {"count": {"tool": "count"}}}
-HANG: dict[str, Any] = {"id": "hang", "start": "hang", "nodes": {"hang": {"tool": "hang"}}}
-FAIL: dict[str, Any] = {"id": "fail", "start": "fail", "nodes": {"fail": {"tool": "fail"}}}
+HANG = of_one("hang")
+FAIL = of_one("fail")

@@ -1,0 +1,298 @@
+"""A state: what it costs, what it refuses, and that nobody changes it but by a patch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stenograph.engine import state as state_module
+from stenograph.engine.errors import NotJson, StateTooLarge
+from stenograph.engine.patch import PatchOp
+from stenograph.engine.state import OWN_MAX_BYTES, PATCH_MAX_BYTES, STATE_MAX_BYTES, State, Update
+from tests.engine.test_patch import ops
+from tests.json_values import STATES
+
+MIB = 1024 * 1024
+LARGE = {f"key{n}": ["x" * 10_000, {"n": n}] for n in range(100)}
+"""A megabyte in a hundred keys."""
+
+
+def step(state: State, returned: Mapping[str, Any], **set_: Any) -> Update:
+    """One tool: it sets some keys of its draft, and returns others."""
+    draft = state.draft()
+    draft.update(set_)
+    update = state.update(draft, returned)
+    state.apply(update.patch)
+    state.remember(update.decoded)
+    return update
+
+
+class Calls:
+    """Which values went through the encoder and the decoder, by their JSON."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.encoded: list[bytes] = []
+        self.decoded: list[bytes] = []
+        json = msgspec.json
+        encode, decode = json.encode, json.decode
+
+        def counted_encode(value: Any, **options: Any) -> bytes:
+            data = encode(value, **options)
+            self.encoded.append(data)
+            return data
+
+        def counted_decode(data: bytes, **options: Any) -> Any:
+            self.decoded.append(data)
+            return decode(data, **options)
+
+        monkeypatch.setattr(json, "encode", counted_encode)
+        monkeypatch.setattr(json, "decode", counted_decode)
+
+    def bytes_since_last_asked(self) -> int:
+        total = sum(map(len, self.encoded)) + sum(map(len, self.decoded))
+        self.encoded.clear()
+        self.decoded.clear()
+        return total
+
+
+@given(STATES)
+def test_a_state_is_what_it_was_made_of(values: dict[str, Any]) -> None:
+    state = State.from_values(values)
+    assert dict(state) == values == state.to_values()
+    assert list(state) == list(values)
+    assert len(state) == len(values)
+    assert all(key in state for key in values)
+    assert dict(State.from_json(state.to_json())) == values
+
+
+def test_a_key_that_is_not_there_raises_a_key_error() -> None:
+    state = State.from_values({"a": 1})
+    assert state.get("b") is None
+    with pytest.raises(KeyError, match="b"):
+        state["b"]
+
+
+def test_values_are_decoded_when_somebody_looks_and_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    state = State.from_values({"a": [1], "b": [2]})
+    calls = Calls(monkeypatch)
+    assert state["a"] is state["a"]
+    assert calls.decoded == [b"[1]"]
+
+
+@given(st.lists(STATES, min_size=1, max_size=5))
+def test_the_size_is_the_length_of_the_json_after_any_patches(
+    states: list[dict[str, Any]],
+) -> None:
+    state = State({})
+    for values in states:
+        draft = state.draft()
+        for key in list(draft)[::2]:
+            del draft[key]
+        state.apply(state.update(draft, values).patch)
+        assert state.size == len(state.to_json())
+        assert state.size == State.from_json(state.to_json()).size == state.copy().size
+
+
+@given(STATES, STATES)
+def test_the_state_as_it_will_be_is_the_state_as_it_then_is(
+    old: dict[str, Any], new: dict[str, Any]
+) -> None:
+    state = State.from_values(old)
+    draft = state.draft()
+    for key in list(old)[::2]:
+        del draft[key]
+    update = state.update(draft, new)
+    over = update.over(state)
+    seen, length, keys = dict(over), len(over), [key in over for key in old]
+    state.apply(update.patch)
+    assert seen == dict(state)
+    assert length == len(state)
+    assert keys == [key in state for key in old]
+
+
+def test_a_copy_changes_apart() -> None:
+    state = State.from_values({"a": [1], "b": 1})
+    twin = state.copy()
+    step(twin, {"a": [1, 2]}, b=2)
+    assert dict(state) == {"a": [1], "b": 1}
+    assert dict(twin) == {"a": [1, 2], "b": 2}
+
+
+def test_what_is_returned_lies_on_top_of_what_was_set() -> None:
+    state = State.from_values({"a": 1, "b": 1, "c": 1})
+    update = step(state, {"a": 3, "d": None}, a=2, b=2)
+    assert dict(state) == {"a": 3, "b": 2, "c": 1, "d": None}
+    assert ops(update.patch) == [
+        ("replace", "/a", 3),
+        ("replace", "/b", 2),
+        ("add", "/d", None),
+    ]
+
+
+def test_a_deleted_key_that_is_returned_is_there() -> None:
+    state = State.from_values({"a": 1})
+    draft = state.draft()
+    del draft["a"]
+    assert ops(state.update(draft, {"a": 2}).patch) == [("replace", "/a", 2)]
+
+
+def test_keys_of_text_subclasses_are_the_keys_they_spell() -> None:
+    class Loud(str):
+        def __str__(self) -> str:
+            return self.upper()
+
+    state = State.from_values({Loud("a"): 1})
+    update = step(state, {Loud("a"): 2}, **{Loud("b"): 3})
+    assert state.to_json() == b'{"a":2,"b":3}'
+    assert [op.path for op in update.patch] == ["/b", "/a"]
+
+
+def test_a_patch_is_applied_in_its_order_and_grows_a_list_at_once() -> None:
+    state = State.from_values({"a": [], "b": [1]})
+    raw = msgspec.Raw
+    state.apply(
+        [
+            PatchOp("add", "/a/-", raw(b"1")),
+            PatchOp("add", "/a/-", raw(b"[2]")),
+            PatchOp("replace", "/b", raw(b"[]")),
+            PatchOp("add", "/b/-", raw(b"3")),
+            PatchOp("remove", "/a"),
+            PatchOp("add", "/c", raw(b"null")),
+        ]
+    )
+    assert state.to_json() == b'{"b":[3],"c":null}'
+
+
+def test_one_small_key_of_a_large_state_costs_that_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    state = State.from_values({**LARGE, "n": 0, "log": [1, 2]})
+    step(state, {})  # whoever is first decodes them all
+    calls = Calls(monkeypatch)
+    for number in range(3):
+        step(state, {"n": number})
+        assert calls.bytes_since_last_asked() < 1000
+        draft = state.draft()
+        draft["log"].append(number)
+        state.apply(state.update(draft, {}).patch)
+        assert calls.bytes_since_last_asked() < 1000
+
+
+def test_a_key_that_was_only_read_costs_that_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    state = State.from_values(LARGE)
+    step(state, {})
+    calls = Calls(monkeypatch)
+    draft = state.draft()
+    assert draft["key7"][1] == {"n": 7}
+    assert state.update(draft, {}).patch == ()
+    assert calls.bytes_since_last_asked() < 4 * len(msgspec.json.encode(LARGE["key7"]))
+
+
+def test_a_list_grows_by_what_is_new_whatever_its_length() -> None:
+    state = State.from_values({"log": ["x" * 100] * 10_000})
+    draft = state.draft()
+    draft["log"] += ["y", "z"]
+    update = state.update(draft, {})
+    assert ops(update.patch) == [("add", "/log/-", "y"), ("add", "/log/-", "z")]
+
+
+def test_the_first_state_has_a_limit() -> None:
+    def of_size(size: int) -> State:
+        return State.from_values({"k": "x" * (size - 8)})
+
+    assert of_size(PATCH_MAX_BYTES).size == PATCH_MAX_BYTES
+    with pytest.raises(StateTooLarge, match="2,031,617 bytes of JSON; it may have 2,031,616"):
+        of_size(PATCH_MAX_BYTES + 1)
+
+
+def test_one_change_has_a_limit_and_refused_it_changes_nothing() -> None:
+    state = State.from_values({"a": 1})
+    overhead = len('[{"op":"replace","path":"/a","value":""}]')
+    assert step(state, {"a": "x" * (PATCH_MAX_BYTES - overhead)}).patch
+    before = state.to_json()
+    draft = state.draft()
+    with pytest.raises(StateTooLarge, match="one step may write 2,031,616"):
+        state.update(draft, {"a": "y" * (PATCH_MAX_BYTES - overhead + 1), "b": 1})
+    assert state.to_json() == before
+
+
+@pytest.mark.parametrize("what", ["removed", "added"])
+def test_a_change_of_very_many_small_keys_counts_whole(what: str) -> None:
+    """A patch that no event can hold would leave its run stuck."""
+    many = {f"{n:06d}": 0 for n in range(70_000)}
+    state = State.from_values(many if what == "removed" else {})
+    draft = state.draft()
+    draft.clear()
+    with pytest.raises(StateTooLarge, match="one step may write"):
+        state.update(draft, {} if what == "removed" else many)
+
+
+def test_the_state_has_a_limit_and_refused_it_changes_nothing() -> None:
+    state = State({})
+    for key in "abc":
+        step(state, {key: "x" * (STATE_MAX_BYTES // 3 - 100)})
+    room = STATE_MAX_BYTES - state.size - len(',"d":""')
+    before = state.to_json()
+    with pytest.raises(StateTooLarge, match="would grow to 4,194,305 bytes of JSON"):
+        state.update(state.draft(), {"d": "x" * (room + 1)})
+    assert state.to_json() == before
+    step(state, {"d": "x" * room})
+    assert state.size == len(state.to_json()) == STATE_MAX_BYTES
+
+
+def test_what_is_no_json_is_refused_and_changes_nothing() -> None:
+    state = State.from_values({"a": [1], "b": [2]})
+    draft = state.draft()
+    draft["a"].append(float("nan"))
+    draft["b"].append(3)
+    with pytest.raises(NotJson, match="/a/1 is nan"):
+        state.update(draft, {})
+    assert state.to_json() == b'{"a":[1],"b":[2]}'
+    assert dict(state.draft()) == {"a": [1], "b": [2]}
+
+
+@pytest.mark.parametrize("key", [1, None, b"a", "\ud800"])
+def test_the_keys_of_a_state_are_text(key: Any) -> None:
+    with pytest.raises(NotJson, match="keys are text"):
+        State.from_values({key: 1})
+    state = State({})
+    with pytest.raises(NotJson, match="keys are text"):
+        state.update(state.draft(), {key: 1})
+    draft = state.draft()
+    draft[key] = 1
+    with pytest.raises(NotJson, match="keys are text"):
+        state.update(draft, {})
+
+
+@pytest.mark.parametrize(
+    ("before", "after"), [(1, True), (1, 1.0), (False, 0), ([1], (1, 2))], ids=str
+)
+def test_a_change_in_place_to_what_is_nearly_the_same_is_seen(before: Any, after: Any) -> None:
+    state = State.from_values({"a": [before]})
+    draft = state.draft()
+    draft["a"][0] = after
+    state.apply(state.update(draft, {}).patch)
+    assert state.to_json() == b'{"a":[%s]}' % msgspec.json.encode(after)
+
+
+@pytest.mark.parametrize(
+    ("before", "after"), [(None, float("nan")), ("YQ==", b"a"), ([1], {1})], ids=str
+)
+def test_a_change_in_place_to_what_only_looks_alike_as_json_is_refused(
+    before: Any, after: Any
+) -> None:
+    state = State.from_values({"a": [before]})
+    draft = state.draft()
+    draft["a"][0] = after
+    with pytest.raises(NotJson, match="/a/0"):
+        state.update(draft, {})
+
+
+def test_a_small_state_is_one_that_is_compared_whole() -> None:
+    fits = "x" * (OWN_MAX_BYTES - len('{"a":[],"pad":""}'))
+    assert not State.from_values({"a": [], "pad": fits}).draft().is_lent
+    assert State.from_values({"a": [], "pad": fits + "x"}).draft().is_lent
+    assert state_module.OWN_MAX_BYTES == 16 * 1024

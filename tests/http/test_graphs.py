@@ -1,0 +1,178 @@
+"""Graphs and tools over HTTP."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from tests.http.serving import app_client, created
+from tests.http.tools import COUNT, TOOLS, of_one
+
+BROKEN: dict[str, Any] = {
+    "start": "nowhere",
+    "nodes": {"a": {"tool": "cuont", "next": {"to": "b", "when": "n >"}}, "c": {}},
+    "colour": "red",
+}
+POINTERS = {"/start", "/nodes/a/tool", "/nodes/a/next/to", "/nodes/a/next/when", "/colour"}
+
+
+def pointers(answer: Any) -> set[str]:
+    return {each["pointer"] for each in answer.json()["errors"]}
+
+
+async def test_a_new_graph_is_201_and_the_same_again_200() -> None:
+    async with app_client() as client:
+        first = await client.post("/graphs", json=COUNT)
+        again = await client.post("/graphs", json={"graph": COUNT})
+        there = await client.get(first.headers["Location"])
+    assert (first.status_code, again.status_code) == (201, 200)
+    assert first.headers["Location"] == f"/graphs/count@{first.json()['version']}"
+    assert there.json()["graph"] == again.json()["graph"]
+
+
+async def test_other_content_under_the_same_id_is_a_new_version() -> None:
+    async with app_client() as client:
+        old = (await client.post("/graphs", json=of_one("count"))).json()
+        new = (await client.post("/graphs", json=COUNT)).json()
+        newest = (await client.get("/graphs/count")).json()
+        older = (await client.get(f"/graphs/count@{old['version'][:12]}")).json()
+        listed = (await client.get("/graphs/count/versions")).json()
+    assert (newest["version"], older["version"]) == (new["version"], old["version"])
+    assert [each["version"] for each in listed["items"]] == [old["version"], new["version"]]
+    assert listed["items"][0]["url"] == f"/graphs/count@{old['version']}"
+
+
+async def test_a_graph_is_shown_in_its_canonical_form() -> None:
+    async with app_client() as client:
+        await created(client, of_one("count", name="One"))
+        answer = (await client.get("/graphs/count")).json()
+    assert answer["graph"] == {
+        "name": "One",
+        "nodes": {"count": {"tool": "count"}},
+        "start": "count",
+    }
+    assert (answer["id"], answer["graph_id"], answer["name"]) == ("count", "count", "One")
+
+
+async def test_a_graph_that_is_held_already_is_not_sent_again() -> None:
+    async with app_client() as client:
+        await created(client, COUNT)
+        etag = (await client.get("/graphs/count")).headers["ETag"]
+        headers = {"If-None-Match": f'"other", W/{etag}'}
+        same = await client.get("/graphs/count", headers=headers)
+        other = await client.get("/graphs/count", headers={"If-None-Match": '"other"'})
+    assert (same.status_code, same.content, same.headers["ETag"]) == (304, b"", etag)
+    assert other.status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/graph/create", "/graphs"])
+async def test_a_broken_graph_is_refused_with_every_fault(path: str) -> None:
+    async with app_client() as client:
+        bare = await client.post(path, json=BROKEN)
+        wrapped = await client.post(path, json={"graph": BROKEN})
+    assert (bare.status_code, bare.json()["type"]) == (422, "/problems/graph-invalid")
+    assert pointers(bare) == POINTERS
+    assert pointers(wrapped) == {f"/graph{each}" for each in POINTERS}
+
+
+async def test_a_name_that_stands_twice_is_refused() -> None:
+    body = b'{"id": "g", "start": "a", "nodes": {"a": {}, "a": {"tool": "count"}}}'
+    async with app_client() as client:
+        headers = {"Content-Type": "application/json"}
+        answer = await client.post("/graphs", content=body, headers=headers)
+        checked = await client.post("/graphs/validate", content=body, headers=headers)
+        none = await client.get("/graphs/g")
+    assert (answer.status_code, pointers(answer)) == (422, {"/nodes/a"})
+    assert (checked.json()["valid"], pointers(checked)) == (False, {"/nodes/a"})
+    assert none.status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("wrapper", "pointer"),
+    [
+        ({"graph": COUNT, "input": {}}, "/input"),
+        ({"graph": "count"}, "/graph"),
+        ({"graph": COUNT, "id": 7}, "/id"),
+    ],
+)
+async def test_what_stands_beside_a_wrapped_graph_must_mean_something(
+    wrapper: dict[str, Any], pointer: str
+) -> None:
+    async with app_client() as client:
+        answer = await client.post("/graphs", json=wrapper)
+    assert (answer.status_code, answer.json()["type"]) == (422, "/problems/body-invalid")
+    assert pointers(answer) == {pointer}
+
+
+async def test_an_id_that_is_none_is_refused() -> None:
+    async with app_client() as client:
+        answer = await client.post("/graphs", json={"graph": COUNT, "id": "../etc"})
+    assert answer.status_code == 422
+
+
+async def test_validating_tells_of_faults_and_stores_nothing() -> None:
+    async with app_client() as client:
+        answer = await client.post("/graphs/validate", json={"graph": BROKEN})
+        none = (await client.get("/graphs")).json()
+    assert (answer.status_code, answer.json()["valid"]) == (200, False)
+    assert pointers(answer) == {f"/graph{each}" for each in POINTERS}
+    assert (answer.json()["canonical"], none["items"]) == (None, [])
+
+
+async def test_a_valid_graph_is_shown_as_it_would_be_stored() -> None:
+    endless = {"start": "a", "nodes": {"a": {"next": "a"}, "b": {}}}
+    async with app_client() as client:
+        answer = (await client.post("/graphs/validate", json=endless)).json()
+        stored = (await client.post("/graphs", json=endless)).json()
+    assert (answer["valid"], answer["errors"]) == (True, [])
+    assert (answer["version"], answer["canonical"]) == (stored["version"], stored["graph"])
+    assert {each["pointer"] for each in answer["warnings"]} >= {"/nodes/b"}
+    assert answer["warnings"] == stored["warnings"]
+
+
+async def test_graphs_are_listed_newest_first_page_by_page() -> None:
+    async with app_client() as client:
+        for number in range(5):
+            await created(client, of_one("count") | {"id": f"g{number}"})
+        await created(client, COUNT | {"id": "g0"})
+        seen, cursor = [], ""
+        for _ in range(3):
+            page = (await client.get(f"/graphs?limit=2{cursor}")).json()
+            seen += page["items"]
+            cursor = f"&cursor={page['next']}"
+    assert [each["id"] for each in seen] == ["g4", "g3", "g2", "g1", "g0"]
+    assert (seen[-1]["versions"], seen[-1]["name"]) == (2, "Count up")
+    assert page["next"] is None
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/graphs/nobody", "/graphs/nobody/versions", "/graphs/count@f00", "/graphs/count@f/versions"],
+)
+async def test_a_graph_that_there_is_not(path: str) -> None:
+    async with app_client() as client:
+        await created(client, COUNT)
+        answer = await client.get(path)
+    assert (answer.status_code, answer.json()["type"]) == (404, "/problems/graph-not-found")
+
+
+async def test_tools_are_listed_with_what_they_say_of_themselves() -> None:
+    async with app_client() as client:
+        answer = (await client.get("/tools")).json()
+    names = [each["name"] for each in answer["items"]]
+    count = next(each for each in answer["items"] if each["name"] == "count")
+    assert names == sorted(names)
+    assert len(names) + len(answer["predicates"]) == len(TOOLS)
+    assert (count["effects"], count["is_async"]) == ("repeatable", True)
+    assert count["doc"] == "Add one to `n`, and say so."
+
+
+async def test_a_graph_travels_as_the_bytes_that_are_stored() -> None:
+    async with app_client() as client:
+        await created(client, COUNT)
+        answer = await client.get("/graphs/count")
+        events = await client.get("/journal")
+    graph = msgspec.json.decode(answer.content, type=dict[str, msgspec.Raw])["graph"]
+    assert bytes(graph) in events.content

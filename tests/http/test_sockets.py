@@ -1,0 +1,389 @@
+"""WebSockets, through a real server: nothing missing, nothing twice, and always told the end."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+
+import pytest
+from websockets.exceptions import InvalidStatus
+
+from stenograph.http import server as server_module
+from stenograph.http import sockets
+from tests.http.serving import (
+    PATIENCE_S,
+    Served,
+    begun,
+    created,
+    eventually,
+    messages,
+    ran,
+    serving,
+)
+from tests.http.tools import COUNT, FAIL, HANG, looping, of_one
+
+RUN_PATHS = ["/ws/r", "/ws/logs/r", "/ws/monitor/r", "/graph/stream/r"]
+
+
+def logs(heard: list[Any]) -> list[Any]:
+    return [each["log"] for each in heard if each["type"] == "log"]
+
+
+def seqs(heard: list[Any]) -> list[int]:
+    return [each["seq"] for each in logs(heard)]
+
+
+async def heard_on(server: Served, path: str) -> list[Any]:
+    async with server.socket(path) as socket:
+        return await messages(socket)
+
+
+def followers(server: Served) -> int:
+    journal: Any = server.engine.journal
+    return sum(map(len, journal.feed.followers.values()))
+
+
+@pytest.mark.parametrize("prefix", ["", "/api"])
+@pytest.mark.parametrize("path", RUN_PATHS)
+async def test_a_run_is_sent_from_its_beginning_to_its_end(prefix: str, path: str) -> None:
+    async with serving() as server:
+        await ran(server.http, COUNT, "r", to=1)
+        async with server.socket(prefix + path) as socket:
+            heard = await messages(socket)
+            assert socket.close_code == 1000
+    assert seqs(heard) == list(range(1, 8))
+    assert heard[-1] | {"journal": ""} == {
+        "type": "status",
+        "status": "completed",
+        "done": True,
+        "seq": 7,
+        "run_id": "r",
+        "graph_id": "count",
+        "journal": "",
+        "message": "the run completed after 1 step (loop-done)",
+        "error": None,
+    }
+
+
+async def test_resuming_at_any_cursor_misses_nothing_and_repeats_nothing() -> None:
+    async with serving() as server:
+        head = (await ran(server.http, COUNT, "r", to=3))["head"]
+        whole = logs(await heard_on(server, "/ws/r"))
+        for cursor in range(head + 1):
+            heard = await heard_on(server, f"/ws/r?after={cursor}")
+            assert logs(heard) == whole[cursor:]
+            assert (heard[-1]["type"], heard[-1]["seq"]) == ("status", head)
+
+
+async def test_who_comes_after_the_end_is_told_the_end() -> None:
+    async with serving() as server:
+        head = (await ran(server.http, FAIL, "r"))["head"]
+        heard = await heard_on(server, f"/ws/r?after={head}")
+        batch = await heard_on(server, f"/ws/r?after={head}&batch=1")
+    assert heard == batch
+    assert [each["type"] for each in heard] == ["status"]
+    assert (heard[0]["status"], heard[0]["error"]["message"]) == ("failed", "no luck")
+
+
+async def test_events_are_sent_as_they_happen() -> None:
+    async with serving() as server:
+        await begun(server.http, HANG, "r")
+        async with server.socket("/ws/r") as socket:
+            first = [json.loads(await socket.recv()) for _ in range(2)]
+            await server.http.post("/graph/cancel/r")
+            rest = await messages(socket)
+    assert seqs(first + rest) == list(range(1, len(first + rest)))
+    assert rest[-1]["status"] == "cancelled"
+    assert logs(rest)[-1]["type"] == "run.cancelled"
+
+
+async def test_a_change_of_the_state_tells_who_changed_what() -> None:
+    graph = looping("count", 2)
+    graph["nodes"]["count"]["next"] = [graph["nodes"]["count"]["next"], "tidy"]
+    graph["nodes"]["tidy"] = {"tool": "tidy"}
+    async with serving() as server:
+        await ran(server.http, graph, "r")
+        heard = await heard_on(server, "/ws/r")
+    told = [(each["node"], each["result"]) for each in heard if "result" in each]
+    assert told == [
+        ("count", {"n": 1, "seen": [1]}),
+        ("count", {"n": 2, "seen": [2]}),
+        ("tidy", {"n": None, "seen": [], "a/b~c": True}),
+    ]
+    assert all(("node" in each) == (each["log"]["type"] == "state.patched") for each in heard[:-1])
+
+
+async def test_many_events_come_in_one_message_when_asked() -> None:
+    async with serving() as server:
+        await ran(server.http, COUNT, "r", to=3)
+        one_by_one = logs(await heard_on(server, "/ws/r"))
+        heard = await heard_on(server, "/ws/r?batch=1&after=2")
+    assert [each["type"] for each in heard] == ["logs", "status"]
+    assert heard[0]["logs"] == one_by_one[2:]
+    assert heard[0]["seq"] == one_by_one[-1]["seq"] == heard[-1]["seq"]
+    assert heard[0]["journal"] == heard[-1]["journal"]
+
+
+async def test_a_message_of_many_events_stays_small_enough_for_any_client() -> None:
+    async with serving() as server:
+        await ran(server.http, looping("swell", 20, size=60_000), "r")
+        heard = await heard_on(server, "/ws/r?batch=1")
+    many = [each for each in heard if each["type"] == "logs"]
+    assert len(many) > 3
+    assert max(len(json.dumps(each)) for each in many) < 1024 * 1024
+    together = [log["seq"] for each in many for log in each["logs"]]
+    assert together == list(range(1, heard[-1]["seq"] + 1))
+    assert [each["seq"] for each in many] == [each["logs"][-1]["seq"] for each in many]
+
+
+async def test_subscribers_share_the_messages_that_are_built() -> None:
+    async with serving() as server:
+        await begun(server.http, HANG, "r")
+        async with server.socket("/ws/r?batch=1") as one, server.socket("/ws/r?batch=1") as two:
+            first = [await one.recv(), await two.recv()]
+            await server.http.post("/graph/cancel/r")
+            rest = [await messages(one), await messages(two)]
+    assert first[0] == first[1]
+    assert rest[0] == rest[1]
+
+
+async def test_the_whole_journal_is_live_by_default() -> None:
+    async with serving() as server:
+        await ran(server.http, COUNT, "before", to=1)
+        async with server.socket("/ws/logs") as socket:
+            await ran(server.http, COUNT, "after", to=1)
+            heard = [json.loads(await socket.recv()) for _ in range(7)]
+            await socket.close()
+    assert {each["log"]["run_id"] for each in heard} == {"after"}
+    assert [each["log"]["seq"] for each in heard] == list(range(1, 8))
+    assert heard[4]["result"] == {"n": 1, "seen": [1]}
+
+
+async def test_the_whole_journal_resumes_at_an_offset() -> None:
+    async with serving() as server:
+        await ran(server.http, COUNT, "r", to=1)
+        end = await server.engine.journal.end()
+        async with server.socket("/ws/logs?after=3") as socket:
+            heard = [json.loads(await socket.recv()) for _ in range(end - 3)]
+        async with server.socket("/ws/logs?after=0&batch=1") as socket:
+            batch = json.loads(await socket.recv())
+    assert [each["log"]["offset"] for each in heard] == list(range(4, end + 1))
+    assert (batch["offset"], len(batch["logs"])) == (end, end)
+    assert batch["logs"][0]["run_id"] == "graph/count"
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [{"to": 2}, {"initial_state": {"to": 2}}, {"state": {"to": 2}}, {"input": {"to": 2}}],
+)
+async def test_a_run_is_started_and_followed_on_one_socket(frame: dict[str, Any]) -> None:
+    async with serving() as server:
+        await created(server.http, COUNT)
+        async with server.socket("/ws/execute/count") as socket:
+            await socket.send(json.dumps(frame))
+            named, *heard = await messages(socket)
+        state = await server.http.get(f"/runs/{named['run_id']}/state")
+    assert (named["type"], named["status"], named["done"], named["seq"]) == (
+        "status",
+        "running",
+        False,
+        0,
+    )
+    assert seqs(heard) == list(range(1, 13))
+    assert heard[-1]["done"]
+    assert state.json()["state"] == {"to": 2, "seen": [1, 2], "n": 2}
+
+
+async def test_a_state_with_a_key_called_state_is_a_state() -> None:
+    async with serving() as server:
+        await created(server.http, of_one("count"))
+        async with server.socket("/api/ws/execute/count") as socket:
+            await socket.send('{"state": {"a": 1}, "n": 4}')
+            heard = await messages(socket)
+        run = await server.http.get(f"/runs/{heard[0]['run_id']}/state?at=1")
+    assert run.json()["state"] == {"state": {"a": 1}, "n": 4}
+
+
+@pytest.mark.parametrize(
+    ("frame", "code"),
+    [
+        ("{", "not-json"),
+        ("", "not-json"),
+        (b"\x00\xff", "not-json"),
+        ("[1, 2]", "body-invalid"),
+        ('"count"', "body-invalid"),
+        ('{"to": ' + "[" * 500 + "]" * 500 + "}", "too-deep"),
+        ('{"to": 18446744073709551616}', "state-not-json"),
+    ],
+)
+async def test_a_first_message_that_is_no_state_is_refused(frame: str | bytes, code: str) -> None:
+    async with serving() as server:
+        await created(server.http, COUNT)
+        async with server.socket("/ws/execute/count") as socket:
+            await socket.send(frame)
+            heard = await messages(socket)
+            assert socket.close_code == 4400
+        runs = await server.http.get("/runs")
+    assert [each["problem"]["type"] for each in heard] == [f"/problems/{code}"]
+    assert runs.json()["items"] == []
+
+
+async def test_a_first_message_that_is_too_large_is_not_read() -> None:
+    async with serving() as server:
+        await created(server.http, COUNT)
+        async with server.socket("/ws/execute/count") as socket:
+            await socket.send(json.dumps({"text": "x" * 2 * 1024 * 1024}))
+            await messages(socket)
+            assert socket.close_code == 1009
+        assert (await server.http.get("/healthz")).status_code == 200
+
+
+async def test_a_first_message_that_never_comes_is_not_waited_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sockets, "FIRST_FRAME_TIMEOUT_S", 0.01)
+    async with serving() as server:
+        await created(server.http, COUNT)
+        heard = await heard_on(server, "/ws/execute/count")
+    assert heard[0]["problem"]["type"] == "/problems/body-timeout"
+
+
+@pytest.mark.parametrize(
+    ("path", "close", "code"),
+    [
+        ("/ws/nobody", 4404, "run-not-found"),
+        ("/ws/execute/nothing", 4404, "graph-not-found"),
+        ("/ws/execute/count@0000", 4404, "graph-not-found"),
+        ("/ws/r?after=8", 4409, "cursor-unknown"),
+        ("/ws/r?after=999999999999999999999999", 4409, "cursor-unknown"),
+        ("/ws/r?after=1&journal=another", 4409, "cursor-unknown"),
+        ("/ws/logs?after=9", 4409, "cursor-unknown"),
+        ("/ws/logs?after=1&journal=another", 4409, "cursor-unknown"),
+        ("/ws/r?after=-1", 4400, "query-invalid"),
+        ("/ws/r?after=x", 4400, "query-invalid"),
+        ("/ws/r?after=\u0664", 4400, "query-invalid"),
+        ("/ws/r?after=" + "1" * 5000, 4400, "query-invalid"),
+        ("/ws/r?batch=yes", 4400, "query-invalid"),
+        ("/ws/logs?after=x", 4400, "query-invalid"),
+    ],
+)
+async def test_a_socket_that_cannot_serve_says_why(path: str, close: int, code: str) -> None:
+    async with serving() as server:
+        await ran(server.http, COUNT, "r", to=1)
+        async with server.socket(path) as socket:
+            heard = await messages(socket)
+            assert socket.close_code == close
+    assert [each["type"] for each in heard] == ["error"]
+    assert heard[0]["problem"]["type"] == f"/problems/{code}"
+
+
+async def test_the_cursor_may_come_with_its_journal() -> None:
+    async with serving() as server:
+        await ran(server.http, COUNT, "r", to=1)
+        journal = server.engine.journal.id
+        async with server.socket(f"/ws/r?after=5&journal={journal}") as socket:
+            assert socket.response is not None
+            assert socket.response.headers["Stenograph-Journal"] == journal
+            assert seqs(await messages(socket)) == [6, 7]
+
+
+async def test_a_path_without_a_socket_refuses_the_handshake() -> None:
+    async with serving() as server:
+        for path in ("/nowhere", "/runs", "/healthz"):
+            with pytest.raises(InvalidStatus):
+                async with server.socket(path):
+                    pass
+        assert (await server.http.get("/healthz")).status_code == 200
+
+
+async def test_a_failure_inside_is_told_by_number_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with serving() as server:
+        await ran(server.http, COUNT, "r", to=1)
+
+        def broken(*args: Any, **options: Any) -> Any:
+            raise RuntimeError("the secret is 42")
+
+        monkeypatch.setattr(server.engine, "follow", broken)
+        async with server.socket("/ws/r") as socket:
+            heard = await messages(socket)
+            assert socket.close_code == 1011
+    assert heard[0]["problem"]["type"] == "/problems/internal-error"
+    assert "secret" not in str(heard)
+
+
+async def test_a_slow_reader_gets_everything_and_delays_nobody() -> None:
+    async with serving() as server:
+        await created(server.http, looping("swell", 100, size=20_000))
+        async with server.socket("/ws/logs?after=0", max_queue=1) as slow:
+            answer = await server.http.post("/graph/run", json={"graph_id": "swell"})
+            quick = await heard_on(server, f"/ws/{answer.json()['run_id']}")
+            late = []
+            while not late or late[-1]["log"]["type"] != "run.completed":
+                late.append(json.loads(await slow.recv()))
+    assert seqs(quick) == [each["log"]["seq"] for each in late[1:]]
+
+
+async def test_a_client_that_takes_nothing_is_let_go_and_its_place_is_free_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sockets, "SEND_TIMEOUT_S", 0.1)
+    monkeypatch.setattr(server_module, "DRAIN_S", 0.1)
+    async with serving(connections_max=2) as server:
+        await ran(server.http, looping("swell", 60, size=500_000), "r")
+        async with server.socket("/ws/logs?after=0", max_queue=1, close_timeout=0.1) as stuck:
+            full = await server.http.get("/healthz")
+            for _ in range(1000):
+                again = await server.http.get("/healthz")
+                if again.status_code == 200:
+                    break
+                await asyncio.sleep(0.01)
+            assert (full.status_code, again.status_code) == (503, 200)
+            assert followers(server) == 0
+            await messages(stuck)
+            assert stuck.close_code == 1006
+
+
+async def test_a_client_that_leaves_in_a_quiet_time_is_noticed() -> None:
+    async with serving() as server:
+        await begun(server.http, HANG, "r")
+        async with server.socket("/ws/r"), server.socket("/ws/logs") as talker:
+            await eventually(lambda: followers(server) == 2)
+            await talker.send("what a client says here is not listened to")
+        await eventually(lambda: followers(server) == 0)
+        assert (await server.http.get("/runs/r")).json()["status"] == "running"
+
+
+async def test_a_client_that_breaks_off_is_noticed() -> None:
+    async with serving() as server:
+        await begun(server.http, HANG, "r")
+        async with server.socket("/ws/r") as socket:
+            await socket.recv()
+            socket.transport.abort()
+            await eventually(lambda: followers(server) == 0)
+
+
+async def test_a_hundred_subscribers_all_get_everything() -> None:
+    async with serving() as server:
+        await created(server.http, COUNT)
+        async with asyncio.TaskGroup() as tasks:
+            waiting = [
+                tasks.create_task(heard_after_start(server, "r", batch=number % 2))
+                for number in range(100)
+            ]
+            async with asyncio.timeout(PATIENCE_S):
+                body = {"graph": "count", "id": "r", "input": {"to": 20}}
+                await server.http.post("/runs", json=body)
+        heard = [task.result() for task in waiting]
+    assert all(each == heard[0] for each in heard)
+    assert heard[0] == list(range(1, len(heard[0]) + 1))
+
+
+async def heard_after_start(server: Served, run_id: str, *, batch: int) -> list[int]:
+    """Connect until the run is there; return the seqs of all its events."""
+    while True:
+        heard = await heard_on(server, f"/ws/{run_id}?batch={batch}")
+        if heard[0]["type"] != "error":
+            single = seqs(heard)
+            many = [log["seq"] for each in heard for log in each.get("logs", [])]
+            return single + many
