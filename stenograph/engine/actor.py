@@ -44,6 +44,7 @@ from stenograph.engine.events import (
     to_event,
 )
 from stenograph.engine.graph import Outcome
+from stenograph.engine.lines import call_on
 from stenograph.engine.run import ACTIVE, Run, evolve, status_after
 from stenograph.engine.state import State, Update
 from stenograph.engine.threads import Threads
@@ -337,7 +338,7 @@ class Actor:
                 value = bool(predicate(state))
             except BaseException as error:
                 value = raised(error).error
-            loop.call_soon_threadsafe(answered, value)
+            call_on(loop, lambda: answered(value))
 
         job = self._world.threads.submit(call)
         late = ErrorInfo("TimeoutError", f"no answer after {PREDICATE_TIMEOUT_S:g} s")

@@ -76,7 +76,7 @@ class SocketProtocol(WebSocketsSansIOProtocol):
     async def run_asgi(self) -> None:
         """Run the application, and give the peer a while to take what was left."""
         await super().run_asgi()
-        pass
+        self.loop.call_later(DRAIN_S, self.transport.abort)
 
 
 class Server(uvicorn.Server):

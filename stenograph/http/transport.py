@@ -121,6 +121,6 @@ def run_path(run_id: str, rest: str = "") -> str:
 def base_url(url: str) -> str:
     """Return a URL up to its path; raises ValueError for one that is not HTTP."""
     found = urlsplit(url if "://" in url else f"http://{url}")
-    if found.scheme not in ("http", "https") or not found.hostname:
+    if found.scheme not in ("http", "https") or not found.hostname or found.port == 0:
         raise ValueError(f"{url!r} is no http:// or https:// address")
     return f"{found.scheme}://{found.netloc}{found.path}".rstrip("/")

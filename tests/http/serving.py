@@ -27,11 +27,12 @@ def in_memory() -> AbstractAsyncContextManager[st.Engine]:
 
 
 class Served(msgspec.Struct, frozen=True):
-    """What a test talks to: the address of a real server, its engine, and a client."""
+    """What a test talks to: a real server's address, its engine, a client, and how to stop it."""
 
     url: str
     engine: st.Engine
     http: httpx.AsyncClient
+    stop: asyncio.Event
 
     def socket(self, path: str, **options: Any) -> connect:
         return connect(self.url.replace("http://", "ws://") + path, max_size=None, **options)
@@ -71,7 +72,7 @@ async def serving(
     url, engine = begun.result()
     try:
         async with httpx.AsyncClient(base_url=url, timeout=PATIENCE_S) as client:
-            yield Served(url, engine, client)
+            yield Served(url, engine, client, stop)
     finally:
         stop.set()
         await asyncio.wait_for(task, PATIENCE_S)

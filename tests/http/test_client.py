@@ -1,0 +1,316 @@
+"""The client: the engine's calls, their answers and errors, over HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import stenograph as st
+from stenograph.engine import TERMINAL, decode
+from stenograph.http import (
+    Client,
+    Problem,
+    RequestRefused,
+    ServerUnreachable,
+    StreamLost,
+    create_app,
+    serve,
+)
+from stenograph.http.refusals import error_of
+from stenograph.journal import CursorUnknown, JournalBusy, JournalFailed, envelope
+from tests.http.serving import (
+    PATIENCE_S,
+    OpenEngine,
+    Served,
+    eventually,
+    in_memory,
+    serving,
+)
+from tests.http.tools import COUNT, FAIL, HANG, TOOLS, looping, of_one
+from tests.ports import free_port
+
+
+@asynccontextmanager
+async def client_of(served: Served, **options: Any) -> AsyncIterator[Client]:
+    async with Client(served.url, **options) as client:
+        yield client
+
+
+def on_file(path: Path) -> AbstractAsyncContextManager[st.Engine]:
+    return st.open(path, tools=TOOLS)
+
+
+@asynccontextmanager
+async def serving_at(port: int, open_engine: OpenEngine = in_memory) -> AsyncIterator[st.Engine]:
+    """A server on a port that a later one can take over."""
+    engines: list[st.Engine] = []
+    stop = asyncio.Event()
+
+    def started(url: str, engine: st.Engine) -> None:
+        engines.append(engine)
+
+    app = create_app(open_engine)
+    task = asyncio.create_task(serve(app, port=port, started=started, stop=stop))
+    await eventually(lambda: bool(engines) or task.done())
+    try:
+        yield engines[0]
+    finally:
+        stop.set()
+        await asyncio.wait_for(task, PATIENCE_S)
+
+
+async def test_a_client_tells_of_a_run_what_its_engine_tells() -> None:
+    async with serving() as served, client_of(served) as client:
+        run = await client.run(COUNT, {"to": 3}, run_id="r", tags={"who": "me"})
+        engine = served.engine
+        assert run == await engine.get("r") == await client.get("r")
+        assert (run.status, run.state["n"], run.tags) == ("completed", 3, {"who": "me"})
+        assert await client.state("r") == await engine.state("r")
+        assert await client.state("r", at=6) == await engine.state("r", at=6)
+        assert await client.visits("r") == await engine.visits("r")
+        assert [event async for event in client.tail("r")] == [
+            event async for event in engine.tail("r")
+        ]
+
+
+async def test_events_arrive_byte_for_byte_as_they_are_stored() -> None:
+    async with serving() as served, client_of(served) as client:
+        await client.run(looping("swell", 3, size=300_000), run_id="r")
+        stored = list(map(envelope, await served.engine.journal.read("r")))
+        pages = [page async for page in client.follow("r")]
+        assert [envelope(record) for page in pages for record in page] == stored
+        assert list(map(envelope, await client.read("r"))) == stored
+        assert list(map(envelope, await client.read("r", after=3, limit=2))) == stored[3:5]
+
+
+async def test_a_graph_written_in_python_is_stored_by_the_names_of_its_tools() -> None:
+    count, enough = TOOLS[0], TOOLS[-1]
+    edge = st.Edge(to="count", until=enough, max=50)
+    graph = st.Graph(start="count", nodes={"count": st.Node(tool=count, next=[edge])})
+    async with serving() as served, client_of(served) as client:
+        stored = await client.create_graph(graph, graph_id="mine")
+        again = await client.create_graph(graph, graph_id="mine")
+        assert (stored.graph_id, stored.created, again.created) == ("mine", True, False)
+        assert stored.graph.nodes["count"].tool == "count"
+        found = await client.graph("mine", stored.version[:6])
+        assert found == await served.engine.graph("mine") == await client.graph("mine")
+
+
+async def test_runs_are_listed_by_their_labels_page_by_page() -> None:
+    async with serving() as served, client_of(served) as client:
+        for number in range(3):
+            await client.run(COUNT, {"to": 1}, run_id=f"r{number}", tags={"kind": "b:c"})
+        await client.run(COUNT, {"to": 1}, run_id="other")
+        wanted = {"graph": "count", "status": "completed", "tag:kind": "b:c"}
+        first = await client.runs(wanted, limit=2)
+        rest = await client.runs(wanted, before=first.next, limit=2)
+        assert [run.id for run in first.items] == ["r2", "r1"]
+        assert ([run.id for run in rest.items], rest.next) == (["r0"], None)
+
+
+async def test_a_long_list_of_visits_arrives_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("stenograph.http.client.LIMIT_MAX", 2)
+    async with serving() as served, client_of(served) as client:
+        await client.run(COUNT, {"to": 5}, run_id="r")
+        assert await client.visits("r") == await served.engine.visits("r")
+
+
+async def test_who_cancels_is_told_so_and_may_ask_twice() -> None:
+    async with serving() as served, client_of(served) as client:
+        await client.start(HANG, run_id="r")
+        assert (await client.cancel("r", reason="enough")).reason == "enough"
+        ended = await client.wait("r", PATIENCE_S)
+        assert (ended.status, (await client.cancel("r")).status) == ("cancelled", "cancelled")
+
+
+async def test_waiting_ends_with_the_run_with_parking_or_with_patience() -> None:
+    async with serving() as served, client_of(served) as client:
+        failed = await client.run(FAIL)
+        parked = await client.run(COUNT, {"to": 9}, limits=st.Limits(steps=2), run_id="p")
+        assert (failed.status, parked.status) == ("failed", "parked")
+        assert (await client.wait("p")).status == "parked"
+        assert (await client.run(HANG, wait_s=0.05)).status == "running"
+
+
+async def test_who_waits_while_a_run_parks_is_told() -> None:
+    async with serving() as served, client_of(served) as client:
+        limits = st.Limits(steps=20)
+        begun = await client.start(looping("count", 50), limits=limits)
+        assert (await client.wait(begun.id, PATIENCE_S)).status == "parked"
+
+
+async def test_errors_are_those_of_the_engine_and_say_the_same() -> None:
+    async with serving() as served, client_of(served) as client:
+        await client.run(COUNT, {"to": 1}, run_id="r")
+        engine = served.engine
+        for caller in (client, engine):
+            asked: Any = caller
+            await told(st.UnknownRun, asked.get("nope"))
+            await told(st.UnknownRun, asked.get("no/run"))
+            await told(st.UnknownRun, anext(asked.follow("nope")))
+            await told(st.UnknownGraph, asked.start("nope"))
+            await told(st.UnknownGraph, asked.graph("no/graph"))
+            await told(st.UnknownGraph, asked.graph("count", "ffff"))
+            await told(st.RunExists, asked.start("count", {"to": 2}, run_id="r"))
+            await told(st.NotJson, asked.start("count", {"a": [math.nan]}))
+            await told(st.GraphInvalid, asked.create_graph(of_one("count", start="no")))
+        for problem in [
+            (st.SeqNotReached, lambda caller: caller.state("r", at=99)),
+            (st.SeqNotReached, lambda caller: caller.state("r", at=0)),
+            (st.RunFinished, lambda caller: caller.cancel("r")),
+            (CursorUnknown, lambda caller: anext(caller.follow("r", after=99))),
+        ]:
+            kind, ask = problem
+            theirs, ours = await told(kind, ask(engine)), await told(kind, ask(client))
+            assert (str(theirs), vars(theirs)) == (str(ours), vars(ours))
+
+
+async def told(kind: type[Exception], call: Any) -> Exception:
+    with pytest.raises(kind) as caught:
+        await call
+    return caught.value
+
+
+async def test_every_fault_of_a_graph_has_its_pointer() -> None:
+    async with serving() as served, client_of(served) as client:
+        with pytest.raises(st.GraphInvalid) as caught:
+            await client.create_graph(of_one("count", start="no", oops=1))
+        assert {fault.pointer for fault in caught.value.faults} == {"/start", "/oops"}
+        with pytest.raises(st.GraphInvalid) as caught:
+            await client.create_graph(of_one("count", limits={"time_s": math.inf}))
+        assert [fault.pointer for fault in caught.value.faults] == ["/limits/time_s"]
+
+
+async def test_a_problem_of_http_alone_is_a_request_refused() -> None:
+    async with serving() as served, client_of(served) as client:
+        with pytest.raises(RequestRefused, match="reserved") as caught:
+            await client.start(HANG, run_id="logs")
+        assert caught.value.problem.status == 422
+        with pytest.raises(RequestRefused) as caught:
+            await client.runs({"status": "nope"})
+        assert caught.value.problem.code == "query-invalid"
+
+
+@pytest.mark.parametrize(
+    ("code", "kind"),
+    [
+        ("state-not-json", st.NotJson),
+        ("state-too-large", st.StateTooLarge),
+        ("read-only", JournalFailed),
+        ("journal-busy", JournalBusy),
+        ("shutting-down", st.EngineClosed),
+        ("internal-error", RequestRefused),
+    ],
+)
+def test_a_problem_stands_for_the_error_that_it_was(code: str, kind: type[Exception]) -> None:
+    fault = st.Fault("/state/a", "is no JSON")
+    problem = Problem(
+        type=f"/problems/{code}", title="", status=500, detail="it went wrong", errors=[fault]
+    )
+    assert isinstance(error_of(problem, run_id="", graph_id=""), kind)
+
+
+async def test_where_nobody_listens_the_server_is_unreachable() -> None:
+    url = f"http://127.0.0.1:{free_port()}"
+    async with Client(url) as client:
+        for call in (client.get("r"), anext(client.follow("r")), anext(client.follow_all())):
+            with pytest.raises(ServerUnreachable, match=url):
+                await call
+
+
+async def test_what_is_no_stenograph_server_is_told_from_one() -> None:
+    async def greet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nhi")
+        await writer.drain()
+        writer.close()
+
+    async with await asyncio.start_server(greet, "127.0.0.1", 0) as other:
+        port = other.sockets[0].getsockname()[1]
+        async with Client(f"127.0.0.1:{port}/") as client:
+            for call in (client.get("r"), anext(client.follow("r"))):
+                with pytest.raises(ServerUnreachable):
+                    await call
+
+
+@pytest.mark.parametrize("url", ["ftp://here", "http://", "unix:///run/x", "http://here:99999"])
+def test_an_address_that_is_not_http_is_refused(url: str) -> None:
+    with pytest.raises(ValueError, match="http|ort"):
+        Client(url)
+
+
+async def test_the_whole_journal_can_be_read_and_followed() -> None:
+    async with serving() as served, client_of(served) as client:
+        await client.run(COUNT, {"to": 2}, run_id="a")
+        known = await client.read_all()
+        assert known == await served.engine.journal.read_all()
+        assert await client.read_all(after=known[2].offset, limit=1) == known[3:4]
+        stream = client.follow_all()
+        heard = await anext(stream)
+        await client.start(COUNT, {"to": 1}, run_id="b")
+        while heard[-1].type not in TERMINAL or heard[-1].run_id != "b":
+            heard += await anext(stream)
+        await stream.aclose()
+        assert heard == await client.read_all()
+
+
+async def test_a_cursor_beyond_the_journals_end_is_refused() -> None:
+    async with serving() as served, client_of(served) as client:
+        with pytest.raises(CursorUnknown) as caught:
+            await anext(client.follow_all(after=999))
+        assert (caught.value.after, caught.value.head) == (999, 0)
+
+
+async def test_a_tail_goes_on_over_a_restart_and_repeats_nothing(tmp_path: Path) -> None:
+    lost: list[int] = []
+    port = free_port()
+    path = tmp_path / "steno.db"
+    heard: list[st.Event] = []
+
+    async def listen(client: Client) -> None:
+        async for event in client.tail("r"):
+            heard.append(event)
+
+    async with Client(f"http://127.0.0.1:{port}", on_lost=lost.append) as client:
+        async with serving_at(port, partial(on_file, path)):
+            await client.start(HANG, run_id="r")
+            listening = asyncio.create_task(listen(client))
+            await eventually(lambda: len(heard) >= 2)
+        async with serving_at(port, partial(on_file, path)) as engine:
+            await client.cancel("r")
+            await asyncio.wait_for(listening, PATIENCE_S)
+            stored = list(map(decode, await engine.journal.read("r")))
+    assert heard == stored
+    assert lost == [2]
+
+
+async def test_another_journal_behind_the_same_address_is_refused() -> None:
+    port = free_port()
+    async with Client(f"http://127.0.0.1:{port}") as client:
+        async with serving_at(port):
+            await client.start(HANG, run_id="r")
+            stream = client.follow("r")
+            assert len(await anext(stream)) == 2
+        async with serving_at(port):
+            await client.start(HANG, run_id="r")
+            with pytest.raises(CursorUnknown, match="belongs to journal"):
+                await anext(stream)
+
+
+async def test_who_wants_no_reconnecting_is_told_where_the_stream_broke_off() -> None:
+    port = free_port()
+    async with Client(f"http://127.0.0.1:{port}", reconnect=False) as client:
+        async with serving_at(port):
+            await client.start(HANG, run_id="r")
+            stream = client.follow("r")
+            seen = (await anext(stream))[-1].seq
+        with pytest.raises(StreamLost) as caught:
+            await anext(stream)
+    assert caught.value.after == seen
