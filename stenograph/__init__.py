@@ -3,6 +3,10 @@
 Every state has an address, every decision has a reason, every run is a file.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 from stenograph.engine import (
     Context,
     Edge,
@@ -40,9 +44,13 @@ from stenograph.journal import (
 )
 from stenograph.opening import open  # noqa: A004
 
+if TYPE_CHECKING:
+    from stenograph.http import Client, ServerUnreachable, StreamLost
+
 __version__ = "0.1.0"
 __all__ = (
     "CannotOpen",
+    "Client",
     "Context",
     "CursorUnknown",
     "Edge",
@@ -66,8 +74,10 @@ __all__ = (
     "RunFinished",
     "RunView",
     "SeqNotReached",
+    "ServerUnreachable",
     "StateAt",
     "StateTooLarge",
+    "StreamLost",
     "ToolRefused",
     "UnknownGraph",
     "UnknownRun",
@@ -75,3 +85,14 @@ __all__ = (
     "predicate",
     "tool",
 )
+
+_CLIENT = frozenset({"Client", "ServerUnreachable", "StreamLost"})
+
+
+def __getattr__(name: str) -> Any:
+    """Fetch the client when it is first asked for: the library itself needs no HTTP."""
+    if name not in _CLIENT:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from stenograph import http as room  # not under the standard library's name
+
+    return getattr(room, name)

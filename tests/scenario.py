@@ -84,7 +84,7 @@ class Scenario:
         return self.happened[-1]
 
     def find(self, type_: str) -> Any:
-        return next(payload for payload in self.happened if payload.TYPE == type_)
+        return next(payload for payload in self.happened if type_ == payload.TYPE)
 
     @property
     def status(self) -> str:

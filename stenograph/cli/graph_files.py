@@ -48,6 +48,7 @@ def read_bytes(name: str) -> bytes:
 def parse_json(name: str, text: bytes) -> Any:
     """Return the value of a JSON text; raises Failure, which says where it goes wrong."""
     try:
+        text.decode()  # or msgspec would count the byte from where its string begins
         return msgspec.json.decode(text)
     except UnicodeDecodeError as error:
         raise Failure(f"{name}: byte {error.start} is not UTF-8", USAGE) from error

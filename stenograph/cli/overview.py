@@ -50,6 +50,8 @@ class Overview:
                     self.writers[target(op["path"])[0]] = (data["node"], record.seq)
             case "run.completed" | "run.failed" | "run.cancelled":
                 self._end()
+            case _:
+                pass
 
     def _end(self) -> None:
         for node in self.nodes.values():

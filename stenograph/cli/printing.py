@@ -64,6 +64,7 @@ class JournalPrinter:
 
     def __init__(self, output: Output, *, after: int = 0) -> None:
         self.output, self.after = output, after
+        self.last_type = ""
         self._tellers: OrderedDict[str, Teller] = OrderedDict()
         self._width = NODE_WIDTH
 
@@ -77,7 +78,7 @@ class JournalPrinter:
         else:
             self.output.records(map(envelope, records))
         assert records[0].offset > self.after
-        self.after = records[-1].offset
+        self.after, self.last_type = records[-1].offset, records[-1].type
 
     def _row(self, record: Record) -> None:
         row = self._teller(record.run_id).row(record.type, record.data)

@@ -10,7 +10,7 @@ import click
 from stenograph.cli.marks import OF_STATUS
 from stenograph.cli.output import Output
 from stenograph.cli.settings import Settings, place_options, settings
-from stenograph.cli.sources import all_runs, open_source
+from stenograph.cli.sources import PAGE, all_runs, open_source
 from stenograph.cli.text import duration, printable
 from stenograph.cli.times import local, seconds_between
 
@@ -40,7 +40,7 @@ async def listed(output: Output, place: Settings, labels: dict[str, str], number
     """Write up to ``number`` runs that carry the labels."""
     items: list[RunItem] = []
     async with open_source(place) as source:
-        async for item in all_runs(source, labels, page=min(number, 1000)):
+        async for item in all_runs(source, labels, page=min(number, PAGE)):
             items.append(item)
             if len(items) == number:
                 break

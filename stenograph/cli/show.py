@@ -15,7 +15,7 @@ from stenograph.cli.overview import Overview
 from stenograph.cli.rows import sentence
 from stenograph.cli.settings import Settings, place_options, settings
 from stenograph.cli.sources import Source, find_run, open_source, records
-from stenograph.cli.text import count, duration, printable, short, shortened
+from stenograph.cli.text import duration, printable, short, shortened
 from stenograph.cli.times import local, seconds_between
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def head_lines(output: Output, run: RunView, then: StateAt, at: str) -> Iterator
     place = f"at seq {then.seq}" if then.seq == run.seq else f"at seq {then.seq} of {run.seq}"
     mark = output.sign(OF_STATUS[then.status])
     yield f"run {run.id}  {run.graph_id}@{run.version[:8]}  {mark} {then.status} {place} ({age})"
-    yield output.style(f"started {local(run.created_at)}, {count(run.steps, 'step')}", dim=True)
+    yield output.style(f"started {local(run.created_at)}", dim=True)
     for name, value in run.tags.items():
         yield output.style(f"{printable(name)}: {printable(value)}", dim=True)
     if then.seq < run.seq:

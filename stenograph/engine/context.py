@@ -13,7 +13,7 @@ Level: TypeAlias = Literal["debug", "info", "warning", "error"]
 MESSAGE_MAX_BYTES: Final = 16 * 1024
 FIELDS_MAX_BYTES: Final = 32 * 1024
 
-_LEVELS: Final = get_args(Level)
+_LEVELS: Final[tuple[Level, ...]] = get_args(Level)
 
 
 class LogLine(Struct, frozen=True):
@@ -62,7 +62,7 @@ class Context:
         A message is cut at 16 KiB, and fields that come to more than 32 KiB are left out. A field
         that is no JSON is written as text, and a level that is none as ``info``.
         """
-        known: Level = level if level in _LEVELS else "info"
+        known: Level = next((each for each in _LEVELS if each == level), "info")
         self._write(LogLine(self._now_us(), known, _shown(message, str), _encoded(fields)))
 
 

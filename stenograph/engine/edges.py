@@ -150,7 +150,7 @@ def _consider(edge: CompiledEdge, view: View, taken: int, answers: Answers) -> C
         when=asked.when,
         until=asked.until,
         max=asked.max,
-        taken=taken,
+        taken=0 if asked.max is None else taken,
         read=verdict.read,
     )
 

@@ -30,8 +30,8 @@ class State(Mapping[str, Any]):
     What a tool does to its draft is seen, however it is done, while the state has at most 16 KiB.
     In a larger one a change is not seen, and not recorded, when it is made in place to a list or an
     object that the tool got hold of past the methods of its dict, as ``msgspec.convert(state, T)``
-    and pydantic's ``model_validate`` do in C; set or return the key, and it is. Conditions and all
-    reads in Python are what replay gives even then; only the next such conversion may see it.
+    does in C; set or return the key, and it is. Conditions and all reads in Python are what replay
+    gives even then; only the next such conversion may meet the change.
     """
 
     __slots__ = ("_decoded", "_encoded", "_spare", "_weight")

@@ -54,7 +54,7 @@ class Tool:
             )
         self.effects: Effects = effects
         self.version = _checked("version", _source_hash(function) if version is None else version)
-        self.doc = inspect.getdoc(function) or ""
+        self.doc = inspect.getdoc(_inner(function)) or ""
         self.is_async = _is_async(function)
         self.extras = _extras(self.name, function)
 
@@ -189,12 +189,17 @@ def _checked(what: str, given: object) -> str:
 
 def _name_of(function: Any) -> str:
     """Return the name that a function has by itself."""
-    while isinstance(function, functools.partial):
-        function = function.func
-    name: str = getattr(function, "__name__", type(function).__name__)
+    inner = _inner(function)
+    name: str = getattr(inner, "__name__", type(inner).__name__)
     if name == "<lambda>":
         raise ToolRefused("a lambda has no name; write a function with def, or give it one: name=…")
     return name
+
+
+def _inner(function: Any) -> Any:
+    while isinstance(function, functools.partial):
+        function = function.func
+    return function
 
 
 def _is_async(function: Function) -> bool:
@@ -242,15 +247,14 @@ def _is_required(parameter: inspect.Parameter) -> bool:
 
 def _source_hash(function: Any) -> str:
     """Return a hash of the source, or of the code where there is no source."""
-    while isinstance(function, functools.partial):
-        function = function.func
-    function = inspect.unwrap(function)
+    function = inspect.unwrap(_inner(function))
     if not inspect.isroutine(function):
         function = type(function)
     try:
         source = inspect.getsource(function)
     except Exception:  # there is none, or it is no Python any more
-        code = getattr(function, "__code__", None)
+        called = function.__call__ if isinstance(function, type) else function
+        code = getattr(called, "__code__", None)
         source = _place(function) if code is None else "\n".join(_code_text(code))
     return hashlib.sha256(source.encode()).hexdigest()[:12]
 

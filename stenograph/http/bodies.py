@@ -9,8 +9,9 @@ from typing import Any, TypeAlias
 from msgspec import Struct
 
 from stenograph.engine import Fault, GraphInvalid, NotJson, duplicate_keys
+from stenograph.http.classic_wire import RunRequest
 from stenograph.http.errors import Refused
-from stenograph.http.wire import RESERVED_IDS, RunRequest, StartRequest
+from stenograph.http.wire import RESERVED_IDS, StartRequest
 
 Graph: TypeAlias = dict[str, Any]
 STATE_NAMES = ("input", "state", "initial_state")

@@ -13,20 +13,14 @@ from litestar.response import Response
 
 from stenograph.engine import Engine, Fault, RunView
 from stenograph.http.bodies import check_run_id, state_of, within
+from stenograph.http.classic_wire import ClassicAnswer, GraphCreatedAnswer, RunRequest
 from stenograph.http.errors import BODY_CODES, Refused, problems
 from stenograph.http.graphs import ACTOR, GRAPH_PROBLEMS, GraphBody, store
 from stenograph.http.logbook import classic_answer
 from stenograph.http.queries import At, Prefer, PreferHeader
 from stenograph.http.runs import START_PROBLEMS, reason_of, run_answer
 from stenograph.http.waiting import wait_for_run
-from stenograph.http.wire import (
-    WAIT_DEFAULT_S,
-    CancelRequest,
-    ClassicAnswer,
-    GraphCreatedAnswer,
-    RunAnswer,
-    RunRequest,
-)
+from stenograph.http.wire import WAIT_DEFAULT_S, CancelRequest, RunAnswer
 
 RunBody: TypeAlias = Annotated[
     RunRequest,

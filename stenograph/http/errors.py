@@ -158,7 +158,7 @@ def respond(request: Request[Any, Any, Any], error: Exception) -> Response[bytes
 def problems(*codes: str) -> dict[int, ResponseSpec]:
     """Return the answers that an operation documents besides its own, by status."""
     titles: dict[int, list[str]] = {}
-    for code in codes:
+    for code in ("bad-request", *codes):
         titles.setdefault(KINDS[code].status, []).append(f"`{code}`: {KINDS[code].title}")
     return {
         status: ResponseSpec(

@@ -18,8 +18,8 @@ from stenograph.engine import (
     view,
     visits,
 )
+from stenograph.http.classic_wire import CLASSIC_MAX_BYTES, LOGS_MAX, ClassicAnswer, LogEntry
 from stenograph.http.frames import sentence
-from stenograph.http.wire import CLASSIC_MAX_BYTES, LOGS_MAX, ClassicAnswer, LogEntry
 
 LISTS = 3
 """How often an answer holds its log, and its state: under each name that earlier clients use."""

@@ -7,8 +7,8 @@ import errno
 import signal
 import socket
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Final
 
 import uvicorn
@@ -49,22 +49,56 @@ async def serve(
     opening the engine raises.
     """
     with listener(host, port) as sock:
-        # Not by uvicorn's own lifespan: it would make a log line and exit 3 of what goes wrong.
-        async with app.lifespan():
+        async with opened(app):
             server = Server(app, sock, started=started, stop=stop, connections_max=connections_max)
             await server.serve(sockets=[sock])
+
+
+@asynccontextmanager
+async def opened(app: Litestar) -> AsyncIterator[None]:
+    """Keep an application's engine open; raises what opening it raises.
+
+    Not by uvicorn's own lifespan: it would make a log line and exit code 3 of what goes wrong.
+    """
+    try:
+        async with app.lifespan():
+            yield
+    except BaseExceptionGroup as group:  # the framework holds a task group around it
+        error = sole(group)
+        raise error from error.__cause__
+
+
+def sole(error: BaseException) -> BaseException:
+    """Return the one error inside groups of one."""
+    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+        error = error.exceptions[0]
+    return error
 
 
 @contextmanager
 def listener(host: str, port: int) -> Iterator[socket.socket]:
     """Give a socket that listens: who comes before the server is ready waits; raises PortInUse."""
     try:
-        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        sock = socket.create_server(address, family=family, backlog=BACKLOG)
+        sock = bound(host, port)
     except OSError as error:
         raise PortInUse(_why_not(host, port, error)) from error
     with sock:
         yield sock
+
+
+def bound(host: str, port: int) -> socket.socket:
+    """Return a socket that listens; raises OSError."""
+    family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    # With the protocol named, or asyncio leaves Nagle's algorithm on: 40 ms an answer.
+    sock = socket.socket(family, kind, socket.IPPROTO_TCP)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.bind(address)
+        sock.listen(BACKLOG)
+    except OSError:
+        sock.close()
+        raise
+    return sock
 
 
 class SocketProtocol(WebSocketsSansIOProtocol):

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import aclosing
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import aclosing, contextmanager
 from typing import Any, Final, TypeAlias
 
 import msgspec
@@ -26,6 +26,7 @@ from stenograph.http.wire import (
     CLOSE_BAD_REQUEST,
     CLOSE_CURSOR_UNKNOWN,
     CLOSE_INTERNAL_ERROR,
+    CLOSE_NORMAL,
     CLOSE_NOT_FOUND,
     CLOSE_RESTART,
     CLOSE_TRY_LATER,
@@ -41,6 +42,11 @@ SEND_TIMEOUT_S: Final = 30.0
 FIRST_FRAME_TIMEOUT_S: Final = 30.0
 YIELD_EVERY: Final = 16
 """Messages between two real pauses: a send that finds room never gives way to others."""
+
+
+class Gone(Exception):
+    """The client has left, or takes nothing any more."""
+
 
 _CLOSE_CODES: Final = {
     404: CLOSE_NOT_FOUND,
@@ -136,17 +142,29 @@ def query_of(socket: Socket, engine: Engine) -> Query:
 async def _converse(socket: Socket, engine: Engine, follow: Callable[[], Any]) -> None:
     """Accept a client, talk until all is said or it leaves, and close with the code that tells why."""
     try:
-        await socket.accept(headers={JOURNAL_HEADER: engine.journal.id})
+        with _talking():
+            await socket.accept(headers={JOURNAL_HEADER: engine.journal.id})
         code = await _say(socket, follow)
-        await socket.close(code)
-    except (OSError, TimeoutError, WebSocketDisconnect):
-        return  # the client has left, or takes nothing any more
+        with _talking():
+            await socket.close(code)
+    except Gone:
+        return
+
+
+@contextmanager
+def _talking() -> Iterator[None]:
+    """Raise Gone for all that says so of a client."""
+    try:
+        yield
+    except (OSError, TimeoutError, WebSocketDisconnect) as error:
+        raise Gone from error
 
 
 async def _say(socket: Socket, follow: Callable[[], Any]) -> int:
+    """Say all there is to say, and return the code to close with; raises Gone."""
     try:
         await follow()
-    except (OSError, TimeoutError, WebSocketDisconnect):
+    except Gone:
         raise
     except EngineClosed:
         return CLOSE_RESTART
@@ -154,7 +172,7 @@ async def _say(socket: Socket, follow: Callable[[], Any]) -> int:
         problem = problem_of(error, socket.scope["path"])
         await _send(socket, error_message(problem))
         return _CLOSE_CODES.get(problem.status, CLOSE_BAD_REQUEST)
-    return 1000
+    return CLOSE_NORMAL
 
 
 async def _send_run(
@@ -171,7 +189,7 @@ async def _send_run(
 async def _send_pages(
     socket: Socket, engine: Engine, frames: Frames, pages: Pages, *, batch: bool, whole: bool
 ) -> None:
-    """Send page after page; raises WebSocketDisconnect when the client leaves in a quiet time."""
+    """Send page after page; raises Gone when the client leaves, also in a quiet time."""
 
     async def send_all() -> None:
         journal = engine.journal.id
@@ -190,21 +208,24 @@ async def _send_each(socket: Socket, messages: Sequence[str]) -> None:
 
 
 async def _send(socket: Socket, message: str) -> None:
-    async with asyncio.timeout(SEND_TIMEOUT_S):
-        await socket.send({"type": "websocket.send", "text": message, "bytes": None})
+    with _talking():
+        async with asyncio.timeout(SEND_TIMEOUT_S):
+            await socket.send({"type": "websocket.send", "text": message, "bytes": None})
 
 
 async def _until_gone(socket: Socket) -> None:
-    """Take in and forget whatever a client says; raises WebSocketDisconnect once it has left."""
-    while True:
-        await socket.receive_data("text")
+    """Take in and forget whatever a client says; raises Gone once it has left."""
+    with _talking():
+        while True:
+            await socket.receive_data("text")
 
 
 async def _first_frame(socket: Socket) -> dict[str, Any]:
     """Return the object that the first message of a client holds; raises Refused."""
     try:
         async with asyncio.timeout(FIRST_FRAME_TIMEOUT_S):
-            text = await socket.receive_data("text")
+            with _talking():
+                text = await socket.receive_data("text")
     except TimeoutError:
         raise Refused("body-timeout", "the first message, with the state, did not come") from None
     data = text.encode()

@@ -17,7 +17,6 @@ from stenograph.http.wire import (
     JOURNAL_HEADER,
     ErrorMessage,
     EventEnvelope,
-    LogMessage,
     LogsMessage,
     SocketMessage,
     StatusMessage,
@@ -98,8 +97,8 @@ class Stream:
                     return []
                 case ErrorMessage(problem=problem):
                     raise RequestRefused(problem)
-                case LogMessage() | StatusMessage():
-                    pass
+                case _:
+                    continue  # no news for us
 
     def _new(self, records: Iterable[Record]) -> list[Record]:
         """Return the records after the cursor, and move it on."""

@@ -76,14 +76,21 @@ class Transport:
                 run = await self.get(run_path(about.run_id), RunAnswer)
                 error = SeqNotReached(about.run_id, asked=about.at, head=run.seq)
             case "cursor-unknown":
-                path = run_path(about.run_id, "/events") if about.run_id else "/journal"
-                page = await self.get(path, EventsPage, {"limit": 1})
-                error = CursorUnknown(after=about.after, head=page.head)
+                error = CursorUnknown(after=about.after, head=await self._head(about.run_id))
             case _:
                 error = error_of(problem, run_id=about.run_id, graph_id=about.graph_id)
         if not isinstance(error, RequestRefused):
             error.args = (problem.detail,)
         return error
+
+    async def _head(self, run_id: str) -> int:
+        """Return the last seq of a run, or without one the journal's last offset."""
+        path = run_path(run_id, "/events") if run_id else "/journal"
+        try:
+            page = await self.get(path, EventsPage, {"limit": 1}, About(run_id=run_id))
+        except UnknownRun:  # the cursor is of another journal, which has that run
+            return 0
+        return page.head
 
     async def _ask(
         self,

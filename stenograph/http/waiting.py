@@ -43,6 +43,5 @@ async def first_of(*ways: Callable[[], Awaitable[Any]]) -> None:
 
 
 async def until_gone(request: Request[Any, Any, Any]) -> None:
-    """Return when the client of a request has hung up."""
-    while (await request.receive())["type"] != "http.disconnect":
-        pass
+    """Return when the client of a request, the body of which was read, has hung up."""
+    await request.receive()

@@ -28,11 +28,6 @@ LIMIT_MAX: Final = 1000
 WAIT_DEFAULT_S: Final = 60
 WAIT_MAX_S: Final = 300
 """Longest wait that ``Prefer: wait=S`` can ask for; a longer one is cut to it."""
-LOGS_MAX: Final = 1000
-"""Most visits that a classic answer shows: the last ones."""
-CLASSIC_MAX_BYTES: Final = 256 * 1024
-"""Up to this size a classic answer shows the state after each visit, then where to find it."""
-
 JOURNAL_HEADER: Final = "Stenograph-Journal"
 """The journal's id, on every answer with events and on the handshake of every socket."""
 HEAD_HEADER: Final = "Stenograph-Head"
@@ -94,23 +89,6 @@ class StartRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     limits: Limits | None = None
 
 
-class RunRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """``POST /graph/run`` and ``/graph/run-async``.
-
-    ``wait`` (true by default) and ``background`` say the same with opposite sense.
-    """
-
-    graph_id: GraphId
-    initial_state: State | None = None
-    state: State | None = None
-    input: State | None = None
-    wait: bool | None = None
-    background: bool | None = None
-    run_id: Id | None = None
-    tags: Tags | None = None
-    limits: Limits | None = None
-
-
 class CancelRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """``POST /runs/{id}/cancel``; the whole body may be left out."""
 
@@ -138,17 +116,6 @@ class Problem(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 # --- graphs and tools -------------------------------------------------------------------------
-
-
-class GraphCreatedAnswer(Struct, frozen=True, kw_only=True):
-    """``POST /graph/create``; ``id`` and ``graph_id`` are the same."""
-
-    graph_id: str
-    id: str
-    version: str
-    name: str | None
-    message: str
-    warnings: list[Fault]
 
 
 class GraphAnswer(Struct, frozen=True, kw_only=True):
@@ -364,67 +331,6 @@ class ErrorMessage(Struct, frozen=True, kw_only=True, tag_field="type", tag="err
 
 
 SocketMessage: TypeAlias = LogMessage | LogsMessage | StatusMessage | ErrorMessage
-
-
-# --- the classic answers ----------------------------------------------------------------------
-
-
-class LogEntry(Struct, frozen=True, kw_only=True):
-    """One visit of a node; ``seq`` is that of its last event.
-
-    ``state`` is the state right after the visit while the whole answer stays under 256 KiB; then
-    ``state_url`` says where it can be read.
-    """
-
-    node: str
-    node_id: str
-    tool: str | None
-    status: Literal["running", "ok", "error", "timeout", "interrupted"]
-    started_at: str
-    finished_at: str | None
-    timestamp: str
-    duration_ms: float | None
-    message: str
-    error: ErrorInfo | None
-    seq: int
-    scope: str
-    visit: int
-    attempts: int
-    to: str | None
-    state: Raw | UnsetType = UNSET
-    state_url: str | UnsetType = UNSET
-
-
-class ClassicAnswer(Struct, frozen=True, kw_only=True):
-    """``POST /graph/run``, ``/graph/run-async``, ``GET /graph/state/{run_id}``.
-
-    ``logs``, ``log`` and ``execution_log`` are one list under three names; so are ``state`` and
-    ``current_state``, and once it is done ``final_state``. ``seq`` and ``head`` are the last event
-    that is in here. ``next`` is where the earlier visits are, when not all are shown.
-    """
-
-    run_id: str
-    id: str
-    graph_id: str
-    status: Status
-    done: bool
-    message: str
-    state: Raw
-    current_state: Raw
-    final_state: Raw | UnsetType = UNSET
-    logs: list[LogEntry]
-    log: list[LogEntry]
-    execution_log: list[LogEntry]
-    error: ErrorInfo | None
-    errors: list[ErrorInfo]
-    current_node: str | None
-    created_at: str
-    started_at: str | None
-    updated_at: str
-    finished_at: str | None
-    seq: int
-    head: int
-    next: str | None
 
 
 # --- operations -------------------------------------------------------------------------------

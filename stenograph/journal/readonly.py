@@ -43,11 +43,11 @@ async def open_journal_readonly(path: str | PathLike[str]) -> AsyncIterator[Read
 
 async def poll(journal: ReadableJournal, reader: Reader) -> None:
     """Wake the tails whenever another process has committed, until cancelled."""
-    seen: int | None = None
+    seen: int | None = -1  # which no version is
     while True:
         if journal.feed.followers:
             last, seen = seen, await version(reader)
-            if seen is None or seen != last:
+            if seen != last:
                 journal.feed.wake_all()
         await asyncio.sleep(POLL_S)
 

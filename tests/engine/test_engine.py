@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -208,10 +209,8 @@ async def test_cancel_and_completion_race_to_one_end() -> None:
             run = await engine.start(chain("count", "count", "count"))
             for _ in range(turns):
                 await asyncio.sleep(0)
-            try:
+            with suppress(st.RunFinished):
                 await engine.cancel(run.id)
-            except st.RunFinished:
-                pass
             await engine.wait(run.id)
             ends = [each for each in await types(engine, run.id) if each in TERMINAL]
             assert len(ends) == 1

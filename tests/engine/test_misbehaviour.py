@@ -368,7 +368,7 @@ async def test_what_a_tool_says_is_written_while_it_runs() -> None:
 async def test_a_run_that_blocks_the_loop_delays_the_others_and_no_more() -> None:
     @st.tool
     async def block(state: dict[str, Any]) -> None:
-        time.sleep(0.05)
+        time.sleep(0.05)  # noqa: ASYNC251
 
     async with st.open(":memory:", tools=[block, count]) as engine:
         runs = await asyncio.gather(

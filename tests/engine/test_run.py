@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from stenograph.engine import TERMINAL, decode, fold
 from stenograph.engine.decide import (
     Cancel,
+    Command,
     Fail,
     Recover,
     RetryDue,
@@ -20,6 +21,7 @@ from stenograph.engine.decide import (
     retries,
 )
 from stenograph.engine.events import ErrorInfo, Event, encode_payload
+from stenograph.engine.graph import Outcome
 from stenograph.engine.run import ACTIVE, Run
 from stenograph.journal import Record
 from tests.scenario import AT, Scenario, failed, returned
@@ -47,35 +49,30 @@ VALUES = st.one_of(
     st.integers(-3, 5), st.booleans(), st.lists(st.integers(0, 3), max_size=3), st.none()
 )
 UPDATES = st.dictionaries(KEYS, VALUES, max_size=3)
-MOVES = st.one_of(
-    st.tuples(st.just("return"), UPDATES, st.sampled_from([None, None, None, "b", "$end", "?"])),
-    st.tuples(st.just("fail"), st.sampled_from(["error", "timeout"])),
-    st.sampled_from(
-        [
-            (Recover(),),
-            (RetryDue("/"),),
-            (Stopped(),),
-            (TimeUp(running_ms=1.5),),
-            (Cancel(actor="me", reason=""),),
-            (Fail(ErrorInfo("internal-error", "no")),),
-        ]
-    ),
+GOTOS = st.sampled_from([None, None, None, "b", "$end", "?"])
+OUTCOMES: st.SearchStrategy[Outcome] = st.sampled_from(["error", "timeout"])
+COMMANDS: st.SearchStrategy[Command] = st.sampled_from(
+    [
+        Recover(),
+        RetryDue("/"),
+        Stopped(),
+        TimeUp(running_ms=1.5),
+        Cancel(actor="me", reason=""),
+        Fail(ErrorInfo("internal-error", "no")),
+    ]
 )
 
 
 @st.composite
 def histories(draw: st.DrawFn) -> list[Event]:
     scene = Scenario(GRAPH, draw(UPDATES) | {"n": draw(st.integers(-1, 3))})
-    for move in draw(st.lists(MOVES, max_size=15)):
-        match move:
-            case "return", update, goto:
-                if places(scene.run):
-                    scene.when(returned(scene.run, update, goto))
-            case "fail", outcome:
-                if places(scene.run):
-                    scene.when(failed(scene.run, "OSError", outcome))
-            case (command,):
-                scene.when(command)
+    for move in draw(st.lists(st.sampled_from(["return", "fail", "command"]), max_size=15)):
+        if move == "command":
+            scene.when(draw(COMMANDS))
+        elif places(scene.run) and move == "return":
+            scene.when(returned(scene.run, draw(UPDATES), draw(GOTOS)))
+        elif places(scene.run):
+            scene.when(failed(scene.run, "OSError", draw(OUTCOMES)))
     return scene.history
 
 

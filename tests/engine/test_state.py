@@ -279,7 +279,7 @@ def test_a_change_in_place_to_what_is_nearly_the_same_is_seen(before: Any, after
 
 
 @pytest.mark.parametrize(
-    ("before", "after"), [(None, float("nan")), ("YQ==", b"a"), ([1], {1})], ids=str
+    ("before", "after"), [(None, float("nan")), ("YQ==", b"a"), ([1], {1}), (1, len)], ids=str
 )
 def test_a_change_in_place_to_what_only_looks_alike_as_json_is_refused(
     before: Any, after: Any

@@ -66,7 +66,8 @@ async def serving(
             connections_max=connections_max,
         )
     )
-    await asyncio.wait({task, begun}, return_when=asyncio.FIRST_COMPLETED)
+    both: set[asyncio.Future[Any]] = {task, begun}
+    await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
     if task.done():
         task.result()
     url, engine = begun.result()

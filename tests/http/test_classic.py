@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from stenograph.http import classic, logbook
+from stenograph.http import classic
+from stenograph.http.classic_wire import CLASSIC_MAX_BYTES
 from tests.http.serving import app_client, begun, created, eventually, ran, serving
 from tests.http.tools import COUNT, FAIL, HANG, looping, of_one
 
@@ -199,7 +200,7 @@ async def test_states_in_the_log_end_where_the_answer_would_grow_too_large() -> 
         )
         log = answer.json()["logs"]
         urls = [each["state_url"] for each in log if "state_url" in each]
-        assert len(answer.content) < logbook.CLASSIC_MAX_BYTES
+        assert len(answer.content) < CLASSIC_MAX_BYTES
         assert 1 <= len(urls) == len(log) - sum("state" in each for each in log)
         assert "state" in log[0]
         assert "state" not in log[-1]

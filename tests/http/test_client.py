@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
+from websockets.asyncio.server import Server as WebSocketServer
+from websockets.asyncio.server import ServerConnection
+from websockets.asyncio.server import serve as serve_socket
 
 import stenograph as st
 from stenograph.engine import TERMINAL, decode
@@ -140,10 +143,25 @@ async def test_waiting_ends_with_the_run_with_parking_or_with_patience() -> None
 
 
 async def test_who_waits_while_a_run_parks_is_told() -> None:
-    async with serving() as served, client_of(served) as client:
-        limits = st.Limits(steps=20)
-        begun = await client.start(looping("count", 50), limits=limits)
-        assert (await client.wait(begun.id, PATIENCE_S)).status == "parked"
+    gates = asyncio.Semaphore(0)
+
+    @st.tool
+    async def gate(state: dict[str, Any]) -> None:
+        await gates.acquire()
+
+    def with_gate() -> AbstractAsyncContextManager[st.Engine]:
+        return st.open(":memory:", tools=[gate])
+
+    async with serving(with_gate) as served, client_of(served) as client:
+        await client.start(looping("gate", 9), limits=st.Limits(steps=2), run_id="r")
+        waiting = asyncio.create_task(client.wait("r", PATIENCE_S))
+        journal: Any = served.engine.journal
+        await eventually(lambda: "r" in journal.feed.followers)
+        gates.release()
+        await eventually(lambda: gates.locked())
+        await asyncio.sleep(0.05)
+        gates.release()
+        assert (await waiting).status == "parked"
 
 
 async def test_errors_are_those_of_the_engine_and_say_the_same() -> None:
@@ -161,13 +179,13 @@ async def test_errors_are_those_of_the_engine_and_say_the_same() -> None:
             await told(st.RunExists, asked.start("count", {"to": 2}, run_id="r"))
             await told(st.NotJson, asked.start("count", {"a": [math.nan]}))
             await told(st.GraphInvalid, asked.create_graph(of_one("count", start="no")))
-        for problem in [
+        calls: list[tuple[type[Exception], Callable[[Any], Any]]] = [
             (st.SeqNotReached, lambda caller: caller.state("r", at=99)),
             (st.SeqNotReached, lambda caller: caller.state("r", at=0)),
             (st.RunFinished, lambda caller: caller.cancel("r")),
             (CursorUnknown, lambda caller: anext(caller.follow("r", after=99))),
-        ]:
-            kind, ask = problem
+        ]
+        for kind, ask in calls:
             theirs, ours = await told(kind, ask(engine)), await told(kind, ask(client))
             assert (str(theirs), vars(theirs)) == (str(ours), vars(ours))
 
@@ -240,9 +258,46 @@ async def test_what_is_no_stenograph_server_is_told_from_one() -> None:
                     await call
 
 
+async def test_a_socket_that_is_no_journals_is_refused() -> None:
+    async def greet(socket: ServerConnection) -> None:
+        await socket.wait_closed()
+
+    async with serve_socket(greet, "127.0.0.1", 0) as other, Client(url_of(other)) as client:
+        with pytest.raises(ServerUnreachable, match="something else"):
+            await anext(client.follow("r"))
+
+
+async def test_what_is_no_news_is_passed_over() -> None:
+    async with serving() as served, client_of(served) as client:
+        await client.run(COUNT, {"to": 1}, run_id="r")
+        events = [f"{envelope(record).decode()}" for record in await client.read("r")]
+    status = '"run_id":"r","graph_id":"g","seq":1,"journal":"j","message":"","error":null'
+
+    async def talk(socket: ServerConnection) -> None:
+        await socket.send(f'{{"type":"status","status":"running","done":false,{status}}}')
+        await socket.send(f'{{"type":"log","log":{events[0]}}}')
+        for logs in (events[:2], events[:1], events[1:3]):
+            await socket.send(f'{{"type":"logs","logs":[{",".join(logs)}],"journal":"j"}}')
+        await socket.send(f'{{"type":"status","status":"failed","done":true,{status}}}')
+        await socket.wait_closed()
+
+    def named(socket: ServerConnection, request: Any, response: Any) -> None:
+        response.headers["Stenograph-Journal"] = "j"
+
+    async with (
+        serve_socket(talk, "127.0.0.1", 0, process_response=named) as other,
+        Client(url_of(other)) as client,
+    ):
+        assert [event.seq async for event in client.tail("r")] == [1, 2, 3]
+
+
+def url_of(server: WebSocketServer) -> str:
+    return f"http://127.0.0.1:{next(iter(server.sockets)).getsockname()[1]}"
+
+
 @pytest.mark.parametrize("url", ["ftp://here", "http://", "unix:///run/x", "http://here:99999"])
 def test_an_address_that_is_not_http_is_refused(url: str) -> None:
-    with pytest.raises(ValueError, match="http|ort"):
+    with pytest.raises(ValueError, match=r"http|[Pp]ort"):
         Client(url)
 
 
@@ -299,9 +354,9 @@ async def test_another_journal_behind_the_same_address_is_refused() -> None:
             stream = client.follow("r")
             assert len(await anext(stream)) == 2
         async with serving_at(port):
-            await client.start(HANG, run_id="r")
-            with pytest.raises(CursorUnknown, match="belongs to journal"):
+            with pytest.raises(CursorUnknown, match="belongs to journal") as caught:
                 await anext(stream)
+    assert (caught.value.after, caught.value.head) == (2, 0)
 
 
 async def test_who_wants_no_reconnecting_is_told_where_the_stream_broke_off() -> None:

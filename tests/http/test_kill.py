@@ -91,7 +91,7 @@ async def client(server: Server, name: str, notes: Notes, enough: asyncio.Event)
         number += 1
         run_id = f"{name}-{number}"
         notes.seen[run_id] = []
-        while not await begun(server, run_id, notes):
+        while not await begun(server, run_id, notes):  # noqa: ASYNC110
             await asyncio.sleep(0.02)
         while run_id not in notes.ended:
             try:

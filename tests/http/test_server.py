@@ -19,7 +19,8 @@ from websockets.asyncio.client import connect
 
 import stenograph as st
 from stenograph.http import PortInUse, create_app, serve
-from stenograph.http.server import listener, url_of
+from stenograph.http import server as server_module
+from stenograph.http.server import listener, sole, url_of
 from tests.http.serving import PATIENCE_S, begun, eventually, in_memory, messages, ran, serving
 from tests.http.tools import COUNT, HANG
 
@@ -48,6 +49,19 @@ async def test_the_port_that_was_found_is_told_before_the_first_request() -> Non
         assert (await server.http.get("/readyz")).status_code == 200
 
 
+def test_answers_are_not_held_back_to_be_sent_together() -> None:
+    with listener("127.0.0.1", 0) as sock, socket.create_connection(sock.getsockname()):
+        accepted, _ = sock.accept()
+        with accepted:
+            assert accepted.proto == socket.IPPROTO_TCP
+
+
+async def test_nobody_need_be_told_of_the_start() -> None:
+    stop = asyncio.Event()
+    stop.set()
+    await serve(create_app(in_memory), port=0, stop=stop)
+
+
 async def test_a_port_in_use_is_told_in_one_sentence_before_the_engine_is_opened() -> None:
     def never() -> object:
         raise AssertionError("the engine must not be opened")
@@ -68,7 +82,7 @@ async def test_where_nobody_can_listen_is_told(
     def refuse(*args: object, **options: object) -> None:
         raise OSError(number, "no")
 
-    monkeypatch.setattr(socket, "create_server", refuse)
+    monkeypatch.setattr(socket, "getaddrinfo", refuse)
     with pytest.raises(PortInUse, match=told):
         await serve(create_app(in_memory), port=80)
 
@@ -78,6 +92,11 @@ async def test_an_engine_that_cannot_be_opened_says_so_itself(tmp_path: Path) ->
     async with st.open(path):
         with pytest.raises(st.CannotOpen):
             await serve(create_app(lambda: st.open(path)), port=0)
+
+
+def test_errors_that_came_together_stay_together() -> None:
+    two = ExceptionGroup("", [ValueError(), KeyError()])
+    assert sole(ExceptionGroup("", [two])) is two
 
 
 def test_an_address_with_colons_stands_in_brackets() -> None:
@@ -154,16 +173,15 @@ async def test_a_signal_ends_the_process_at_once_and_its_runs_go_on_later(
     assert (health["recovered"], run["status"]) == (1, "running")
 
 
-async def test_a_client_that_does_not_hang_up_cannot_keep_the_process_alive(
-    tmp_path: Path,
+async def test_a_client_that_does_not_finish_cannot_keep_the_server_up(
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    async with process(tmp_path / "steno.db") as (server, url):
-        port = int(url.rpartition(":")[2])
-        _, writer = await asyncio.open_connection("127.0.0.1", port)
+    monkeypatch.setattr(server_module, "SHUTDOWN_S", 0.1)
+    async with serving() as server:
+        port = int(server.url.rpartition(":")[2])
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(b"POST /runs HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n{")
         await writer.drain()
-        await asyncio.sleep(0.1)  # the server must have begun to read
-        server.terminate()
-        await asyncio.wait_for(server.wait(), PATIENCE_S)
-        writer.close()
-    assert server.returncode == 0
+        await server.http.get("/healthz")
+    assert b"HTTP/1.1 200" not in await reader.read()
+    writer.close()

@@ -11,6 +11,8 @@ from websockets.exceptions import InvalidStatus
 
 from stenograph.http import server as server_module
 from stenograph.http import sockets
+from stenograph.http.frames import Frames
+from stenograph.journal import Record
 from tests.http.serving import (
     PATIENCE_S,
     Served,
@@ -318,7 +320,7 @@ async def test_a_slow_reader_gets_everything_and_delays_nobody() -> None:
         async with server.socket("/ws/logs?after=0", max_queue=1) as slow:
             answer = await server.http.post("/graph/run", json={"graph_id": "swell"})
             quick = await heard_on(server, f"/ws/{answer.json()['run_id']}")
-            late = []
+            late: list[Any] = []
             while not late or late[-1]["log"]["type"] != "run.completed":
                 late.append(json.loads(await slow.recv()))
     assert seqs(quick) == [each["log"]["seq"] for each in late[1:]]
@@ -387,3 +389,30 @@ async def heard_after_start(server: Served, run_id: str, *, batch: int) -> list[
             single = seqs(heard)
             many = [log["seq"] for each in heard for log in each.get("logs", [])]
             return single + many
+
+
+@pytest.mark.parametrize("path", ["/ws/r", "/ws/logs?after=0"])
+async def test_a_journal_that_is_closed_under_a_stream_asks_to_come_again(path: str) -> None:
+    async with serving() as server:
+        await begun(server.http, HANG, "r")
+        async with server.socket(path) as socket:
+            await socket.recv()
+            journal: Any = server.engine.journal
+            await journal.close()
+            assert {each["type"] for each in await messages(socket)} == {"log"}
+            assert socket.close_code == 1012
+
+
+def test_only_so_many_messages_are_kept() -> None:
+    def record(number: int) -> Record:
+        data = b'"%b"' % (b"x" * 1000)
+        return Record(number, "r", number, "2026-11-20T22:55:01.123456Z", "log", data, "0" * 64)
+
+    frames = Frames(cache_max_chars=5000)
+    made = [
+        frames.of([record(number)], batch=False, whole=False, journal="j") for number in range(9)
+    ]
+    again = frames.of([record(8)], batch=False, whole=False, journal="j")
+    anew = frames.of([record(0)], batch=False, whole=False, journal="j")
+    assert frames.cached_chars <= 5000
+    assert (again is made[8], anew is made[0], anew == made[0]) == (True, False, True)

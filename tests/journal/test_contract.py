@@ -52,6 +52,15 @@ async def test_a_stream_without_records_ends_at_0(opened: Opened) -> None:
         assert await journal.read("nobody") == await journal.read_all() == []
 
 
+@pytest.mark.parametrize("name", ["", "a b", "\x00", "é", "\udcff"])
+async def test_what_can_be_no_run_id_is_a_stream_without_records(opened: Opened, name: str) -> None:
+    async with opened() as journal:
+        await journal.append("a", notes(1), expected_seq=0)
+        assert await journal.head(name) == 0
+        assert await journal.read(name) == []
+        assert await journal.stream(name) is None
+
+
 async def test_head_and_end_tell_the_last_seq_and_offset(opened: Opened) -> None:
     async with opened() as journal:
         await journal.append("a", notes(3), expected_seq=0)

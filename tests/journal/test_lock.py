@@ -54,6 +54,14 @@ async def test_the_lock_goes_with_its_holder_and_its_file_stays(tmp_path: Path) 
     assert lock.stat().st_ino == before
 
 
+async def test_what_an_earlier_holder_wrote_is_forgotten(tmp_path: Path) -> None:
+    (tmp_path / "test.db.lock").write_text('{"pid":1,"host":"' + "x" * 500 + '","since":""}')
+    async with open_journal(tmp_path / "test.db"):
+        with pytest.raises(JournalInUse, match=f"process id {os.getpid()} on"):
+            async with open_journal(tmp_path / "test.db"):
+                pass
+
+
 async def test_the_lock_is_freed_when_the_file_is_no_journal(tmp_path: Path) -> None:
     path = tmp_path / "test.db"
     path.write_bytes(b"not a database\n")

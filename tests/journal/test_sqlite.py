@@ -167,6 +167,24 @@ async def test_the_readers_connection_can_only_read(tmp_path: Path, sql: str) ->
                 await reader.rows(sql)
 
 
+async def test_every_question_is_answered_from_an_index(tmp_path: Path) -> None:
+    """However long the journal: no table is scanned, and nothing is sorted."""
+    path = tmp_path / "test.db"
+    asked: list[str] = []
+    async with open_journal(path), connect_reader(path) as reader:
+        await reader.db.set_trace_callback(asked.append)
+        await asyncio.gather(reader.head("a"), reader.end(), reader.stream("a"))
+        await asyncio.gather(reader.read("a", 0, 10), reader.read_all(0, 10))
+        for labels in ({}, {"status": "running"}, {"status": "running", "graph": "g"}):
+            await reader.streams(labels, None, 10)
+        await reader.db.set_trace_callback(lambda _: None)
+        plans = [await reader.rows(f"EXPLAIN QUERY PLAN {sql}") for sql in asked]
+    steps = [step for plan in plans for *_, step in plan]
+    assert len(plans) == 10
+    assert [step for step in steps if "TEMP B-TREE" in step] == []
+    assert [step for step in steps if "SCAN" in step and "subquery" not in step.lower()] == []
+
+
 # --- append-only ----------------------------------------------------------------------------
 
 ERASE = "UPDATE record SET data = sha256(data), erased = 1 WHERE seq = 2"

@@ -70,6 +70,21 @@ def test_a_batch_that_fails_halfway_leaves_everything_as_it_was() -> None:
         assert stored(db) == [("a", 1, 1), ("a", 2, 2), ("b", 1, 3)]
 
 
+def test_a_commit_that_fails_leaves_everything_as_it_was() -> None:
+    def and_an_orphan() -> Iterator[Append]:
+        yield append("a", 0)
+        db.execute("PRAGMA defer_foreign_keys=1")  # found out by the COMMIT alone
+        db.execute("INSERT INTO label VALUES (99, 'key', 'value')")
+
+    with blank() as db:
+        db.execute("PRAGMA foreign_keys=1")
+        with pytest.raises(sqlite3.IntegrityError, match="FOREIGN KEY"):
+            db.writer.commit(and_an_orphan())
+        assert not db.in_transaction
+        db.writer.commit([append("b", 0), append("a", 0)])
+        assert stored(db) == [("b", 1, 1), ("a", 1, 2)]
+
+
 def test_a_begin_that_fails_leaves_the_connection_usable() -> None:
     with blank() as db:
         db.execute("BEGIN")  # as one would be left behind by somebody who was cancelled

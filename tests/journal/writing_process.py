@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 from itertools import count
 
@@ -14,18 +15,22 @@ from stenograph.journal import Journal, NewRecord, open_journal
 AT = "2026-11-20T22:55:01.123456Z"
 
 
+def say(lines: str) -> None:
+    os.write(1, lines.encode())  # in one piece: a pipe takes so little whole or not at all
+
+
 async def write(journal: Journal, run_id: str) -> None:
     seq = 0
     for n in count():
         records = [NewRecord("note", b'{"n":%d}' % n, AT)] * (n % 5 + 1)
-        for record in await journal.append(run_id, records, expected_seq=seq):
-            print(run_id, record.seq, record.hash, flush=True)
+        written = await journal.append(run_id, records, expected_seq=seq)
+        say("".join(f"{run_id} {record.seq} {record.hash}\n" for record in written))
         seq += len(records)
 
 
 async def main(path: str, appenders: int) -> None:
     async with open_journal(path) as journal:
-        print("ready", flush=True)
+        say("ready\n")
         await asyncio.gather(*(write(journal, f"run-{n}") for n in range(appenders)))
         await asyncio.Event().wait()  # nobody writes: hold the journal until killed
 

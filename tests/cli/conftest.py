@@ -1,0 +1,23 @@
+"""A server for all tests that only start runs on it and read them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.cli.running import Server, graph_file, serving, steno
+from tests.cli.tools import BOOM, COUNT, WAIT
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    folder: Path = tmp_path_factory.mktemp("server")
+    with serving("--db", folder / "steno.db", "--port", "0") as server:
+        server.db = folder / "steno.db"
+        for graph in (COUNT, WAIT, BOOM):
+            path = graph_file(folder, graph)
+            state = ["-s", "to=1", "-s", "gate=/"]
+            assert steno("--url", server.url, "run", path, *state).code == 0
+        yield server

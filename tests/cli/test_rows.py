@@ -1,0 +1,164 @@
+"""Rows: what every event says to a person."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from typing import Any, get_args
+
+import pytest
+
+import stenograph as st
+from stenograph.cli.marks import OF_STATUS, SIGNS
+from stenograph.cli.rows import ROWS, Row, Teller
+from stenograph.cli.runs import STATUSES
+from stenograph.engine.events import Payload
+from tests.cli.tools import BOOM, COUNT, boom, count
+
+
+async def rows_of(graph: Any, state: Any, **options: Any) -> list[str]:
+    """Run a graph, and return its rows without what a clock decides."""
+    async with st.open(":memory:", tools=[count, boom]) as engine:
+        run = await engine.run(graph, state, **options)
+        records = await engine.journal.read(run.id)
+    teller = Teller()
+    return [told(teller.row(record.type, record.data)) for record in records]
+
+
+def told(row: Row) -> str:
+    phrase = re.sub(r" \([\d,]+ ms\)|; again at .*", "", row.phrase)
+    return f"{SIGNS[row.mark].glyph} {row.node}: {phrase}"
+
+
+def row(type_: str, data: Any, state: Any = None) -> Row:
+    return Teller(state).row(type_, json.dumps(data).encode())
+
+
+async def test_a_run_is_told_in_words() -> None:
+    rows = await rows_of(COUNT, {"to": 2})
+    version = rows[0].split("@")[1][:8]
+    assert rows == [
+        f"● run: count@{version} begins with to",
+        "▶ count: entered",
+        "· count: counted to 1  n=1",
+        "✓ count: exited",
+        "± count: n: ∅ → 1, seen: ∅ → [1]",
+        "→ count: → count [until n >= to, 1 of 99]",
+        "▶ count: entered, visit 2",
+        "· count: counted to 2  n=2",
+        "✓ count: exited",
+        "± count: n: 1 → 2, seen: + 2",
+        "→ count: → $end [loop-done]",
+        "✓ run: completed (loop-done)",
+    ]
+
+
+async def test_a_failure_is_told_in_one_safe_line() -> None:
+    rows = await rows_of(BOOM, {})
+    error = "ValueError: the fuse blew \\x1b[31mred"
+    assert rows[2:] == [
+        f"↻ boom: try 1 failed: {error}",
+        "▶ boom: entered, try 2",
+        f"✕ boom: failed: {error}",
+        f"✕ run: failed in boom: {error}",
+    ]
+
+
+async def test_a_limit_parks_a_run() -> None:
+    rows = await rows_of(COUNT, {"to": 9}, limits=st.Limits(steps=1))
+    assert rows[-2] == "‖ run: reached its limit: steps 1"
+    assert rows[-1].startswith("‖ run: parked (limit): ")
+
+
+async def test_a_cancelled_run_says_who_asked_and_why() -> None:
+    async with st.open(":memory:", tools=[count]) as engine:
+        run = await engine.start(COUNT, {"to": 99})
+        await engine.cancel(run.id, reason="enough", actor="me")
+        await asyncio.wait_for(engine.wait(run.id), 30)
+        records = await engine.journal.read(run.id)
+    teller = Teller()
+    rows = [told(teller.row(record.type, record.data)) for record in records]
+    assert rows[-2:] == ["‖ run: cancelling, asked by me: enough", "⊘ run: cancelled"]
+
+
+SCOPE = {"scope": "/", "node": "a", "visit": 1, "attempt": 1}
+
+
+@pytest.mark.parametrize(
+    ("type_", "data", "phrase"),
+    [
+        ("run.created", {"state": {}, "graph_id": "g", "version": "0" * 64},
+         "g@00000000 begins with nothing"),
+        ("run.cancelling", {"actor": "me"}, "cancelling, asked by me"),
+        ("run.completed", {}, "completed"),
+        ("run.failed", {"error": {"type": "no-edge-matched", "message": ""}},
+         "failed: no-edge-matched"),
+        ("run.recovered", {}, "taken up again"),
+        ("run.recovered", {"lost": 1}, "taken up again; 1 interrupted attempt to run again"),
+        ("node.exited", {**SCOPE, "outcome": "timeout", "duration_ms": 300_000.4},
+         "timed out (300,000 ms)"),
+        ("node.attempt_failed",
+         {**SCOPE, "error": {"type": "Lost", "message": "gone"},
+          "retry_at": "2026-11-20T22:55:01.123456Z"},
+         "try 1 failed: Lost: gone; again at 22:55:01"),
+        ("transition.taken", {**SCOPE, "to": "b", "reason": "next"}, "→ b"),
+        ("transition.taken", {**SCOPE, "to": "b", "reason": "goto"}, "→ b [goto]"),
+        ("transition.taken",
+         {**SCOPE, "to": "b", "reason": "branch", "edge": 1, "label": "ok", "considered": [
+             {"edge": 0, "when": "x", "verdict": False},
+             {"edge": 1, "when": {"fn": "good"}, "verdict": True}]},
+         '→ b “ok” [{"fn":"good"}]'),
+        ("log", {**SCOPE, "message": "hot", "level": "warning"}, "warning: hot"),
+        ("graph.created", {"graph_id": "g", "version": "1" * 64}, "graph g@11111111 stored"),
+        ("run.teleported", {"to": "mars"}, 'run.teleported {"to":"mars"}'),
+        ("run.failed", {"$erased": "ab"}, 'run.failed {"$erased":"ab"}'),
+        ("log", "erased", 'log "erased"'),
+    ],
+)  # fmt: skip
+def test_every_event_has_a_phrase(type_: str, data: Any, phrase: str) -> None:
+    assert row(type_, data).phrase == phrase
+
+
+def test_every_type_there_is_has_a_row_of_its_own() -> None:
+    assert {kind.TYPE for kind in get_args(Payload)} <= ROWS.keys()
+
+
+def test_every_status_has_a_mark() -> None:
+    assert set(STATUSES) <= OF_STATUS.keys()
+
+
+def patch(*operations: tuple[str, str, Any], state: Any = None) -> str:
+    ops = [dict(zip(("op", "path", "value"), each, strict=True)) for each in operations]
+    return row("state.patched", {**SCOPE, "patch": ops}, state).phrase
+
+
+def test_a_change_is_told_from_old_to_new() -> None:
+    assert patch(("replace", "/score", 0.9), state={"score": 0.6}) == "score: 0.6 → 0.9"
+    assert patch(("remove", "/score", None), state={"score": 0.6}) == "score: 0.6 → ∅"
+    assert patch(("replace", "/score", 0.9)) == "score: ? → 0.9"
+    assert patch(("add", "/a~1b~0c", 1)) == "a/b~c: ∅ → 1"
+    assert patch(("add", "/list/-", 3), state={"list": [1, 2]}) == "list: + 3"
+
+
+def test_values_are_told_before_mere_sizes() -> None:
+    long = "x" * 99
+    told = patch(("replace", "/code", long), ("add", "/n", 1), state={"code": long})
+    assert told == "n: ∅ → 1, code: another text of 99 characters"
+
+
+def test_a_row_tells_as_much_as_a_line_holds() -> None:
+    told = patch(*[("add", f"/key{n}", "some value") for n in range(20)])
+    assert told.endswith(" more")
+    assert len(told) < 120
+
+
+def test_what_grew_is_known_whole_afterwards() -> None:
+    teller = Teller({"list": [1]})
+    for operation in (
+        {"op": "add", "path": "/list/-", "value": 2},
+        {"op": "remove", "path": "/list"},
+    ):
+        data = json.dumps({**SCOPE, "patch": [operation]}).encode()
+        last = teller.row("state.patched", data)
+    assert last.phrase == "list: [1,2] → ∅"

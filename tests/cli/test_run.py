@@ -1,0 +1,109 @@
+"""``steno run``: a graph is started, and followed if asked to."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from stenograph.cli.failures import NEEDS_A_PERSON
+from tests.cli.running import Server, graph_file, seqs, steno, steno_process
+from tests.cli.tools import BOOM, COUNT
+
+
+def test_a_graph_file_is_stored_and_started(server: Server, tmp_path: Path) -> None:
+    file = graph_file(tmp_path, COUNT)
+    options = ["-s", "to=2", "--id", "run-1", "--tag", "who=me"]
+    done = steno("--url", server.url, "run", file, *options)
+    [document] = done.documents
+    assert done.code == 0
+    assert (document["id"], document["graph_id"]) == ("run-1", "count")
+    assert document["tags"] == {"who": "me"}
+    assert document["state"]["to"] == 2
+
+
+def test_a_stored_graph_goes_by_its_id(server: Server) -> None:
+    done = steno("run", "count", "-s", "to=1", "--follow", STENO_URL=server.url)
+    assert done.code == 0
+    assert seqs(done.out.splitlines()) == list(range(1, 8))
+    lines = done.err.splitlines()
+    run_id = done.documents[0]["run_id"]
+    assert lines[0] == f"-- run {run_id}, at {server.url}/runs/{run_id}"
+    assert lines[-1] == f"-- {run_id} completed at 7; look at it: steno show {run_id}"
+
+
+def test_the_state_can_come_from_stdin(server: Server) -> None:
+    words = ["--url", server.url, "run", "count", "-S", "-", "-s", "to=1"]
+    assert steno(*words, stdin='{"n": 7, "to": 99}').documents[0]["state"]["n"] == 7
+    both = steno("--url", server.url, "run", "-", "-S", "-")
+    assert (both.code, "stdin holds one thing" in both.err) == (2, True)
+
+
+def test_a_graph_can_come_from_stdin(server: Server) -> None:
+    done = steno("--url", server.url, "run", "-", "-s", "to=1", "--follow", stdin=json.dumps(COUNT))
+    assert done.code == 0
+
+
+def test_a_run_that_fails_gives_1(server: Server, tmp_path: Path) -> None:
+    done = steno("--url", server.url, "run", graph_file(tmp_path, BOOM), "--follow")
+    assert (done.code, done.documents[-1]["type"]) == (1, "run.failed")
+
+
+def test_a_run_that_parks_gives_75(server: Server, tmp_path: Path) -> None:
+    file = graph_file(tmp_path, {**COUNT, "id": "short", "limits": {"steps": 2}})
+    done = steno("--url", server.url, "run", file, "-s", "to=9", "--follow")
+    assert done.code == NEEDS_A_PERSON == 75
+    assert done.err.splitlines()[-1].endswith("it needs a person")
+
+
+def test_a_graph_that_cannot_run_is_told_fault_by_fault(server: Server, tmp_path: Path) -> None:
+    file = graph_file(tmp_path, {"start": "x", "nodes": {"a": {"tool": "nope"}}})
+    done = steno("--url", server.url, "run", file)
+    assert (done.code, done.out) == (2, "")
+    assert {f"{file}:/start", f"{file}:/nodes/a/tool"} <= set(
+        done.err.replace(": ", "\n").split("\n")
+    )
+    twice = graph_file(tmp_path, '{"start": "a", "nodes": {"a": {}, "a": {}}}')
+    assert steno("--url", server.url, "run", twice).code == 2
+
+
+def test_doubts_about_a_graph_are_talk(server: Server, tmp_path: Path) -> None:
+    file = graph_file(tmp_path, {"id": "odd", "start": "a", "nodes": {"a": {}, "b": {}}})
+    done = steno("--url", server.url, "run", file)
+    assert (done.code, len(done.documents)) == (0, 1)
+    assert f"{file}:/nodes/b: warning: " in done.err
+
+
+def test_people_get_a_line_and_what_to_type_next(server: Server) -> None:
+    done = steno("--url", server.url, "-o", "table", "run", "count", "-s", "to=1", "--id", "run-2")
+    assert done.out.startswith("run run-2  count@")
+    assert done.err == f"-- watch it: steno --url {server.url} tail run-2\n"
+    assert steno("-q", "--url", server.url, "-o", "table", "run", "count", "-s", "to=1").err == ""
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "sentence"),
+    [
+        (["nope"], 4, "there is no graph 'nope'"),
+        (["count", "--id", "taken"], 6, "there is already a run 'taken'"),
+        (["count", "--id", "a/b"], 2, "id"),
+        (["count", "-s", "n=1e999"], 0, ""),
+        (["nope.json"], 2, "nope.json: cannot be read"),
+    ],
+)
+def test_what_cannot_be_started_is_told_in_a_sentence(
+    server: Server, words: list[str], code: int, sentence: str
+) -> None:
+    steno("--url", server.url, "run", "count", "-s", "to=1", "--id", "taken")
+    done = steno("--url", server.url, "run", *words, "-s", "to=1")
+    assert (done.code, sentence in done.err) == (code, True), done.err
+
+
+def test_a_write_without_a_server_says_so(tmp_path: Path) -> None:
+    done = steno_process("--url", "http://127.0.0.1:9", "run", "count")
+    assert done.code == 3
+    assert "http://127.0.0.1:9" in done.err
+    assert "steno serve" in done.err
+    file = steno("--db", tmp_path / "steno.db", "run", "count")
+    assert (file.code, "a file is only read" in file.err) == (2, True)

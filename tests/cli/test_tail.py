@@ -1,0 +1,175 @@
+"""``steno tail``: every event once, in order, whatever happens to the server."""
+
+from __future__ import annotations
+
+import json
+import signal
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.cli.running import Server, graph_file, running, seqs, serving, steno, steno_process
+from tests.cli.tools import WAIT
+from tests.ports import free_port
+
+
+@pytest.fixture(scope="module")
+def run(server: Server) -> str:
+    words = ["run", "count", "-s", "to=2", "--id", "tail-1", "--follow"]
+    assert steno("--url", server.url, *words).code == 0
+    return "tail-1"
+
+
+def started(url: str, run_id: str, gate: Path) -> None:
+    """Start a run that goes on once the file ``gate`` is there."""
+    file = graph_file(gate.parent, WAIT)
+    done = steno("--url", url, "run", file, "-s", f"gate={gate}", "--id", run_id)
+    assert done.code == 0, done.err
+
+
+def test_the_lines_are_the_wires_own_bytes(server: Server, run: str) -> None:
+    done = steno_process("--url", server.url, "tail", run)
+    lines = httpx.get(
+        f"{server.url}/runs/{run}/events", headers={"Accept": "application/x-ndjson"}
+    ).content
+    assert (done.code, done.out.encode()) == (0, lines)
+    assert done.err.endswith(
+        f"-- {run} completed at 12; look at it: python -m stenograph --url {server.url} show {run}\n"
+    )
+
+
+def test_a_cursor_leaves_out_what_is_known(server: Server, run: str) -> None:
+    assert seqs(steno("--url", server.url, "tail", run, "--after", 9).out.splitlines()) == [
+        10,
+        11,
+        12,
+    ]
+    nothing = steno("--url", server.url, "tail", run, "--after", 12)
+    assert (nothing.code, nothing.out) == (0, "")
+
+
+def test_one_array_holds_them_all_when_asked_for(server: Server, run: str) -> None:
+    done = steno("--url", server.url, "tail", "-o", "json", run)
+    assert [event["seq"] for event in json.loads(done.out)] == list(range(1, 13))
+    nothing = steno("--url", server.url, "tail", "-o", "json", run, "--after", 12)
+    assert json.loads(nothing.out) == []
+
+
+def test_people_get_rows_that_know_what_was_before(server: Server, run: str) -> None:
+    rows = steno("--url", server.url, "tail", "-o", "table", run).out.splitlines()
+    some = steno("--url", server.url, "tail", "-o", "table", run, "--after", 8).out.splitlines()
+    assert some == rows[8:]
+    assert rows[9].split()[2:] == ["±", "count", "n:", "1", "→", "2,", "seen:", "+", "2"]
+
+
+def test_a_run_that_is_not_followed_ends_where_it_is(server: Server, tmp_path: Path) -> None:
+    started(server.url, "tail-2", tmp_path / "gate")
+    done = steno("--url", server.url, "tail", "tail-2", "--no-follow")
+    assert (done.code, seqs(done.out.splitlines())) == (0, [1, 2])
+    assert done.err == (
+        f"-- stopped after 2; go on: steno --url {server.url} tail tail-2 --after 2\n"
+    )
+    assert steno("--url", server.url, "-q", "tail", "tail-2", "--no-follow").err == ""
+    steno("--url", server.url, "cancel", "tail-2")
+
+
+def test_ctrl_c_gives_130_and_says_where_to_go_on(server: Server, tmp_path: Path) -> None:
+    started(server.url, "tail-3", tmp_path / "gate")
+    with running("--url", server.url, "tail", "tail-3") as tail:
+        assert seqs(tail.lines(2)) == [1, 2]
+        tail.process.send_signal(signal.SIGINT)
+        done = tail.done()
+    assert (done.code, done.out) == (130, "")
+    assert done.err.splitlines() == [
+        f"-- stopped after 2; go on: python -m stenograph --url {server.url} tail tail-3 --after 2"
+    ]
+    steno("--url", server.url, "cancel", "tail-3")
+
+
+def test_a_killed_server_costs_no_event_and_doubles_none(tmp_path: Path) -> None:
+    place = ["--db", tmp_path / "steno.db", "--port", free_port()]
+    with serving(*place) as first:
+        started(first.url, "r", tmp_path / "gate")
+        with running("--url", first.url, "tail", "r") as tail:
+            before = tail.lines(2)
+            first.end(signal.SIGKILL)
+            assert tail.said() == "-- reconnecting, will resume after 2\n"
+            (tmp_path / "gate").touch()
+            with serving(*place) as second:
+                done = tail.done()
+                stored = steno("--url", second.url, "tail", "r").out
+    assert done.code == 0
+    assert "".join(before) + done.out == stored
+    events = stored.splitlines()
+    assert seqs(events) == list(range(1, len(events) + 1))
+    assert "run.recovered" in stored
+    assert any("resuming r after 2" in line for line in second.said)
+
+
+def test_who_wants_no_reconnecting_gets_3_and_the_cursor(tmp_path: Path) -> None:
+    with serving("--memory", "--port", "0") as server:
+        started(server.url, "r", tmp_path / "gate")
+        with running("--url", server.url, "tail", "r", "--no-reconnect") as tail:
+            tail.lines(2)
+            server.end(signal.SIGKILL)
+            done = tail.done()
+    assert done.code == 3
+    assert done.err.startswith("Error: the stream broke off: ")
+    assert done.err.endswith(f"go on: python -m stenograph --url {server.url} tail r --after 2\n")
+
+
+def test_another_journal_is_not_taken_for_the_same(tmp_path: Path) -> None:
+    port = free_port()
+    with serving("--memory", "--port", port) as first:
+        started(first.url, "r", tmp_path / "gate")
+        with running("--url", first.url, "tail", "r") as tail:
+            tail.lines(2)
+            first.end(signal.SIGKILL)
+            tail.said()
+            with serving("--memory", "--port", port):
+                done = tail.done()
+    assert (done.code, done.out) == (6, "")
+    assert "belongs to journal" in done.err
+
+
+def test_the_whole_journal_is_followed_by_offset(server: Server, run: str) -> None:
+    there = steno("--url", server.url, "tail", "--all", "--no-follow")
+    offsets = [event["offset"] for event in there.documents]
+    assert offsets == sorted(set(offsets))
+    assert there.err.endswith(f"tail --all --after {offsets[-1]}\n")
+    with running("--url", server.url, "tail", "--all", "--after", offsets[-1]) as tail:
+        steno("--url", server.url, "run", "count", "-s", "to=1", "--id", "tail-4", "--follow")
+        lines = tail.lines(7)
+        tail.process.send_signal(signal.SIGINT)
+        done = tail.done()
+    assert done.code == 130
+    assert {json.loads(line)["run_id"] for line in lines} == {"tail-4"}
+
+
+def test_people_see_which_run_an_event_is_of(
+    server: Server, run: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("stenograph.cli.printing.TELLERS_MAX", 1)
+    rows = steno("--url", server.url, "-o", "table", "tail", "--all", "--no-follow").out
+    [row] = [row for row in rows.splitlines() if f"{run} " in row and "n: 1 → 2" in row]
+    assert row.split()[3:6] == ["10", "±", "count"]
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "sentence"),
+    [
+        ([], 2, "name one RUN, or ask for --all"),
+        (["tail-1", "--all"], 2, "name one RUN, or ask for --all"),
+        (["nope"], 4, "there is no run nope"),
+        (["graph/count"], 4, "there is no run graph/count"),
+        (["tail-1", "--after", "99"], 6, "cursor 99 is beyond the head, which is 12"),
+        (["tail-1", "--after", "-1"], 2, "--after"),
+        (["--all", "--after", "9999999"], 6, "cursor 9999999 is beyond the head"),
+    ],
+)
+def test_what_cannot_be_tailed_is_told_in_a_sentence(
+    server: Server, run: str, words: list[str], code: int, sentence: str
+) -> None:
+    done = steno("--url", server.url, "tail", *words)
+    assert (done.code, done.out, sentence in done.err) == (code, "", True), done.err
