@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from os import PathLike
-from typing import Literal
 
 from stenograph.engine import Engine, Source
-from stenograph.journal import MemoryJournal
-from stenograph.journal.sqlite import open_journal
+from stenograph.journal import Durability, MemoryJournal, open_journal
 
 
 @asynccontextmanager
@@ -17,7 +15,7 @@ async def open(  # noqa: A001
     path: str | PathLike[str] = "steno.db",
     *,
     tools: Iterable[Source] = (),
-    durability: Literal["full", "normal"] = "full",
+    durability: Durability = "full",
     recover: bool = True,
 ) -> AsyncIterator[Engine]:
     """Open an engine on a journal file, or on ``":memory:"``, and take up what is unfinished.

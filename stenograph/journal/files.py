@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
+import stat
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from datetime import UTC, datetime
 from importlib.resources import files
-from os import PathLike
 from pathlib import Path
 from secrets import token_hex
 from typing import Final, Literal, TypeAlias
@@ -27,22 +28,31 @@ PROBE: Final = "DELETE FROM label WHERE 0"
 """Changes nothing, and fails where nothing can be changed: SQLite opens such a file in silence."""
 
 
-def place(path: str | PathLike[str]) -> Path:
+def place(path: str | os.PathLike[str]) -> Path:
     """Return the absolute path of the file that ``path`` leads to; raises CannotOpen.
 
     Symbolic links are followed, so that one file has one name, and with it one lock.
     """
+    file = Path(os.path.realpath(path))
     try:
-        file = Path(path).resolve()
-        if file.is_dir():
-            raise CannotOpen(f"{file} is a folder: name a file in it")
-        if not file.parent.is_dir():
-            raise CannotOpen(f"{file}: the folder {file.parent} does not exist: create it first")
-        if file.exists() and not file.is_file():
-            raise NotAJournal(f"{file} is no regular file: name another")
-    except (OSError, RuntimeError) as error:  # RuntimeError: links in a circle
-        raise CannotOpen(f"{path}: the path leads nowhere: {error}") from error
+        folder, mode = mode_of(file.parent), mode_of(file)
+    except OSError as error:
+        raise CannotOpen(f"{file}: the path leads nowhere ({error.strerror}): check it") from error
+    if folder is None:
+        raise CannotOpen(f"{file}: the folder {file.parent} does not exist: create it first")
+    if mode is not None and stat.S_ISDIR(mode):
+        raise CannotOpen(f"{file} is a folder: name a file in it")
+    if mode is not None and not stat.S_ISREG(mode):
+        raise NotAJournal(f"{file} is no regular file: name another")
     return file
+
+
+def mode_of(path: Path) -> int | None:
+    """Return what kind of thing is there, or None for nothing."""
+    try:
+        return path.stat().st_mode
+    except FileNotFoundError:
+        return None
 
 
 @asynccontextmanager

@@ -73,9 +73,34 @@ class Bench:
         return result
 
 
+class Gate:
+    """What a tool in a thread waits at until the test opens it."""
+
+    def __init__(self) -> None:
+        self.begun, self.opened = threading.Event(), threading.Event()
+        self.thread = threading.current_thread()
+
+    def __call__(self) -> None:
+        self.thread = threading.current_thread()
+        self.begun.set()
+        assert self.opened.wait(SOON_S)
+
+    async def has_begun(self) -> None:
+        assert await asyncio.to_thread(self.begun.wait, SOON_S)
+
+    def open(self) -> None:
+        self.opened.set()
+
+    async def has_ended(self) -> None:
+        """Wait for the thread, which ends with an abandoned job, and for what it told the loop."""
+        await asyncio.to_thread(self.thread.join, SOON_S)
+        assert not self.thread.is_alive()
+        await turn()
+
+
 @contextmanager
-def bench() -> Iterator[Bench]:
-    threads = Threads()
+def bench(limit: int = 8) -> Iterator[Bench]:
+    threads = Threads(limit)
     try:
         yield Bench(threads)
     finally:
@@ -156,7 +181,6 @@ async def test_a_tool_that_changes_its_config_changes_nobody_elses() -> None:
         KeyboardInterrupt("stop"),
         GeneratorExit("over"),
         asyncio.CancelledError("cancelled"),
-        StopIteration("done"),
     ],
     ids=lambda error: type(error).__name__,
 )
@@ -165,21 +189,28 @@ async def test_whatever_a_tool_raises_is_its_result(error: BaseException) -> Non
         with bench() as bench_:
             result = await bench_.result_of(function)
             assert not result.timed_out
-            assert str(error) in result.error.message or "StopIteration" in result.error.message
-            assert type(error).__name__ in (*result.types, "StopIteration")
-            assert "test_attempt.py" in result.error.traceback
+            assert (result.error.type, result.error.message) == (type(error).__name__, str(error))
+            assert "in raise_" in result.error.traceback
+
+
+async def test_the_end_of_an_iteration_is_an_error_as_python_has_it() -> None:
+    types = []
+    for function in in_both_ways(lambda state, ctx: next(iter(()))):
+        with bench() as bench_:
+            types.append((await bench_.result_of(function)).error.type)
+    assert types == ["StopIteration", "RuntimeError"]
 
 
 async def test_an_error_tells_its_type_its_bases_its_message_and_its_traceback() -> None:
     def look(state: Any) -> Any:
-        return {}["colour"]
+        return dict[str, int]()["colour"]
 
     with bench() as bench_:
         result = await bench_.result_of(look)
     assert result.types == ("KeyError", "LookupError", "Exception", "BaseException")
     assert (result.error.type, result.error.message) == ("KeyError", "'colour'")
     assert result.error.traceback.startswith("Traceback (most recent call last):\n")
-    assert 'return {}["colour"]' in result.error.traceback
+    assert 'return dict[str, int]()["colour"]' in result.error.traceback
     assert "stenograph/engine" not in result.error.traceback
 
 
@@ -209,29 +240,30 @@ async def test_a_plain_function_may_return_what_is_to_be_awaited() -> None:
         )
 
 
-async def test_what_is_to_be_awaited_comes_too_late_after_the_end() -> None:
-    came = threading.Event()
-
-    async def never(state: Any) -> None:
+class Awaitable:
+    def __await__(self) -> Any:
         raise AssertionError("was awaited")
 
-    class Awaitable:
-        def __await__(self) -> Any:
-            raise AssertionError("was awaited")
 
-    for late in (never, lambda state: Awaitable()):
-        came.clear()
+async def never(state: Any) -> None:
+    raise AssertionError("was awaited")
 
-        def around(state: Any, late: Any = late) -> Any:
-            assert came.wait(SOON_S)
-            return late(state)
 
-        with bench() as bench_:
-            bench_.begin(around).abandon()
-            came.set()
-            await asyncio.to_thread(bench_.threads.close)
-            await asyncio.sleep(0.01)
-            assert bench_.results == []
+@pytest.mark.parametrize("late", [never, lambda state: Awaitable()], ids=["coroutine", "other"])
+async def test_what_is_to_be_awaited_is_not_after_the_end(late: Function) -> None:
+    gate = Gate()
+
+    def around(state: Any) -> Any:
+        gate()
+        return late(state)
+
+    with bench() as bench_:
+        attempt = bench_.begin(around)
+        await gate.has_begun()
+        attempt.abandon()
+        gate.open()
+        await gate.has_ended()
+        assert (bench_.results, attempt.task) == ([], None)
 
 
 async def test_a_tool_runs_out_of_time_by_the_clock() -> None:
@@ -310,28 +342,24 @@ async def test_an_async_tool_that_ignores_its_cancellation_is_left_behind() -> N
 
 
 async def test_a_thread_that_is_left_behind_is_replaced_and_its_result_dropped() -> None:
-    wake, ended = threading.Event(), threading.Event()
+    gate = Gate()
 
     def hang(state: Any, ctx: Context) -> Any:
-        wake.wait(SOON_S)
+        gate()
         ctx.log("too late")
-        ended.set()
         return {"late": True}
 
-    threads = Threads(limit=1)
-    bench_ = Bench(threads)
-    attempt = bench_.begin(hang)
-    await turn()
-    bench_.clock.advance(5)
-    bench_.settled.clear()
-    bench_.begin(lambda state: "next")
-    await asyncio.wait_for(bench_.settled.wait(), SOON_S)
-    wake.set()
-    assert await asyncio.to_thread(ended.wait, SOON_S)
-    await asyncio.sleep(0.01)
-    assert [type(result) for result in bench_.results] == [Raised, Returned]
-    assert attempt.take_lines() == []
-    threads.close()
+    with bench(limit=1) as bench_:
+        attempt = bench_.begin(hang)
+        await gate.has_begun()
+        bench_.clock.advance(5)
+        bench_.settled.clear()
+        bench_.begin(lambda state: "next")
+        await asyncio.wait_for(bench_.settled.wait(), SOON_S)
+        gate.open()
+        await gate.has_ended()
+        assert [type(result) for result in bench_.results] == [Raised, Returned]
+        assert attempt.take_lines() == []
 
 
 async def test_nothing_is_told_of_an_attempt_that_was_abandoned() -> None:
@@ -350,19 +378,19 @@ async def test_nothing_is_told_of_an_attempt_that_was_abandoned() -> None:
 
 
 async def test_what_a_thread_had_said_is_dropped_when_it_is_abandoned() -> None:
-    said, wake = threading.Event(), threading.Event()
+    gate = Gate()
 
     def talk(state: Any, ctx: Context) -> None:
         ctx.log("hello")
-        said.set()
-        wake.wait(SOON_S)
+        gate()
 
     with bench() as bench_:
         attempt = bench_.begin(talk)
-        assert await asyncio.to_thread(said.wait, SOON_S)
+        await gate.has_begun()
         attempt.abandon()
-        wake.set()
-        assert attempt.take_lines() == []
+        gate.open()
+        await gate.has_ended()
+        assert (attempt.take_lines(), bench_.results, bench_.said) == ([], [], 0)
 
 
 async def test_lines_wait_for_a_moment_and_those_left_are_there_at_the_end() -> None:

@@ -139,8 +139,16 @@ async def test_a_link_to_itself_leads_nowhere(
     tmp_path: Path, opener: Callable[[Path], Any]
 ) -> None:
     (tmp_path / "loop").symlink_to("loop")
-    with pytest.raises(CannotOpen, match="leads nowhere"):
+    with pytest.raises(CannotOpen, match=r"leads nowhere .*symbolic links"):
         async with opener(tmp_path / "loop"):
+            pass
+
+
+@both_ways
+async def test_a_file_is_no_folder(tmp_path: Path, opener: Callable[[Path], Any]) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(CannotOpen, match=r"leads nowhere .*Not a directory"):
+        async with opener(tmp_path / "file" / "test.db"):
             pass
 
 
@@ -251,7 +259,7 @@ async def test_a_folder_that_cannot_be_written_is_named(folder: Path) -> None:
 async def test_a_folder_that_cannot_be_entered_is_named(
     forbidden: Path, opener: Callable[[Path], Any]
 ) -> None:
-    with somebody_else(), pytest.raises(CannotOpen, match=r"leads nowhere: .*Permission denied"):
+    with somebody_else(), pytest.raises(CannotOpen, match=r"leads nowhere .*Permission denied"):
         async with opener(forbidden):
             pass
 
