@@ -6,6 +6,7 @@ import asyncio
 
 import click
 
+from stenograph.cli.failures import TERMINATED
 from stenograph.cli.settings import COLOR, settings
 
 DEMO_DB = "steno-demo.db"
@@ -25,4 +26,8 @@ def demo(context: click.Context, file: str | None, db: str | None) -> None:
     """
     from stenograph.cli.demonstration import demonstrate
 
-    context.exit(asyncio.run(demonstrate(settings(), file, db or settings().db or DEMO_DB)))
+    try:
+        code = asyncio.run(demonstrate(settings(), file, db or settings().db or DEMO_DB))
+    except asyncio.CancelledError:  # SIGTERM; the server has ended
+        code = TERMINATED
+    context.exit(code)

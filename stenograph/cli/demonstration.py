@@ -26,7 +26,7 @@ from stenograph.cli.show import value_rows
 from stenograph.cli.text import count, duration, printable
 from stenograph.cli.times import seconds_between
 from stenograph.engine import RunView
-from stenograph.http import Client
+from stenograph.http import Client, RequestRefused
 from stenograph.workflows import code_review
 
 DEFAULT_MODULE: Final = "argparse"
@@ -81,7 +81,10 @@ async def review(output: Output, client: Client, server: ServerProcess, source: 
     graph = await client.create_graph(code_review.GRAPH)
     asked(output, "POST /graphs", f"{graph.graph_id}@{graph.version[:8]}")
     name = f"{graph.graph_id}@{graph.version}"
-    run = await client.start(name, {"code": source.code, "path": source.name})
+    try:
+        run = await client.start(name, {"code": source.code, "path": source.name})
+    except RequestRefused as refused:
+        raise Failure(f"{source.name} cannot be reviewed: {refused}", USAGE) from refused
     asked(output, "POST /runs", run.id)
     asked(output, f"WS   /ws/{run.id}", "its events, as they are committed")
     output.line()

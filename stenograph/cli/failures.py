@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import IO, Any, Final
 
 import click
 
+from stenograph.cli.output import talk
 from stenograph.cli.text import printable
 
 OK: Final = 0
@@ -18,7 +19,8 @@ CONFLICT: Final = 6
 NEEDS_A_PERSON: Final = 75
 INTERRUPTED: Final = 130
 PIPE_CLOSED: Final = 141
-"""As the shell tells of a program that ended because nobody reads what it writes."""
+TERMINATED: Final = 143
+"""Ctrl-C, a pipe that nobody reads, SIGTERM, as the shell tells of a program they ended."""
 
 
 class Failure(click.ClickException):
@@ -27,6 +29,10 @@ class Failure(click.ClickException):
     def __init__(self, sentence: str, code: int) -> None:
         super().__init__(sentence)
         vars(self)["exit_code"] = code  # click has it as a constant of the class
+
+    def show(self, file: IO[Any] | None = None) -> None:
+        """Say it on stderr."""
+        talk(f"Error: {self.format_message()}")
 
 
 def failure_of(error: Exception) -> Failure | None:

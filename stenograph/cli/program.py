@@ -59,7 +59,7 @@ def print_version(context: click.Context, parameter: click.Parameter, wanted: bo
         context.exit()
 
 
-@click.group(cls=Program, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group("steno", cls=Program, context_settings={"help_option_names": ["-h", "--help"]})
 @place_options
 @click.option(
     "--version",

@@ -119,7 +119,7 @@ class Actor:
     def __init__(self, run: Run, world: World) -> None:
         self.run = run
         self.finished: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self.closed = False
+        self._closed = False
         self._world = world
         self._facts = world.facts()
         self._inbox: asyncio.Queue[tuple[Message, Reply | None]] = asyncio.Queue()
@@ -162,9 +162,9 @@ class Actor:
 
     def _close(self, error: Exception | None) -> None:
         """Let go of everything; whoever still waits is told why. Only the first call counts."""
-        if self.closed:
+        if self._closed:
             return
-        self.closed = True
+        self._closed = True
         for attempt in self._attempts.values():
             attempt.abandon()
             self._keep(attempt)
@@ -194,6 +194,7 @@ class Actor:
                 count = 0
             case Settled(attempt=attempt, result=result):
                 self._attempts.pop(attempt.place, None)
+                self._keep(attempt)  # one that ran out of time may still be stopping
                 command = await self._to_command(attempt, result)
                 count = await self._commit(command, attempt)
             case _:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeAlias
 
 from msgspec import Struct
@@ -18,7 +18,7 @@ from stenograph.engine.expressions import (
     View,
     compile_expression,
 )
-from stenograph.engine.values import canonical, clip
+from stenograph.engine.values import canonical, clip, is_utf8
 
 _OPERATORS: Final[dict[str, Callable[[Any, Any], bool]]] = {
     "==": operator.eq,
@@ -75,24 +75,21 @@ def compile_condition(condition: Any) -> Compiled:
             raise AssertionError(f"an unchecked condition: {condition!r}")
 
 
-def check_condition(condition: Any, path: str, predicates: Collection[str]) -> list[Fault]:
-    """Return what is wrong with a condition that stands at ``path``."""
+def check_condition(condition: Any, path: str) -> list[Fault]:
+    """Return what is wrong with an expression or a field's comparison that stands at ``path``."""
     match condition:
         case str():
             return _check_expression(condition, path)
-        case {"fn": str(name), **rest} if not rest:
-            if name in predicates:
-                return []
-            known = f"; there is {', '.join(sorted(predicates)[:12])}" if predicates else ""
-            return [Fault(f"{path}/fn", f"there is no predicate {clip(repr(name))}{known}")]
-        case {"field": str(), "operator": op, "value": value, **rest} if not rest:
-            return _check_field(op, value, path)
+        case {"field": field, "operator": op, "value": value, **rest} if not rest:
+            return _check_field(field, op, value, path)
         case _:
             detail = 'is an expression, {"fn": name} or {"field", "operator", "value"}'
             return [Fault(path, detail)]
 
 
 def _check_expression(text: str, path: str) -> list[Fault]:
+    if not is_utf8(text):
+        return [Fault(path, "is text with a lone surrogate, which UTF-8 cannot write")]
     try:
         compile_expression(text)
     except ExpressionFault as fault:
@@ -100,8 +97,10 @@ def _check_expression(text: str, path: str) -> list[Fault]:
     return []
 
 
-def _check_field(op: object, value: object, path: str) -> list[Fault]:
+def _check_field(field: object, op: object, value: object, path: str) -> list[Fault]:
     faults = []
+    if not isinstance(field, str) or not is_utf8(field):
+        faults.append(Fault(f"{path}/field", "is the name of a field, or its dotted path, as text"))
     if not isinstance(op, str) or op not in _OPERATORS:
         detail = f"{clip(repr(op))} is no operator; use {' '.join(_OPERATORS)}"
         faults.append(Fault(f"{path}/operator", detail))

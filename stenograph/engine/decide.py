@@ -342,6 +342,8 @@ def _go(
                 considered=way.considered,
             )
             return [transition, *_arrive(run, scope, place, way, facts)]
+        case _:
+            assert_never(way)
 
 
 def _arrive(run: Run, scope: Scope, place: Place, way: Way, facts: Facts) -> list[Payload]:

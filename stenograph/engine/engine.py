@@ -238,17 +238,13 @@ class Engine:
         try:
             await actor.live()
         finally:
-            if self._actors.get(run_id) is actor:
-                del self._actors[run_id]
+            del self._actors[run_id]
             if actor.run.seq and actor.run.status not in ACTIVE:
                 self._keep(actor.run)
 
     def _actor(self, run: Run) -> Actor:
         """Return the actor of a run, as one that takes commands."""
-        actor = self._actors.get(run.id)
-        if actor is not None and not actor.closed:
-            return actor
-        return self._spawn(run.copy())
+        return self._actors.get(run.id) or self._spawn(run.copy())
 
     async def _load(self, run_id: str) -> Run:
         """Return a run folded up to now; it belongs to somebody else, so nobody may change it."""

@@ -9,7 +9,7 @@ import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from itertools import islice
-from typing import Any, Final
+from typing import Any, Final, get_args, get_origin
 
 import msgspec
 from msgspec import Struct
@@ -35,9 +35,10 @@ from stenograph.engine.values import canonical, clip, is_utf8, pointer
 
 ID_PATTERN: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}")
 FAULTS_MAX: Final = 1000
-HINTS_MAX: Final = 20
+HINTS_MAX: Final = 50
 """A hint compares a name with many, so only the first faults have one."""
 _NODE_NAME: Final = re.compile(r"[^\x00-\x1f\x7f$][^\x00-\x1f\x7f]{0,127}")
+_A: Final = {Graph: "a graph", Node: "a node", Edge: "an edge", Limits: "limits", Retry: "a retry"}
 _STRUCTS: Final[Mapping[str, type[Struct]]] = {"limits": Limits, "retry": Retry}
 
 
@@ -183,11 +184,18 @@ class _Reader:
         given = data if isinstance(data, dict) else {}
         asked = {key: given[key] for key in ("when", "until") if given.get(key) is not None}
         for key, condition in asked.items():
-            for fault in check_condition(condition, f"{path}/{key}", self.predicates):
-                self.fault(fault.pointer, fault.detail)
+            self.condition(condition, f"{path}/{key}")
         if len(asked) == 2:
             self.fault(path, "has both when and until; say it in one condition")
         return fields | asked
+
+    def condition(self, data: Any, path: str) -> None:
+        match data:
+            case {"fn": name, **rest} if not rest:
+                self.known(name, self.predicates, f"{path}/fn", "predicate")
+            case _:
+                for fault in check_condition(data, path):
+                    self.fault(fault.pointer, fault.detail)
 
     def known(self, name: Any, names: Collection[str], path: str, kind: str) -> None:
         if not isinstance(name, str):
@@ -207,7 +215,7 @@ class _Reader:
         for name in data:
             if name not in known:
                 hint = did_you_mean(str(name), known) if len(self.faults) < HINTS_MAX else ""
-                self.fault(path + pointer(name), f"is no field of a {kind.__name__.lower()}{hint}")
+                self.fault(path + pointer(name), f"is no field of {_A[kind]}{hint}")
         sound: dict[str, Any] = {}
         for name, field in known.items():
             if field.required and name not in data:
@@ -217,26 +225,40 @@ class _Reader:
         return sound
 
     def field(self, field: FieldInfo, value: Any, path: str, sound: dict[str, Any]) -> None:
-        if field.name in _STRUCTS and value is not None:
+        if field.name in _STRUCTS and not (value is None and field.default is None):
             sound[field.name] = self.fields(_STRUCTS[field.name], value, path)
             return
-        try:
-            msgspec.convert(value, field.type)
-        except msgspec.ValidationError as error:
-            detail, _, inner = str(error).partition(" - at `$")
-            self.fault(path + re.sub(r"\[(\d+)\]", r"/\1", inner.rstrip("`")), detail)
-        else:
+        parts = [(path, value, field.type)]
+        if get_origin(field.type) is tuple and isinstance(value, list | tuple):
+            item_type = get_args(field.type)[0]
+            parts = [(f"{path}/{index}", item, item_type) for index, item in enumerate(value)]
+        before = len(self.faults)
+        for where, part, kind in parts:
+            if detail := _mismatch(part, kind):
+                self.fault(where, detail)
+        if len(self.faults) == before:
             sound[field.name] = value
 
 
 def did_you_mean(name: str, names: Iterable[str]) -> str:
     """Return a hint at the nearest of ``names``, or what there is when they are few."""
-    some = [each for each in islice(names, 200) if isinstance(each, str) and len(each) <= 40]
+    some = [each for each in islice(names, 100) if isinstance(each, str) and len(each) <= 40]
     near = difflib.get_close_matches(name[:40], some, n=1)
     if near:
         return f"; did you mean {near[0]!r}?"
     if 0 < len(some) <= 12:
         return f"; there is {', '.join(sorted(some))}"
+    return ""
+
+
+def _mismatch(value: Any, kind: Any) -> str:
+    """Return why a value is not of a kind, in one sentence, or nothing."""
+    if isinstance(value, str) and not is_utf8(value):
+        return "is text with a lone surrogate, which UTF-8 cannot write"
+    try:
+        msgspec.convert(value, kind)
+    except msgspec.ValidationError as error:
+        return str(error)[:1].lower() + str(error)[1:]
     return ""
 
 

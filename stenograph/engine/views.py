@@ -159,7 +159,7 @@ def _tell(row: Visit, event: Event) -> None:
         case LogWritten(message=message):
             row.message = message
         case _:
-            pass
+            raise AssertionError(f"{event.type} is of no visit")
 
 
 def state_at(run_id: str, events: Iterable[Event]) -> StateAt:

@@ -80,13 +80,15 @@ async def run(
 
     `Prefer: wait=S` waits up to 300 s. With `wait: false` or `background: true` it is 202 at once.
     """
-    wish = Prefer(prefer)
-    wait_s = WAIT_DEFAULT_S if wish.wait_s is None else wish.wait_s
+    wish = Prefer(prefer if _foreground(data) else "respond-async")
     begun = await _start(data, engine)
-    view = await wait_for_run(
-        engine, begun.id, wait_s if _foreground(data) else 0, request, stopping
+    wait_s = WAIT_DEFAULT_S if wish.wait_s is None else wish.wait_s
+    view = await wait_for_run(engine, begun.id, wait_s, request, stopping)
+    return Response(
+        await classic_answer(engine, view.id),
+        status_code=200 if view.done else 202,
+        headers={"Location": f"/runs/{view.id}", **wish.headers},
     )
-    return await _run_response(engine, view, wish)
 
 
 @post(
@@ -156,14 +158,6 @@ def _foreground(data: RunRequest) -> bool:
         fault = Fault("/background", f"is {data.background}, and so is wait; give one of them")
         raise Refused("body-invalid", "wait and background contradict each other", [fault])
     return not data.background if data.wait is None else data.wait
-
-
-async def _run_response(engine: Engine, view: RunView, wish: Prefer) -> Response[ClassicAnswer]:
-    return Response(
-        await classic_answer(engine, view.id),
-        status_code=200 if view.done else 202,
-        headers={"Location": f"/runs/{view.id}", **wish.headers},
-    )
 
 
 HANDLERS = (create, run, run_async, state, cancel)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from litestar import Request, Router, get
+from litestar.datastructures import CacheControlHeader
 from litestar.exceptions import NotFoundException
 from litestar.handlers import HTTPRouteHandler
 from litestar.openapi import OpenAPIConfig
@@ -84,6 +85,9 @@ ASSETS: Final = {
 """Swagger UI as the package offapi ships it: the files of swagger-ui-dist, unchanged."""
 
 
+ONE_DAY: Final = CacheControlHeader(max_age=86_400)
+
+
 class DocsPage(OpenAPIRenderPlugin):
     """Swagger UI from our own server, under a policy that lets it reach nothing else."""
 
@@ -155,7 +159,7 @@ def _operation_id(handler: HTTPRouteHandler, method: Method, path: list[Any]) ->
 def _asset_handler(name: str) -> HTTPRouteHandler:
     file, media_type = ASSETS.get(name, ("", "text/javascript"))
 
-    @get(f"/{name}", media_type=media_type, sync_to_thread=False)
+    @get(f"/{name}", media_type=media_type, cache_control=ONE_DAY, sync_to_thread=False)
     def serve_asset() -> bytes:
         return read_asset(file) if file else START.encode()
 

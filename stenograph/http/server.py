@@ -20,8 +20,9 @@ from stenograph.http.wire import BODY_MAX_BYTES
 
 HOST: Final = "127.0.0.1"
 PORT: Final = 8000
-CONNECTIONS_MAX: Final = 1000
-"""Most connections (and requests under way) at a time; the next one is answered 503."""
+CONNECTIONS_MAX: Final = 900
+"""Most connections (and requests under way) at a time, below the files that a process may open
+unless told otherwise (1,024); the next one is answered 503."""
 BACKLOG: Final = 1024
 DRAIN_S: Final = 10
 """How long a socket that was closed may take to send what is left."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,7 +12,7 @@ from tests.cli.tools import COUNT, WAIT
 
 
 @pytest.fixture(scope="module")
-def file(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A journal that nobody holds, with a run that ended and one that did not."""
     folder: Path = tmp_path_factory.mktemp("file")
     with serving("--db", folder / "steno.db", "--port", "0") as server:
@@ -22,7 +21,7 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         cut = ["run", graph_file(folder, WAIT), "-s", f"gate={folder / 'gate'}", "--id", "cut"]
         assert steno("--url", server.url, *cut).code == 0
         server.end(signal.SIGKILL)
-    yield folder / "steno.db"
+    return folder / "steno.db"
 
 
 def test_a_file_answers_as_its_server_does(file: Path, server: Server) -> None:

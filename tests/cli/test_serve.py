@@ -6,7 +6,6 @@ import os
 import signal
 import sqlite3
 import subprocess
-import sys
 from pathlib import Path
 
 import httpx
@@ -229,17 +228,3 @@ def test_two_tools_of_one_name_are_refused(tmp_path: Path) -> None:
 def test_memory_and_a_file_exclude_each_other() -> None:
     done = steno("serve", "--memory", "--db", "steno.db")
     assert (done.code, "exclude each other" in done.err) == (2, True)
-
-
-def test_the_python_that_serves_finds_its_own_http(tmp_path: Path) -> None:
-    """Started in the package's own folder, where a module http lies beside Python's."""
-    code = "import runpy, sys; sys.argv = ['steno', '--version']; runpy.run_module('stenograph')"
-    done = subprocess.run(
-        [sys.executable, "-P", "-c", code],
-        cwd=ROOT / "stenograph",
-        env=environment(),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert (done.returncode, done.stdout) == (0, f"stenograph {stenograph.__version__}\n")

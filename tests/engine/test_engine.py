@@ -395,3 +395,22 @@ async def test_somebody_elses_event_is_read_before_deciding_again() -> None:
         await engine.cancel(run.id)
         await engine.wait(run.id)
         assert (await types(engine, run.id))[2:] == ["log", "run.cancelling", "run.cancelled"]
+
+
+async def test_visits_tell_of_failures_and_of_what_was_said() -> None:
+    async with st.open(":memory:", tools=TOOLS) as engine:
+        run = await engine.run(chain("say", "always_fail"))
+        said, failed = await engine.visits(run.id)
+    assert (said.message, said.to) == ("saying", "always_fail-1")
+    assert failed.error is not None
+    assert (failed.status, failed.error.type) == ("error", "LookupError")
+    retried = one("always_fail", retry={"attempts": 2, "delay_s": 0})
+    async with st.open(":memory:", tools=TOOLS) as engine:
+        run = await engine.run(retried)
+        (visit,) = await engine.visits(run.id)
+    assert visit.attempts == 2
+
+
+def test_the_package_has_no_other_names() -> None:
+    with pytest.raises(AttributeError, match="no attribute 'Clent'"):
+        st.Clent  # type: ignore[attr-defined]  # noqa: B018

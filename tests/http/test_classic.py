@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+import httpx
 import pytest
 
 from stenograph.http import classic
@@ -232,9 +233,26 @@ async def test_a_run_that_is_slow_to_stop_is_cancelling(monkeypatch: pytest.Monk
     monkeypatch.setattr(classic, "CANCEL_WAIT_S", 0.01)
     async with app_client() as client:
         await begun(client, of_one("stubborn"), "r")
-        await asyncio.sleep(0.01)  # the tool must have begun, or there is nothing to wait for
+        await happened(client, "r", "log")  # a tool that has not begun stops at once
         answer = await client.post("/graph/cancel/r")
     assert (answer.status_code, answer.json()["status"]) == (202, "cancelling")
+
+
+async def happened(client: httpx.AsyncClient, run_id: str, kind: str) -> None:
+    """Return once a run has an event of a type."""
+    for _ in range(1000):
+        events = (await client.get(f"/runs/{run_id}/events")).json()["events"]
+        if any(each["type"] == kind for each in events):
+            return
+        await asyncio.sleep(0.01)
+    raise AssertionError(f"no {kind} came")
+
+
+@pytest.mark.parametrize("path", ["/graph/run", "/graph/run-async"])
+async def test_a_graph_that_there_is_not_cannot_be_run(path: str) -> None:
+    async with app_client() as client:
+        answer = await client.post(path, json={"graph_id": "nothing"})
+    assert (answer.status_code, answer.json()["type"]) == (404, "/problems/graph-not-found")
 
 
 async def test_a_run_that_ended_otherwise_cannot_be_cancelled() -> None:

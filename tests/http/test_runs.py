@@ -51,6 +51,12 @@ def test_what_a_client_prefers(header: str, wait_s: int | None, applied: str | N
     assert (wish.wait_s, wish.applied) == (wait_s, applied)
 
 
+async def test_a_graph_that_there_is_not_cannot_be_run() -> None:
+    async with app_client() as client:
+        answer = await client.post("/runs", json={"graph": "nothing@1"})
+    assert (answer.status_code, answer.json()["type"]) == (404, "/problems/graph-not-found")
+
+
 async def test_a_taken_id_is_refused() -> None:
     async with app_client() as client:
         await begun(client, HANG, "r")

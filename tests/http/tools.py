@@ -27,8 +27,9 @@ async def hang(state: State) -> None:
 
 
 @st.tool
-async def stubborn(state: State) -> None:
+async def stubborn(state: State, ctx: st.Context) -> None:
     """Take no notice of being told to stop."""
+    ctx.log("begun")
     try:
         await asyncio.Event().wait()
     finally:

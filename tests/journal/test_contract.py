@@ -134,6 +134,14 @@ async def test_a_refused_append_fails_alone(opened: Opened) -> None:
         assert [record.offset for record in await journal.read_all()] == [1, 2]
 
 
+async def test_who_only_appends_lets_others_run(opened: Opened) -> None:
+    async with opened() as journal:
+        other = asyncio.create_task(asyncio.sleep(0))
+        await journal.append("a", notes(1), expected_seq=0)
+        await journal.append("a", notes(1), expected_seq=1)
+        assert other.done()
+
+
 # --- limits ---------------------------------------------------------------------------------
 
 
