@@ -413,4 +413,4 @@ async def test_visits_tell_of_failures_and_of_what_was_said() -> None:
 
 def test_the_package_has_no_other_names() -> None:
     with pytest.raises(AttributeError, match="no attribute 'Clent'"):
-        st.Clent  # type: ignore[attr-defined]  # noqa: B018
+        st.Clent  # noqa: B018

@@ -182,3 +182,21 @@ FRAMES: list[str | bytes] = [
     '{"to": ' + "9" * 6000 + "}",
     '{"to": 1, "a": "' + "x" * 500_000 + '"}',
 ]
+
+TEXTS: list[bytes] = [
+    b"",
+    b"\x00" * 5000,
+    b"GET\r\n\r\n",
+    b"GET / HTTP/9.9\r\n\r\n",
+    b"GET /runs HTTP/1.1\r\n\r\n",
+    b"GET /runs HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n",
+    b"GET /runs HTTP/1.1\r\nHost: x\r\n" + b"X: " + b"y" * 100_000 + b"\r\n\r\n",
+    b"POST /runs HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n",
+    b"POST /runs HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n{}",
+    b"POST /runs HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nZZ\r\n",
+    b"POST /runs HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip\r\n\r\n{}",
+    b"GET /ws/r HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n",
+    b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+    b"GET /" + b"a" * 100_000 + b" HTTP/1.1\r\nHost: x\r\n\r\n",
+    b"GET /runs\x00 HTTP/1.1\r\nHost: x\r\n\r\n",
+]

@@ -26,6 +26,39 @@ from tests.http.serving import (
 from tests.http.tools import COUNT, FAIL, HANG, looping, of_one
 
 RUN_PATHS = ["/ws/r", "/ws/logs/r", "/ws/monitor/r", "/graph/stream/r"]
+PREFIXES = ["", "/api"]
+
+STATE_FRAMES: list[dict[str, Any]] = [
+    {"to": 2},
+    {"initial_state": {"to": 2}},
+    {"state": {"to": 2}},
+    {"input": {"to": 2}},
+]
+BAD_FRAMES: list[tuple[str | bytes, str]] = [
+    ("{", "not-json"),
+    ("", "not-json"),
+    (b"\x00\xff", "not-json"),
+    ("[1, 2]", "body-invalid"),
+    ('"count"', "body-invalid"),
+    ('{"to": ' + "[" * 500 + "]" * 500 + "}", "too-deep"),
+    ('{"to": 18446744073709551616}', "state-not-json"),
+]
+REFUSED = [
+    ("/ws/nobody", 4404, "run-not-found"),
+    ("/ws/execute/nothing", 4404, "graph-not-found"),
+    ("/ws/execute/count@0000", 4404, "graph-not-found"),
+    ("/ws/r?after=8", 4409, "cursor-unknown"),
+    ("/ws/r?after=999999999999999999999999", 4409, "cursor-unknown"),
+    ("/ws/r?after=1&journal=another", 4409, "cursor-unknown"),
+    ("/ws/logs?after=9", 4409, "cursor-unknown"),
+    ("/ws/logs?after=1&journal=another", 4409, "cursor-unknown"),
+    ("/ws/r?after=-1", 4400, "query-invalid"),
+    ("/ws/r?after=x", 4400, "query-invalid"),
+    ("/ws/r?after=\u0664", 4400, "query-invalid"),
+    ("/ws/r?after=" + "1" * 5000, 4400, "query-invalid"),
+    ("/ws/r?batch=yes", 4400, "query-invalid"),
+    ("/ws/logs?after=x", 4400, "query-invalid"),
+]
 
 
 def logs(heard: list[Any]) -> list[Any]:
@@ -46,12 +79,10 @@ def followers(server: Served) -> int:
     return sum(map(len, journal.feed.followers.values()))
 
 
-@pytest.mark.parametrize("prefix", ["", "/api"])
-@pytest.mark.parametrize("path", RUN_PATHS)
-async def test_a_run_is_sent_from_its_beginning_to_its_end(prefix: str, path: str) -> None:
+async def test_a_run_is_sent_from_its_beginning_to_its_end() -> None:
     async with serving() as server:
         await ran(server.http, COUNT, "r", to=1)
-        async with server.socket(prefix + path) as socket:
+        async with server.socket("/ws/r") as socket:
             heard = await messages(socket)
             assert socket.close_code == 1000
     assert seqs(heard) == list(range(1, 8))
@@ -66,6 +97,14 @@ async def test_a_run_is_sent_from_its_beginning_to_its_end(prefix: str, path: st
         "message": "the run completed after 1 step (loop-done)",
         "error": None,
     }
+
+
+async def test_a_run_has_a_socket_under_each_of_its_old_names() -> None:
+    async with serving() as server:
+        await ran(server.http, COUNT, "r", to=1)
+        heard = [await heard_on(server, prefix + path) for prefix in PREFIXES for path in RUN_PATHS]
+    assert all(each == heard[0] for each in heard)
+    assert len(heard) == 8
 
 
 async def test_resuming_at_any_cursor_misses_nothing_and_repeats_nothing() -> None:
@@ -175,26 +214,18 @@ async def test_the_whole_journal_resumes_at_an_offset() -> None:
     assert batch["logs"][0]["run_id"] == "graph/count"
 
 
-@pytest.mark.parametrize(
-    "frame",
-    [{"to": 2}, {"initial_state": {"to": 2}}, {"state": {"to": 2}}, {"input": {"to": 2}}],
-)
-async def test_a_run_is_started_and_followed_on_one_socket(frame: dict[str, Any]) -> None:
+async def test_a_run_is_started_and_followed_on_one_socket() -> None:
     async with serving() as server:
         await created(server.http, COUNT)
-        async with server.socket("/ws/execute/count") as socket:
-            await socket.send(json.dumps(frame))
-            named, *heard = await messages(socket)
-        state = await server.http.get(f"/runs/{named['run_id']}/state")
-    assert (named["type"], named["status"], named["done"], named["seq"]) == (
-        "status",
-        "running",
-        False,
-        0,
-    )
-    assert seqs(heard) == list(range(1, 13))
-    assert heard[-1]["done"]
-    assert state.json()["state"] == {"to": 2, "seen": [1, 2], "n": 2}
+        for frame in STATE_FRAMES:
+            async with server.socket("/ws/execute/count") as socket:
+                await socket.send(json.dumps(frame))
+                named, *heard = await messages(socket)
+            assert (named["type"], named["status"], named["done"]) == ("status", "running", False)
+            assert (named["seq"], seqs(heard)) == (0, list(range(1, 13)))
+            assert heard[-1]["done"]
+            state = await server.http.get(f"/runs/{named['run_id']}/state")
+            assert state.json()["state"] == {"to": 2, "seen": [1, 2], "n": 2}
 
 
 async def test_a_state_with_a_key_called_state_is_a_state() -> None:
@@ -207,27 +238,16 @@ async def test_a_state_with_a_key_called_state_is_a_state() -> None:
     assert run.json()["state"] == {"state": {"a": 1}, "n": 4}
 
 
-@pytest.mark.parametrize(
-    ("frame", "code"),
-    [
-        ("{", "not-json"),
-        ("", "not-json"),
-        (b"\x00\xff", "not-json"),
-        ("[1, 2]", "body-invalid"),
-        ('"count"', "body-invalid"),
-        ('{"to": ' + "[" * 500 + "]" * 500 + "}", "too-deep"),
-        ('{"to": 18446744073709551616}', "state-not-json"),
-    ],
-)
-async def test_a_first_message_that_is_no_state_is_refused(frame: str | bytes, code: str) -> None:
+async def test_a_first_message_that_is_no_state_is_refused() -> None:
     async with serving() as server:
         await created(server.http, COUNT)
-        async with server.socket("/ws/execute/count") as socket:
-            await socket.send(frame)
-            heard = await messages(socket)
-            assert socket.close_code == 4400
+        for frame, code in BAD_FRAMES:
+            async with server.socket("/ws/execute/count") as socket:
+                await socket.send(frame)
+                heard = await messages(socket)
+            told = [each["problem"]["type"] for each in heard]
+            assert (socket.close_code, told) == (4400, [f"/problems/{code}"]), frame[:50]
         runs = await server.http.get("/runs")
-    assert [each["problem"]["type"] for each in heard] == [f"/problems/{code}"]
     assert runs.json()["items"] == []
 
 
@@ -251,33 +271,14 @@ async def test_a_first_message_that_never_comes_is_not_waited_for(
     assert heard[0]["problem"]["type"] == "/problems/body-timeout"
 
 
-@pytest.mark.parametrize(
-    ("path", "close", "code"),
-    [
-        ("/ws/nobody", 4404, "run-not-found"),
-        ("/ws/execute/nothing", 4404, "graph-not-found"),
-        ("/ws/execute/count@0000", 4404, "graph-not-found"),
-        ("/ws/r?after=8", 4409, "cursor-unknown"),
-        ("/ws/r?after=999999999999999999999999", 4409, "cursor-unknown"),
-        ("/ws/r?after=1&journal=another", 4409, "cursor-unknown"),
-        ("/ws/logs?after=9", 4409, "cursor-unknown"),
-        ("/ws/logs?after=1&journal=another", 4409, "cursor-unknown"),
-        ("/ws/r?after=-1", 4400, "query-invalid"),
-        ("/ws/r?after=x", 4400, "query-invalid"),
-        ("/ws/r?after=\u0664", 4400, "query-invalid"),
-        ("/ws/r?after=" + "1" * 5000, 4400, "query-invalid"),
-        ("/ws/r?batch=yes", 4400, "query-invalid"),
-        ("/ws/logs?after=x", 4400, "query-invalid"),
-    ],
-)
-async def test_a_socket_that_cannot_serve_says_why(path: str, close: int, code: str) -> None:
+async def test_a_socket_that_cannot_serve_says_why() -> None:
     async with serving() as server:
         await ran(server.http, COUNT, "r", to=1)
-        async with server.socket(path) as socket:
-            heard = await messages(socket)
-            assert socket.close_code == close
-    assert [each["type"] for each in heard] == ["error"]
-    assert heard[0]["problem"]["type"] == f"/problems/{code}"
+        for path, close, code in REFUSED:
+            async with server.socket(path) as socket:
+                heard = await messages(socket)
+            told = [(each["type"], each["problem"]["type"]) for each in heard]
+            assert (socket.close_code, told) == (close, [("error", f"/problems/{code}")]), path
 
 
 async def test_the_cursor_may_come_with_its_journal() -> None:
