@@ -5,47 +5,47 @@ Every state has an address, every decision has a reason, every run is a file.
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from stenograph.engine import (
-    Context,
-    Edge,
-    Engine,
-    EngineClosed,
-    EngineError,
-    Event,
-    Fault,
-    Goto,
-    Graph,
-    GraphInvalid,
-    Limits,
-    Node,
-    NotJson,
-    Retry,
-    RunExists,
-    RunFinished,
-    RunView,
-    SeqNotReached,
-    StateAt,
-    StateTooLarge,
-    ToolRefused,
-    UnknownGraph,
-    UnknownRun,
-    predicate,
-    tool,
-)
-from stenograph.journal import (
-    CannotOpen,
-    CursorUnknown,
-    JournalError,
-    JournalFailed,
-    JournalInUse,
-    NotAJournal,
-)
-from stenograph.opening import open  # noqa: A004
-
 if TYPE_CHECKING:
+    from stenograph.engine import (
+        Context,
+        Edge,
+        Engine,
+        EngineClosed,
+        EngineError,
+        Event,
+        Fault,
+        Goto,
+        Graph,
+        GraphInvalid,
+        Limits,
+        Node,
+        NotJson,
+        Retry,
+        RunExists,
+        RunFinished,
+        RunView,
+        SeqNotReached,
+        StateAt,
+        StateTooLarge,
+        ToolRefused,
+        UnknownGraph,
+        UnknownRun,
+        predicate,
+        tool,
+    )
     from stenograph.http import Client, ServerUnreachable, StreamLost
+    from stenograph.journal import (
+        CannotOpen,
+        CursorUnknown,
+        JournalError,
+        JournalFailed,
+        JournalInUse,
+        NotAJournal,
+    )
+    from stenograph.opening import open  # noqa: A004
 
 __version__ = "0.1.0"
 __all__ = (
@@ -86,13 +86,24 @@ __all__ = (
     "tool",
 )
 
-_CLIENT = frozenset({"Client", "ServerUnreachable", "StreamLost"})
+_HOMES = {
+    "stenograph.http": {"Client", "ServerUnreachable", "StreamLost"},
+    "stenograph.journal": {
+        "CannotOpen",
+        "CursorUnknown",
+        "JournalError",
+        "JournalFailed",
+        "JournalInUse",
+        "NotAJournal",
+    },
+    "stenograph.opening": {"open"},
+}
 
 
 def __getattr__(name: str) -> Any:
-    """Fetch the client when it is first asked for: the library itself needs no HTTP."""
-    if name not in _CLIENT:
+    """Fetch a public name when it is first asked for: the command line begins without them."""
+    if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from stenograph import http as room  # not under the standard library's name
-
-    return getattr(room, name)
+    home = next((home for home, names in _HOMES.items() if name in names), "stenograph.engine")
+    value = globals()[name] = getattr(import_module(home), name)
+    return value

@@ -34,7 +34,7 @@ def check(context: click.Context, graph: str, modules: tuple[str, ...]) -> None:
     except GraphInvalid as error:
         faults, warnings, version = faults + error.faults, error.warnings, ""
     for line in fault_lines(graph, faults) + fault_lines(graph, warnings, "warning: "):
-        talk(printable(line))
+        talk(line)
     if not output.tables:
         output.document(
             {

@@ -31,15 +31,16 @@ class Failure(click.ClickException):
         vars(self)["exit_code"] = code  # click has it as a constant of the class
 
     def show(self, file: IO[Any] | None = None) -> None:
-        """Say it on stderr."""
-        talk(f"Error: {self.format_message()}")
+        """Say it on stderr, in letters that cannot steer a terminal."""
+        lines = f"Error: {self.format_message()}".split("\n")
+        talk("\n".join(map(printable, lines)))
 
 
 def failure_of(error: Exception) -> Failure | None:
     """Return what a person reads of an error of the rooms below; None for what nobody expected."""
     for code, kinds in codes().items():
         if isinstance(error, kinds):
-            return Failure(printable(str(error)) or type(error).__name__, code)
+            return Failure(str(error) or type(error).__name__, code)
     return None
 
 

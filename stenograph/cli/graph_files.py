@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from stenograph.cli.failures import USAGE, Failure
+from stenograph.cli.text import printable
 
 if TYPE_CHECKING:
     from stenograph.engine import Fault
@@ -70,4 +71,5 @@ def place(text: bytes, message: str) -> str:
 
 def fault_lines(name: str, faults: Iterable[Fault], kind: str = "") -> list[str]:
     """Return a line for each fault: ``graph.json:/nodes/fix/tool: there is no tool 'fxi'``."""
-    return [f"{name}:{fault.pointer or '/'}: {kind}{fault.detail}" for fault in faults]
+    told = (f"{name}:{fault.pointer or '/'}: {kind}{fault.detail}" for fault in faults)
+    return list(map(printable, told))

@@ -45,16 +45,16 @@ class Teller:
         decoded = msgspec.json.decode(data)
         try:
             mark, phrase = ROWS[type_](decoded, self.values)
-            return Row(mark, printable(decoded.get("node", RUN)), phrase)
+            return Row(mark, printable(decoded.get("node", RUN)), printable(phrase))
         except (AttributeError, LookupError, StopIteration, TypeError, ValueError):
             # A later version's type or field, or what is left of an event that was erased.
-            return Row("unknown", RUN, f"{type_} {short(decoded, MESSAGE_MAX)}")
+            return Row("unknown", RUN, printable(f"{type_} {short(decoded, MESSAGE_MAX)}"))
 
 
 def created(data: Data, values: Values) -> Said:
     """Tell of a run's beginning: its graph, and the keys it was given."""
     values.update(data["state"])
-    keys = printable(", ".join(data["state"])) or "nothing"
+    keys = ", ".join(data["state"]) or "nothing"
     return "begun", f"{data['graph_id']}@{data['version'][:8]} begins with {shortened(keys, 80)}"
 
 
@@ -73,7 +73,7 @@ def recovered(data: Data, values: Values) -> Said:
 def cancelling(data: Data, values: Values) -> Said:
     """Tell who asked a run to stop, and why."""
     why = f": {sentence(data['reason'])}" if data.get("reason") else ""
-    return "waiting", f"cancelling, asked by {printable(data['actor'])}{why}"
+    return "waiting", f"cancelling, asked by {data['actor']}{why}"
 
 
 def cancelled(data: Data, values: Values) -> Said:
@@ -90,7 +90,7 @@ def completed(data: Data, values: Values) -> Said:
 def failed(data: Data, values: Values) -> Said:
     """Tell why a run could not go on."""
     error = data["error"]
-    where = f" in {printable(error['node'])}" if error.get("node") else ""
+    where = f" in {error['node']}" if error.get("node") else ""
     return "failed", f"failed{where}: {told_error(error)}"
 
 
@@ -145,19 +145,17 @@ class Change(NamedTuple):
 def change(op: Data, values: Values) -> Change:
     """Tell one operation of a patch, and carry it out."""
     key, grown = target(op["path"])
-    name = shortened(printable(key), 40)
-    old = short(values[key]) if key in values else "∅" if op["op"] == "add" else "?"
-    if op["op"] == "remove":
-        values.pop(key, None)
-        return Change(f"{name}: {old} → ∅", is_size=False)
-    new = short(op["value"])
-    is_size = whole(op["value"]) is None
+    name = shortened(key, 40)
     if grown:
-        values[key] = [*values.get(key, ()), op["value"]]
-        return Change(f"{name}: + {new}", is_size)
+        values.setdefault(key, []).append(op["value"])
+        return Change(f"{name}: + {short(op['value'])}", whole(op["value"]) is None)
+    old = short(values.pop(key)) if key in values else "∅" if op["op"] == "add" else "?"
+    if op["op"] == "remove":
+        return Change(f"{name}: {old} → ∅", is_size=False)
     values[key] = op["value"]
+    new = short(op["value"])
     told = f"another {new}" if old == new else f"{old} → {new}"
-    return Change(f"{name}: {told}", is_size)
+    return Change(f"{name}: {told}", whole(op["value"]) is None)
 
 
 def target(path: str) -> tuple[str, bool]:
@@ -169,8 +167,8 @@ def target(path: str) -> tuple[str, bool]:
 def transition(data: Data, values: Values) -> Said:
     """Tell where a run goes on, and why."""
     why = reason(data)
-    label = f" “{printable(data['label'])}”" if data.get("label") else ""
-    return "going", f"→ {printable(data['to'])}{label}{f' [{why}]' if why else ''}"
+    label = f" “{data['label']}”" if data.get("label") else ""
+    return "going", f"→ {data['to']}{label}{f' [{why}]' if why else ''}"
 
 
 def reason(data: Data) -> str:
@@ -186,15 +184,15 @@ def reason(data: Data) -> str:
 
 def condition(asked: Any, word: str) -> str:
     """Tell a condition as its author spelled it."""
-    text = printable(asked) if isinstance(asked, str) else short(asked, 80)
+    text = asked if isinstance(asked, str) else short(asked, 80)
     return text if word == "when" else f"until {text}"
 
 
 def log(data: Data, values: Values) -> Said:
     """Tell what a tool said."""
     level = data.get("level", "info")
-    prefix = "" if level == "info" else f"{printable(level)}: "
-    fields = [f"{printable(key)}={short(value)}" for key, value in data.get("fields", {}).items()]
+    prefix = "" if level == "info" else f"{level}: "
+    fields = [f"{key}={short(value)}" for key, value in data.get("fields", {}).items()]
     return "said", "  ".join([prefix + sentence(data["message"]), *fields])
 
 

@@ -16,7 +16,6 @@ from stenograph.cli.hints import steno
 from stenograph.cli.output import Output
 from stenograph.cli.settings import Settings, place_options, settings
 from stenograph.cli.sources import ServerSource, open_client
-from stenograph.cli.text import printable
 from stenograph.cli.values import state_of, tags_of
 
 if TYPE_CHECKING:
@@ -93,7 +92,7 @@ async def stored(output: Output, client: Client, name: str) -> str:
         graph = await client.create_graph(data)
     except GraphInvalid as error:
         lines = [f"{name} cannot run:", *fault_lines(name, error.faults)]
-        raise Failure("\n".join(map(printable, lines)), USAGE) from error
+        raise Failure("\n".join(lines), USAGE) from error
     for line in fault_lines(name, graph.warnings, "warning: "):
         output.talk(line)
     return f"{graph.graph_id}@{graph.version}"

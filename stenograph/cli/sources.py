@@ -10,7 +10,6 @@ import click
 
 from stenograph.cli.failures import NO_SUCH_RUN, USAGE, Failure
 from stenograph.cli.settings import Settings
-from stenograph.cli.text import printable
 
 if TYPE_CHECKING:
     from stenograph.engine import RunView, StateAt
@@ -136,12 +135,11 @@ async def find_run(source: Source, name: str) -> str:
 async def only_run(source: Source, prefix: str) -> str:
     """Return the one run whose id begins so; raises Failure when there is none, or more."""
     found = [run.id async for run in all_runs(source) if run.id.startswith(prefix)]
-    shown = printable(prefix)
     if not found:
-        raise Failure(f"there is no run {shown}; steno runs lists what there is", NO_SUCH_RUN)
+        raise Failure(f"there is no run {prefix}; steno runs lists what there is", NO_SUCH_RUN)
     if len(found) > 1:
         some = ", ".join(found[:SHOWN_MAX]) + (", …" if len(found) > SHOWN_MAX else "")
-        raise Failure(f"{len(found)} runs begin with {shown}: {some}; write more of the id", USAGE)
+        raise Failure(f"{len(found)} runs begin with {prefix}: {some}; write more of the id", USAGE)
     return found[0]
 
 

@@ -28,11 +28,18 @@ from stenograph.engine import (
     RunFinished,
     SeqNotReached,
     StateTooLarge,
+    UnknownEvent,
     UnknownGraph,
     UnknownRun,
 )
 from stenograph.http.wire import PROBLEM_TYPE, Problem
-from stenograph.journal import AppendTooLarge, CursorUnknown, JournalBusy, JournalFailed
+from stenograph.journal import (
+    AppendTooLarge,
+    CursorUnknown,
+    JournalBusy,
+    JournalFailed,
+    JournalUnreadable,
+)
 
 LOG: Final = logging.getLogger("stenograph.http")
 
@@ -67,8 +74,10 @@ KINDS: Final[Mapping[str, Kind]] = {
     "graph-invalid": Kind(422, "The graph cannot run"),
     "state-not-json": Kind(422, "The state holds what JSON cannot say"),
     "internal-error": Kind(500, "The server failed"),
+    "history-unreadable": Kind(500, "The history of the run cannot be read by this version"),
     "read-only": Kind(503, "Nothing can be written any more; reading goes on"),
     "journal-busy": Kind(503, "Another program is writing to the journal"),
+    "journal-unreadable": Kind(503, "The journal cannot be read"),
     "shutting-down": Kind(503, "The server is stopping"),
 }
 """Every problem there is, by the code that ends its ``type``."""
@@ -98,6 +107,8 @@ CODES: Final[Mapping[type[Exception], str]] = {
     CursorUnknown: "cursor-unknown",
     JournalFailed: "read-only",
     JournalBusy: "journal-busy",
+    JournalUnreadable: "journal-unreadable",
+    UnknownEvent: "history-unreadable",
     EngineClosed: "shutting-down",
     NotFoundException: "not-found",
     MethodNotAllowedException: "method-not-allowed",

@@ -44,10 +44,6 @@ YIELD_EVERY: Final = 16
 """Messages between two real pauses: a send that finds room never gives way to others."""
 
 
-class Gone(Exception):
-    """The client has left, or takes nothing any more."""
-
-
 _CLOSE_CODES: Final = {
     404: CLOSE_NOT_FOUND,
     409: CLOSE_CURSOR_UNKNOWN,
@@ -56,11 +52,14 @@ _CLOSE_CODES: Final = {
 }
 
 
+class Gone(Exception):
+    """The client has left, or takes nothing any more."""
+
+
 class Query(Struct, frozen=True):
-    """What the query of a socket asks: from where on, of which journal, and many a frame."""
+    """What the query of a socket asks: from where on, and many events a message."""
 
     after: int | None
-    journal: str | None
     batch: bool
 
 
@@ -136,7 +135,7 @@ def query_of(socket: Socket, engine: Engine) -> Query:
     if batch not in ("0", "1"):
         raise Refused("query-invalid", "batch is 1, for many events a message, or 0")
     check_journal(engine, asked.get("journal"))
-    return Query(None if after is None else int(after), asked.get("journal"), batch == "1")
+    return Query(None if after is None else int(after), batch == "1")
 
 
 async def _converse(socket: Socket, engine: Engine, follow: Callable[[], Any]) -> None:

@@ -25,6 +25,8 @@ from stenograph.journal import Record
 
 FIRST_DELAY_S: Final = 0.25
 MAX_DELAY_S: Final = 8.0
+CLOSE_TIMEOUT_S: Final = 1.0
+"""How long a farewell may take; who leaves would wait for a server that hangs."""
 
 _MESSAGE: Final = msgspec.json.Decoder(SocketMessage)
 _LOST: Final = (OSError, WebSocketException)
@@ -74,6 +76,7 @@ class Stream:
         return connect(
             f"ws{self.url.removeprefix('http')}{path}?{query}",
             compression=None,
+            close_timeout=CLOSE_TIMEOUT_S,
             max_size=None,  # a page ends with the event that fills it, so a message may be large
             proxy=True if self.proxy else None,
         )

@@ -12,7 +12,7 @@ import pytest
 
 import stenograph as st
 from stenograph.http.errors import CODES, KINDS, problem_of
-from stenograph.journal import JournalBusy, JournalFailed, MemoryJournal
+from stenograph.journal import JournalBusy, JournalFailed, MemoryJournal, NewRecord
 from tests.http.serving import OpenEngine, app_client, created, ran
 from tests.http.tools import COUNT, TOOLS
 
@@ -28,7 +28,7 @@ class BrokenJournal(MemoryJournal):
         return await super().append(*args, **options)
 
 
-def over(journal: BrokenJournal) -> OpenEngine:
+def over(journal: MemoryJournal) -> OpenEngine:
     @asynccontextmanager
     async def opened() -> AsyncIterator[st.Engine]:
         async with journal, st.Engine(journal, tools=TOOLS) as engine:
@@ -123,6 +123,16 @@ async def test_a_busy_journal_asks_to_come_again() -> None:
     assert (answer.status_code, answer.json()["type"]) == (503, "/problems/journal-busy")
     assert int(answer.headers["Retry-After"]) > 0
     assert again.status_code == 201
+
+
+async def test_a_run_of_a_later_version_is_said_to_be_unreadable() -> None:
+    journal = MemoryJournal()
+    async with app_client(over(journal)) as client:
+        later = NewRecord("run.imagined", b"{}", "2026-01-01T00:00:00.000000Z")
+        await journal.append("r", [later], expected_seq=0)
+        answer = await client.get("/runs/r")
+    assert (answer.status_code, answer.json()["type"]) == (500, "/problems/history-unreadable")
+    assert "run.imagined" in answer.json()["detail"]
 
 
 async def test_health_and_readiness_answer_head_too() -> None:

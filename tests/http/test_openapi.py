@@ -61,7 +61,14 @@ def test_what_goes_wrong_is_described_as_a_problem() -> None:
                 codes = re.findall(r"`([a-z0-9-]+)`", answer["description"])
                 assert {KINDS[code].status for code in codes} == {int(status)}
                 told.update(codes)
-    untold = {"not-found", "method-not-allowed", "internal-error", "state-too-large"}
+    untold = {
+        "not-found",
+        "method-not-allowed",
+        "internal-error",
+        "history-unreadable",
+        "journal-unreadable",
+        "state-too-large",
+    }
     assert KINDS.keys() - told == untold
 
 
