@@ -147,7 +147,8 @@ def change(op: Data, values: Values) -> Change:
     key, grown = target(op["path"])
     name = shortened(key, 40)
     if grown:
-        values.setdefault(key, []).append(op["value"])
+        if key in values:
+            values[key].append(op["value"])
         return Change(f"{name}: + {short(op['value'])}", whole(op["value"]) is None)
     old = short(values.pop(key)) if key in values else "∅" if op["op"] == "add" else "?"
     if op["op"] == "remove":

@@ -38,7 +38,14 @@ FAULTS_MAX: Final = 1000
 HINTS_MAX: Final = 50
 """A hint compares a name with many, so only the first faults have one."""
 _NODE_NAME: Final = re.compile(r"[^\x00-\x1f\x7f$][^\x00-\x1f\x7f]{0,127}")
-_A: Final = {Graph: "a graph", Node: "a node", Edge: "an edge", Limits: "limits", Retry: "a retry"}
+_A: Final[Mapping[type[Struct], str]] = {
+    Graph: "a graph",
+    Node: "a node",
+    Edge: "an edge",
+    Limits: "limits",
+    Retry: "a retry",
+}
+_FIELDS: Final = {kind: {field.name: field for field in fields_of(kind)} for kind in _A}
 _STRUCTS: Final[Mapping[str, type[Struct]]] = {"limits": Limits, "retry": Retry}
 
 
@@ -211,7 +218,7 @@ class _Reader:
         if not isinstance(data, dict):
             self.fault(path, f"is an object, not {_kind(data)}")
             return {}
-        known = {field.name: field for field in fields_of(kind)}
+        known = _FIELDS[kind]
         for name in data:
             if name not in known:
                 hint = did_you_mean(str(name), known) if len(self.faults) < HINTS_MAX else ""
@@ -274,10 +281,10 @@ def _canonical(graph: Graph) -> dict[str, Any]:
 def _stated(struct: Struct) -> dict[str, Any]:
     """Return the fields that are not at their defaults; a later field then changes no version."""
     stated: dict[str, Any] = {}
-    for field in fields_of(type(struct)):
-        value = getattr(struct, field.name)
+    for name, field in _FIELDS[type(struct)].items():
+        value = getattr(struct, name)
         if value != _default(field):
-            stated[field.name] = _stated(value) if isinstance(value, Struct) else value
+            stated[name] = _stated(value) if isinstance(value, Struct) else value
     return stated
 
 

@@ -18,6 +18,6 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         server.db = folder / "steno.db"
         for graph in (COUNT, WAIT, BOOM):
             path = graph_file(folder, graph)
-            state = ["-s", "to=1", "-s", "gate=/"]
-            assert steno("--url", server.url, "run", path, *state).code == 0
+            words = ["run", path, "-s", "to=1", "-s", "gate=/", "--follow"]
+            assert steno("--url", server.url, *words).code == (graph is BOOM)
         yield server

@@ -162,3 +162,14 @@ def test_what_grew_is_known_whole_afterwards() -> None:
         data = json.dumps({**SCOPE, "patch": [operation]}).encode()
         last = teller.row("state.patched", data)
     assert last.phrase == "list: [1,2] → ∅"
+
+
+def test_what_grew_unseen_stays_unknown() -> None:
+    teller = Teller()
+    for operation in (
+        {"op": "add", "path": "/list/-", "value": 2},
+        {"op": "remove", "path": "/list"},
+    ):
+        data = json.dumps({**SCOPE, "patch": [operation]}).encode()
+        last = teller.row("state.patched", data)
+    assert last.phrase == "list: ? → ∅"

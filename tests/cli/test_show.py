@@ -35,7 +35,7 @@ def test_people_see_nodes_state_and_who_wrote_it(server: Server, run: str) -> No
     assert lines[0][3:7] == ["✓", "completed", "at", "seq"]
     assert ["who:", "me"] in lines
     assert ["loop-done"] in lines
-    assert ["✓", "count", "done", "2", "0.00", "s"] in lines
+    assert ["✓", "count", "done", "2"] in [line[:4] for line in lines]
     assert lines[-3:] == [
         ["to", "2", "start", "1"],
         ["n", "2", "count", "10"],
@@ -65,8 +65,8 @@ def test_a_failure_is_shown_with_its_cause(server: Server) -> None:
     assert steno("--url", server.url, *words).code == 1
     out = steno("--url", server.url, "-o", "table", "show", "show-3").out
     assert "failed in boom: ValueError: the fuse blew \\x1b[31mred" in out
-    assert ["✕", "boom", "error", "1,", "try", "2", "0.00", "s"] in [
-        line.split() for line in out.splitlines()
+    assert ["✕", "boom", "error", "1,", "try", "2"] in [
+        line.split()[:6] for line in out.splitlines()
     ]
     retrying = steno("--url", server.url, "-o", "table", "show", "show-3", "--at", "3").out
     assert ["↻", "boom", "retrying", "1"] in [line.split() for line in retrying.splitlines()]

@@ -97,12 +97,12 @@ def test_no_more_run_at_once_than_the_limit() -> None:
 def test_threads_are_started_when_they_are_needed_and_used_again() -> None:
     used: list[threading.Thread] = []
     with threads() as pool:
-        for _ in range(20):
+        for _ in range(200):
             done = threading.Event()
             pool.submit(lambda: used.append(threading.current_thread()))
             pool.submit(done.set)
             assert done.wait(SOON_S)
-        assert len(set(used)) <= 2
+        assert len(set(used)) < 10, "one that has just done its job may not be idle yet"
     assert {thread.name for thread in used} == {"stenograph-tool"}
     assert all(thread.daemon for thread in used)
 
