@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import codecs
 import os
+import shutil
 import sys
+import textwrap
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, Final
 
 import click
 import msgspec
@@ -14,6 +16,9 @@ import msgspec
 from stenograph.cli.marks import PLAIN, SIGNS, Mark
 from stenograph.cli.settings import Settings
 from stenograph.cli.text import padded, width
+
+ROOM_MIN: Final = 30
+"""Fewest columns that are worth wrapping a text into."""
 
 
 class Output:
@@ -26,6 +31,7 @@ class Output:
         self.quiet = settings.quiet
         self.colour = wants_colour(settings, self.terminal)
         self.unicode = is_unicode(sys.stdout.encoding)
+        self.columns = shutil.get_terminal_size().columns if self.terminal else 0
         self._written = 0
 
     def talk(self, text: str) -> None:
@@ -47,6 +53,14 @@ class Output:
         """Return the sign of a mark, in its colour."""
         sign = SIGNS[mark]
         return self.style(sign.glyph if self.unicode else sign.plain, sign.colour)
+
+    def hanging(self, text: str, indent: int) -> str:
+        """Return a text whose later lines, on a terminal, begin below its first."""
+        room = self.columns - indent
+        if room < ROOM_MIN:
+            return text
+        lines = textwrap.wrap(text, room, break_on_hyphens=False)
+        return ("\n" + " " * indent).join(lines)
 
     def line(self, text: str = "") -> None:
         """Write a line for people."""

@@ -14,6 +14,7 @@ from stenograph.cli.times import local, seconds_between
 if TYPE_CHECKING:
     from stenograph.journal import Record
 
+PLACE_WIDTH: Final = 15
 NODE_WIDTH: Final = 10
 NODE_WIDTH_MAX: Final = 32
 TELLERS_MAX: Final = 64
@@ -56,7 +57,7 @@ class RunPrinter:
         since = seconds_between(self.created_at, record.at)
         self._width = max(self._width, min(width(row.node), NODE_WIDTH_MAX))
         place = self.output.style(f"{record.seq:>5}  {since:>8.2f}", dim=True)
-        self.output.line(f"{place}  {row_text(self.output, row, self._width)}")
+        self.output.line(f"{place}  {row_text(self.output, row, self._width, PLACE_WIDTH)}")
 
 
 class JournalPrinter:
@@ -85,8 +86,8 @@ class JournalPrinter:
         self._width = max(self._width, min(width(row.node), NODE_WIDTH_MAX))
         clock = local(record.at)[11:]
         place = self.output.style(f"{record.offset:>7}  {clock}", dim=True)
-        run = f"{padded(record.run_id, 18)} {record.seq:>5}"
-        self.output.line(f"{place}  {run}  {row_text(self.output, row, self._width)}")
+        place += f"  {padded(record.run_id, 18)} {record.seq:>5}"
+        self.output.line(f"{place}  {row_text(self.output, row, self._width, width(place))}")
 
     def _teller(self, run_id: str) -> Teller:
         teller = self._tellers.setdefault(run_id, Teller())
@@ -96,8 +97,9 @@ class JournalPrinter:
         return teller
 
 
-def row_text(output: Output, row: Row, node_width: int) -> str:
-    """Return mark, node and phrase; a failure stands out."""
-    failed = row.mark == "failed"
-    phrase = output.style(row.phrase, "red" if failed else None)
-    return f"{output.sign(row.mark)}  {padded(row.node, node_width)}  {phrase}"
+def row_text(output: Output, row: Row, node_width: int, place_width: int) -> str:
+    """Return mark, node and phrase, to stand after the place; a failure stands out."""
+    node = padded(row.node, node_width)
+    phrase = output.hanging(row.phrase, place_width + width(node) + 7)
+    colour = "red" if row.mark == "failed" else None
+    return f"{output.sign(row.mark)}  {node}  {output.style(phrase, colour)}"
