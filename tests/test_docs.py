@@ -1,9 +1,10 @@
 """Every snippet of README and docs/ is run as it stands; the word behind its language says how.
 
 ```python``` runs as a script. ```sh``` blocks of a page run as one script, in order, in a folder of
-their own; ```sh background``` keeps running beside them. ```json file=NAME``` is written into that
-folder first. ```sh checkout``` runs in a copy of this checkout. ```json graph``` must be a sound graph, ```json conditions``` a list of conditions,
-any other ```json``` must parse. ```text``` is not run.
+their own; ```sh background``` keeps running beside them; ```sh checkout``` runs in a copy of this
+checkout. ```json file=NAME``` (or python) is written into the folder first. ```json graph``` must
+be a sound graph, ```json conditions``` a list of conditions, any other ```json``` must parse.
+```text``` is not run.
 """
 
 from __future__ import annotations
@@ -79,7 +80,7 @@ class AnyName:
 
 @pytest.mark.parametrize("block", BLOCKS, ids=str)
 def test_every_snippet_says_how_it_is_tested(block: Block) -> None:
-    assert block.kind in KINDS or block.kind.startswith("json file="), block.kind
+    assert block.kind in KINDS or file_of(block), block.kind
 
 
 @pytest.mark.parametrize("block", [b for b in BLOCKS if b.kind.startswith("json")], ids=str)
@@ -97,6 +98,7 @@ def test_json_is_what_it_says(block: Block) -> None:
 
 @pytest.mark.parametrize("block", [b for b in BLOCKS if b.kind == "python"], ids=str)
 def test_python_runs(block: Block, tmp_path: Path) -> None:
+    write_files(ROOT / block.page, tmp_path)
     script = tmp_path / "snippet.py"
     script.write_text(block.text, "utf-8")
     run([sys.executable, "-W", "error", str(script)], tmp_path, 60)
@@ -116,9 +118,7 @@ def test_commands_run_in_a_checkout(block: Block, tmp_path: Path) -> None:
 @pytest.mark.parametrize("page", SCRIPTS, ids=lambda page: page.name)
 def test_commands_run(page: Path, tmp_path: Path) -> None:
     need_port_8000()
-    for block in blocks_of(page):
-        if block.kind.startswith("json file="):
-            (tmp_path / block.kind.removeprefix("json file=")).write_text(block.text, "utf-8")
+    write_files(page, tmp_path)
     script = ["set -eu", "trap 'kill $(jobs -p) 2>/dev/null || true; wait' EXIT"]
     for block in blocks_of(page):
         if block.kind == "sh background":
@@ -126,6 +126,18 @@ def test_commands_run(page: Path, tmp_path: Path) -> None:
         elif block.kind == "sh":
             script += [f"echo '# {block}' >&2", block.text]
     run(["bash", "-c", "\n".join(script)], tmp_path, 300)
+
+
+def file_of(block: Block) -> str:
+    """The name of the file that a block is written into, or nothing."""
+    language, _, name = block.kind.partition(" file=")
+    return name if language in ("json", "python") else ""
+
+
+def write_files(page: Path, folder: Path) -> None:
+    for block in blocks_of(page):
+        if name := file_of(block):
+            (folder / name).write_text(block.text, "utf-8")
 
 
 def need_port_8000() -> None:

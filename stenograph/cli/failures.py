@@ -55,6 +55,7 @@ def codes() -> dict[int, tuple[type[Exception], ...]]:
         SeqNotReached,
         StateTooLarge,
         ToolRefused,
+        UnknownEvent,
         UnknownGraph,
         UnknownRun,
     )
@@ -72,7 +73,7 @@ def codes() -> dict[int, tuple[type[Exception], ...]]:
         NO_SUCH_RUN: (UnknownRun, UnknownGraph),
         CONFLICT: (RunExists, RunFinished, CursorUnknown, JournalInUse, PortInUse),
         UNREACHABLE: (ServerUnreachable, EngineClosed, JournalBusy, JournalFailed),
-        DAMAGED: (JournalUnreadable,),
+        DAMAGED: (JournalUnreadable, UnknownEvent),
         USAGE: (
             CannotOpen,
             GraphInvalid,

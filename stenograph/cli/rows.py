@@ -21,7 +21,7 @@ Said: TypeAlias = tuple[Mark, str]
 
 RUN: Final = "run"
 """What stands in the column of nodes when an event is about the run as a whole."""
-PATCH_MAX: Final = 76
+PATCH_MAX: Final = 56
 """Most characters of a row that tells what changed."""
 MESSAGE_MAX: Final = 1000
 

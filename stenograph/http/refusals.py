@@ -14,11 +14,12 @@ from stenograph.engine import (
     NotJson,
     RunExists,
     StateTooLarge,
+    UnknownEvent,
     UnknownGraph,
     UnknownRun,
 )
 from stenograph.http.wire import Problem
-from stenograph.journal import JournalBusy, JournalFailed
+from stenograph.journal import JournalBusy, JournalFailed, JournalUnreadable
 
 
 class ClientError(Exception):
@@ -71,6 +72,10 @@ def error_of(problem: Problem, *, run_id: str, graph_id: str) -> Exception:
             return JournalFailed()
         case "journal-busy":
             return JournalBusy()
+        case "journal-unreadable":
+            return JournalUnreadable()
+        case "history-unreadable":
+            return UnknownEvent()
         case "shutting-down":
             return EngineClosed()
         case _:

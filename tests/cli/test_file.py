@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
 from pathlib import Path
 
 import pytest
 
-from tests.cli.running import Server, graph_file, running, seqs, serving, steno
+import stenograph as st
+from stenograph.journal import NewRecord
+from tests.cli import tools
+from tests.cli.running import Server, graph_file, running, seqs, serving, steno, steno_process
 from tests.cli.tools import COUNT, WAIT
 
 
@@ -95,6 +99,19 @@ def test_a_file_that_is_no_journal_is_told_so(tmp_path: Path) -> None:
     text.write_text("dear diary\n" * 100)
     done = steno("--db", text, "runs")
     assert (done.code, "is no SQLite file" in done.err) == (2, True)
+
+
+async def test_what_a_later_version_wrote_can_be_printed_but_not_folded(tmp_path: Path) -> None:
+    path = tmp_path / "steno.db"
+    async with st.open(path, tools=[tools], recover=False) as engine:
+        run = await engine.run(tools.COUNT, {"to": 1}, run_id="r")
+        later = NewRecord("run.teleported", b'{"to":"mars"}', run.updated_at)
+        await engine.journal.append("r", [later], expected_seq=run.seq)
+    words = ["--db", str(path), "-o", "table"]
+    tail = await asyncio.to_thread(steno_process, *words, "tail", "r", "--no-follow")
+    assert (tail.code, 'run.teleported {"to":"mars"}' in tail.out) == (0, True)
+    show = await asyncio.to_thread(steno_process, *words, "show", "r")
+    assert (show.code, "cannot read a run.teleported" in show.err) == (5, True)
 
 
 def test_a_journal_without_runs_says_how_to_start_one(tmp_path: Path) -> None:

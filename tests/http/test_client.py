@@ -16,7 +16,7 @@ from websockets.asyncio.server import ServerConnection
 from websockets.asyncio.server import serve as serve_socket
 
 import stenograph as st
-from stenograph.engine import TERMINAL, decode
+from stenograph.engine import TERMINAL, UnknownEvent, decode
 from stenograph.http import (
     Client,
     Problem,
@@ -27,7 +27,13 @@ from stenograph.http import (
     serve,
 )
 from stenograph.http.refusals import error_of
-from stenograph.journal import CursorUnknown, JournalBusy, JournalFailed, envelope
+from stenograph.journal import (
+    CursorUnknown,
+    JournalBusy,
+    JournalFailed,
+    JournalUnreadable,
+    envelope,
+)
 from tests.http.serving import (
     PATIENCE_S,
     OpenEngine,
@@ -223,6 +229,8 @@ async def test_a_problem_of_http_alone_is_a_request_refused() -> None:
         ("state-too-large", st.StateTooLarge),
         ("read-only", JournalFailed),
         ("journal-busy", JournalBusy),
+        ("journal-unreadable", JournalUnreadable),
+        ("history-unreadable", UnknownEvent),
         ("shutting-down", st.EngineClosed),
         ("internal-error", RequestRefused),
     ],

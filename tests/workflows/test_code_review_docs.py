@@ -18,7 +18,7 @@ PAGE: Final = (ROOT / "docs/code-review.md").read_text()
 
 
 def blocks(language: str) -> list[str]:
-    return re.findall(rf"```{language}\n(.*?)```", PAGE, re.DOTALL)
+    return re.findall(rf"```{language}[^\n]*\n(.*?)```", PAGE, re.DOTALL)
 
 
 def rows(heading: str) -> list[list[str]]:
