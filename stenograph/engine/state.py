@@ -66,6 +66,10 @@ class State(Mapping[str, Any]):
         """The length of the state's JSON in bytes."""
         return max(2, 1 + self._weight)
 
+    @property
+    def _is_small(self) -> bool:
+        return self.size <= OWN_MAX_BYTES
+
     def __getitem__(self, key: str) -> Any:
         if key not in self._decoded:
             self._decoded[key] = msgspec.json.decode(self._encoded[key])
@@ -119,19 +123,18 @@ class State(Mapping[str, Any]):
 
     def remember(self, decoded: Mapping[str, Any]) -> None:
         """Keep values that were decoded on the way, so that nobody decodes them again."""
-        values = self._decoded if self.size <= OWN_MAX_BYTES else self._spare
+        values = self._decoded if self._is_small else self._spare
         values.update((key, value) for key, value in decoded.items() if key in self)
 
     def draft(self) -> Draft:
         """Return a private dict of all values for a tool; what it changes is seen by ``update``."""
-        owned = self.size <= OWN_MAX_BYTES
         # What is taken here comes back with ``update``, or never: a tool that fails may spoil it.
-        spare, self._spare = {} if owned else self._spare, {}
+        spare, self._spare = {} if self._is_small else self._spare, {}
         given = {
             key: spare[key] if key in spare else msgspec.json.decode(data)
             for key, data in self._encoded.items()
         }
-        return Draft.of(given, {} if owned else self._encoded.copy())
+        return Draft.of(given, {} if self._is_small else self._encoded.copy())
 
     def update(self, draft: Draft, returned: Mapping[str, Any]) -> Update:
         """Return what a tool changed: what it did to its draft, then what it returned on top.

@@ -153,7 +153,7 @@ def test_keys_of_text_subclasses_are_the_keys_they_spell() -> None:
 
 
 def test_a_patch_is_applied_in_its_order_and_grows_a_list_at_once() -> None:
-    state = State.from_values({"a": [], "b": [1]})
+    state = State.from_values({"a": [], "b": [1], "d": [1]})
     raw = msgspec.Raw
     state.apply(
         [
@@ -163,9 +163,11 @@ def test_a_patch_is_applied_in_its_order_and_grows_a_list_at_once() -> None:
             PatchOp("add", "/b/-", raw(b"3")),
             PatchOp("remove", "/a"),
             PatchOp("add", "/c", raw(b"null")),
+            PatchOp("add", "/d/-", raw(b"2")),
+            PatchOp("add", "/d/-", raw(b"3")),
         ]
     )
-    assert state.to_json() == b'{"b":[3],"c":null}'
+    assert state.to_json() == b'{"b":[3],"d":[1,2,3],"c":null}'
 
 
 def test_one_small_key_of_a_large_state_costs_that_key(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -189,6 +191,44 @@ def test_a_key_that_was_only_read_costs_that_key(monkeypatch: pytest.MonkeyPatch
     assert draft["key7"][1] == {"n": 7}
     assert state.update(draft, {}).patch == ()
     assert calls.bytes_since_last_asked() < 4 * len(msgspec.json.encode(LARGE["key7"]))
+
+
+def test_what_a_tool_changed_is_decoded_once_for_all_that_follows(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    state = State.from_values(LARGE)
+    step(state, {"key7": ["y" * 5000]})
+    calls = Calls(monkeypatch)
+    state.draft()
+    assert calls.decoded == []
+    state = State.from_values({"a": [1], "b": [2]})
+    step(state, {"a": [1, 2]})
+    calls = Calls(monkeypatch)
+    assert state["a"] == [1, 2]
+    assert calls.decoded == []
+
+
+def test_a_small_state_is_looked_through_but_not_decoded_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    state = State.from_values({"a": [1], "b": {"c": 2}, "n": 1})
+    step(state, {})
+    draft = state.draft()
+    draft["a"].append(2)
+    calls = Calls(monkeypatch)
+    assert len(state.update(draft, {}).patch) == 1
+    assert calls.decoded.count(b"[1,2]") == 1
+    assert b'{"c":2}' not in calls.decoded
+
+
+def test_what_somebody_else_has_written_is_read() -> None:
+    for values in ({"a": [1]}, {**LARGE, "a": [1]}):
+        state = State.from_values(values)
+        step(state, {})
+        assert state["a"] == state.draft()["a"] == [1]
+        state.update(state.draft(), {})
+        state.apply([PatchOp("replace", "/a", msgspec.Raw(b"[2]"))])
+        assert state["a"] == state.draft()["a"] == msgspec.to_builtins(state.draft())["a"] == [2]
 
 
 def test_a_list_grows_by_what_is_new_whatever_its_length() -> None:

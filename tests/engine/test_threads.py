@@ -139,6 +139,20 @@ def test_a_running_job_that_is_abandoned_is_replaced_at_once() -> None:
         assert not hanging.ended.is_set()
 
 
+def test_an_abandoned_job_is_replaced_by_one_however_often_it_is_abandoned() -> None:
+    with threads(1) as pool, gates(3) as (hanging, first, second):
+        job = pool.submit(hanging)
+        assert hanging.begun.wait(SOON_S)
+        pool.abandon(job)
+        pool.abandon(job)
+        pool.submit(first)
+        pool.submit(second)
+        assert first.begun.wait(SOON_S)
+        assert not second.begun.wait(0.02)
+        first.open()
+        assert second.begun.wait(SOON_S)
+
+
 def test_the_thread_of_an_abandoned_job_ends_with_it() -> None:
     with threads(1) as pool, gates(2) as (hanging, waiting):
         job = pool.submit(hanging)
@@ -228,6 +242,20 @@ def test_closing_ends_idle_threads_and_forgets_what_waits() -> None:
     busy.thread.join(SOON_S)
     assert not busy.thread.is_alive()
     assert ran == ["too late", "in time"]
+
+
+def test_closing_wakes_a_thread_that_waits_for_a_job() -> None:
+    pool = Threads(1)
+    with gates(1) as (gate,):
+        pool.submit(gate)
+        gate.open()
+        assert gate.ended.wait(SOON_S)
+        assert gate.thread is not None
+        gate.thread.join(0.02)  # by now it waits
+        assert gate.thread.is_alive()
+        pool.close()
+        gate.thread.join(SOON_S)
+        assert not gate.thread.is_alive()
 
 
 def test_an_idle_thread_keeps_nothing_of_its_last_job() -> None:
