@@ -21,8 +21,10 @@ from pathlib import Path
 import pytest
 from msgspec import Struct
 
+import stenograph as st
 from stenograph.engine import parse_graph
 from stenograph.engine.expressions import compile_expression
+from stenograph.workflows import code_review
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -126,6 +128,18 @@ def test_commands_run(page: Path, tmp_path: Path) -> None:
         elif block.kind == "sh":
             script += [f"echo '# {block}' >&2", block.text]
     run(["bash", "-c", "\n".join(script)], tmp_path, 300)
+
+
+async def test_the_readmes_first_run_goes_round_and_gets_better(tmp_path: Path) -> None:
+    """What its commands come to is what it says, not only that they do not fail."""
+    page = ROOT / "README.md"
+    write_files(page, tmp_path)
+    graph = json.loads((tmp_path / "review.json").read_text())
+    code = (tmp_path / "sample.py").read_text()
+    async with st.open(":memory:", tools=[code_review]) as engine:
+        run = await engine.run(graph, {"code": code})
+    assert (run.status, run.state["stopped_by"]) == ("completed", "no-safe-fix")
+    assert 0 < run.state["scores"][0] < run.state["scores"][-1]
 
 
 def file_of(block: Block) -> str:
