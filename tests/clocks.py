@@ -30,10 +30,14 @@ class VirtualClock:
 
     def __init__(self, now_us: int = START_US) -> None:
         self._now_us = now_us
+        self._stepped_us = 0
         self.timers: list[VirtualTimer] = []
 
     def now_us(self) -> int:
         return self._now_us
+
+    def monotonic_us(self) -> int:
+        return self._now_us - self._stepped_us
 
     def call_later(self, delay_s: float, callback: Callable[[], None]) -> VirtualTimer:
         timer = VirtualTimer(self, self._now_us + round(max(0, delay_s) * 1_000_000), callback)
@@ -52,5 +56,6 @@ class VirtualClock:
     def step(self, seconds: float) -> None:
         """Set the clock on or back, as an operator does: no timer comes nearer by it."""
         self._now_us += round(seconds * 1_000_000)
+        self._stepped_us += round(seconds * 1_000_000)
         for timer in self.timers:
             timer.due_us += round(seconds * 1_000_000)

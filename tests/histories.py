@@ -30,6 +30,9 @@ class SteadyClock:
         self._now_us += 1_000
         return self._now_us
 
+    def monotonic_us(self) -> int:
+        return self.now_us()
+
     def call_later(self, delay_s: float, callback: Callable[[], None]) -> Timer:
         return SystemClock().call_later(min(delay_s, 0.05), callback)
 

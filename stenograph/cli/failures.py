@@ -16,11 +16,13 @@ UNREACHABLE: Final = 3
 NO_SUCH_RUN: Final = 4
 DAMAGED: Final = 5
 CONFLICT: Final = 6
+IO_FAILED: Final = 74
 NEEDS_A_PERSON: Final = 75
 INTERRUPTED: Final = 130
 PIPE_CLOSED: Final = 141
 TERMINATED: Final = 143
-"""Ctrl-C, a pipe that nobody reads, SIGTERM, as the shell tells of a program they ended."""
+"""Ctrl-C, a pipe that nobody reads, SIGTERM, as the shell tells of a program they ended. The codes
+74 and 75 are EX_IOERR and EX_TEMPFAIL of sysexits.h."""
 
 
 class Failure(click.ClickException):
@@ -83,4 +85,5 @@ def codes() -> dict[int, tuple[type[Exception], ...]]:
             StateTooLarge,
             ToolRefused,
         ),
+        IO_FAILED: (OSError,),
     }

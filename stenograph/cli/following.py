@@ -103,7 +103,7 @@ def telling_where_it_stopped(output: Output, printer: Printer, command: str) -> 
         yield
     except StreamLost as error:
         again = f"{command} --after {printer.after}"
-        sentence = f"the stream broke off: {error.__cause__}; go on: {again}"
+        sentence = f"the stream broke off: {error.why}; go on: {again}"
         raise Failure(sentence, UNREACHABLE) from error
     except asyncio.CancelledError:  # Ctrl-C
         tell_where(output, printer, command)

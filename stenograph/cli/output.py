@@ -15,6 +15,7 @@ import msgspec
 
 from stenograph.cli.marks import PLAIN, SIGNS, Mark
 from stenograph.cli.settings import Settings
+from stenograph.cli.standard import silence, write
 from stenograph.cli.text import padded, width
 
 ROOM_MIN: Final = 30
@@ -65,7 +66,7 @@ class Output:
     def line(self, text: str = "") -> None:
         """Write a line for people."""
         text = text if self.unicode else text.translate(PLAIN)
-        self._write(text.encode(sys.stdout.encoding, "backslashreplace") + b"\n")
+        write(text.encode(sys.stdout.encoding, "backslashreplace") + b"\n")
 
     def table(self, head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         """Write rows in columns under their heads; nothing is cropped."""
@@ -77,38 +78,38 @@ class Output:
     def document(self, value: Any) -> None:
         """Write one thing as one JSON document; on a terminal, for the eye."""
         text = msgspec.json.encode(value)
-        self._write((msgspec.json.format(text, indent=2) if self.terminal else text) + b"\n")
+        write((msgspec.json.format(text, indent=2) if self.terminal else text) + b"\n")
 
     def items(self, items: Sequence[Any]) -> None:
         """Write a list: one document of all when asked for, else one a line."""
         if self.whole:
             self.document(items)
         else:
-            self._write(b"".join(msgspec.json.encode(item) + b"\n" for item in items))
+            write(b"".join(msgspec.json.encode(item) + b"\n" for item in items))
 
     def records(self, documents: Iterable[bytes]) -> None:
         """Write the next JSON documents of a stream, as they are; one a line, or in one array."""
+        lines = []
         for document in documents:
             before = (b",\n" if self._written else b"[\n") if self.whole else b""
-            sys.stdout.buffer.write(before + document + (b"" if self.whole else b"\n"))
+            lines.append(before + document + (b"" if self.whole else b"\n"))
             self._written += 1
-        sys.stdout.buffer.flush()
+        write(b"".join(lines))
 
     def end(self) -> None:
         """Close the array that ``records`` may have opened."""
         if self.whole:
-            self._write(b"\n]\n" if self._written else b"[]\n")
-
-    def _write(self, data: bytes) -> None:
-        sys.stdout.buffer.write(data)
-        sys.stdout.buffer.flush()
+            write(b"\n]\n" if self._written else b"[]\n")
 
 
 def talk(text: str) -> None:
-    """Say a line on stderr, whatever its encoding."""
+    """Say a line on stderr, whatever its encoding; where nobody listens, work goes on."""
     encoding = sys.stderr.encoding
     text = text if is_unicode(encoding) else text.translate(PLAIN)
-    click.echo(text.encode(encoding, "backslashreplace"), err=True)
+    try:
+        click.echo(text.encode(encoding, "backslashreplace"), err=True)
+    except OSError:
+        silence(sys.stderr)
 
 
 def is_unicode(encoding: str) -> bool:

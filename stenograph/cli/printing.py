@@ -40,10 +40,12 @@ class RunPrinter:
 
     def page(self, records: Sequence[Record]) -> None:
         """Print the next records."""
+        from stenograph.http import StreamLost
         from stenograph.journal import envelope
 
-        for seq, record in enumerate(records, self.after + 1):
-            assert record.seq == seq, f"{record.run_id}: after {seq - 1} came {record.seq}"
+        for after, record in enumerate(records, self.after):
+            if record.seq != after + 1:
+                raise StreamLost(self.after, f"after event {after} came {record.seq}")
         if self.output.tables:
             for record in records:
                 self._row(record)
@@ -71,14 +73,16 @@ class JournalPrinter:
 
     def page(self, records: Sequence[Record]) -> None:
         """Print the next records."""
+        from stenograph.http import StreamLost
         from stenograph.journal import envelope
 
+        if records[0].offset <= self.after:
+            raise StreamLost(self.after, f"next came event {records[0].offset}")
         if self.output.tables:
             for record in records:
                 self._row(record)
         else:
             self.output.records(map(envelope, records))
-        assert records[0].offset > self.after
         self.after, self.last_type = records[-1].offset, records[-1].type
 
     def _row(self, record: Record) -> None:

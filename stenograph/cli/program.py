@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import click
@@ -17,7 +18,9 @@ from stenograph.cli.runs import runs
 from stenograph.cli.serve import serve
 from stenograph.cli.settings import place_options
 from stenograph.cli.show import show
+from stenograph.cli.standard import provide, silence
 from stenograph.cli.tail import tail
+from stenograph.cli.text import printable
 
 
 class Program(click.Group):
@@ -27,27 +30,62 @@ class Program(click.Group):
         """Return the names of the commands, in their order."""
         return list(self.commands)
 
+    def main(self, *args: Any, **options: Any) -> Any:
+        """Run the program, even where some of the standard streams are missing."""
+        provide()
+        return super().main(*args, **options)
+
+    def make_context(self, *args: Any, **options: Any) -> click.Context:
+        """Read the command line, of which each word must be text."""
+        with telling_how_it_ends():
+            return super().make_context(*args, **options)
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Take the words apart; raises UsageError."""
+        for word in args:
+            if not is_text(word):
+                raise click.UsageError(f"'{printable(word)}' is no text; write it in UTF-8")
+        return super().parse_args(ctx, args)
+
     def invoke(self, ctx: click.Context) -> Any:
-        """Run a command; what goes wrong becomes one sentence and an exit code."""
-        try:
+        """Run a command."""
+        with telling_how_it_ends():
             return super().invoke(ctx)
-        except (click.ClickException, click.exceptions.Exit, click.Abort):
+
+
+@contextmanager
+def telling_how_it_ends() -> Iterator[None]:
+    """Make one sentence and an exit code of what goes wrong."""
+    try:
+        yield
+    except click.exceptions.Exit:
+        raise
+    except (KeyboardInterrupt, click.Abort):
+        raise click.exceptions.Exit(INTERRUPTED) from None
+    except BrokenPipeError:
+        silence(sys.stdout)
+        raise click.exceptions.Exit(PIPE_CLOSED) from None
+    except Exception as error:
+        if isinstance(error, OSError):
+            silence(sys.stdout)
+        failure = error if isinstance(error, click.ClickException) else failure_of(error)
+        if failure is None:
             raise
-        except KeyboardInterrupt:
-            ctx.exit(INTERRUPTED)
-        except BrokenPipeError:
-            leave_quietly()
-            ctx.exit(PIPE_CLOSED)
-        except Exception as error:
-            failure = failure_of(error)
-            if failure is None:
-                raise
-            raise failure from error
+        show_error(failure)
+        raise click.exceptions.Exit(failure.exit_code) from error
 
 
-def leave_quietly() -> None:
-    """Let nothing more be written to a pipe that nobody reads, not even on the way out."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+def show_error(error: click.ClickException) -> None:
+    """Show an error on stderr, if it takes it."""
+    try:
+        error.show()
+    except OSError:
+        silence(sys.stderr)
+
+
+def is_text(word: str) -> bool:
+    """Tell text from bytes that are no UTF-8, which Python smuggles in as surrogates."""
+    return not any("\ud800" <= letter <= "\udfff" for letter in word)
 
 
 def print_version(context: click.Context, parameter: click.Parameter, wanted: bool) -> None:

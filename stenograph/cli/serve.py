@@ -10,10 +10,25 @@ from stenograph.cli.settings import QUIET, settings
 from stenograph.cli.tools import load_tools, tools_option
 
 
+def host_name(context: click.Context, parameter: click.Parameter, value: str) -> str:
+    """Return a host's name; raises BadParameter for what is none."""
+    try:
+        value.encode("idna")
+    except UnicodeError as error:
+        raise click.BadParameter(f"{value!r} is no host's name or address") from error
+    return value
+
+
 @click.command(short_help="Serve graphs and runs over HTTP.")
 @click.option("--db", metavar="FILE", help="The journal's file.  [default: steno.db]")
 @click.option("--memory", is_flag=True, help="Keep the journal in memory; it goes with the server.")
-@click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
+@click.option(
+    "--host",
+    default="127.0.0.1",
+    show_default=True,
+    callback=host_name,
+    help="The address to listen on.",
+)
 @click.option(
     "--port",
     type=click.IntRange(0, 65535),

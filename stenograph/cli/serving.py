@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, suppress
+import signal
+import sys
+import threading
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
-from types import ModuleType
-from typing import Final, Literal
+from types import FrameType, ModuleType
+from typing import Any, Final, Literal, NoReturn
 
 from msgspec import Struct, field
 
@@ -24,6 +27,8 @@ from stenograph.journal import Stream, open_journal_readonly
 MEMORY: Final = ":memory:"
 COUNTED_MAX: Final = 10_000
 NAMED_MAX: Final = 3
+STRAY_S: Final = 1.0
+"""How long what is left of tools may take to end, once the journal is closed."""
 UNFINISHED: Final = ("cancelling", "running")
 
 
@@ -51,12 +56,15 @@ class Serving(Struct):
         logging.basicConfig(
             level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
         )
-        try:
-            asyncio.run(serve(create_app(self.engine), self.host, self.port, started=self.started))
-        finally:
-            if self.pid_file is not None:
-                forget(Path(self.pid_file))
-        self.say("Stopped.")
+        with handling_signals(self.leave_at_once):  # a server that is up takes the first one
+            try:
+                app = create_app(self.engine)
+                clean = run_to_end(serve(app, self.host, self.port, started=self.started))
+            finally:
+                self.forget_pid()
+            self.say("Stopped.")
+            if not clean:
+                leave(0)
 
     @asynccontextmanager
     async def engine(self) -> AsyncIterator[Engine]:
@@ -78,10 +86,71 @@ class Serving(Struct):
             self.say(f"Journal {shown(self.path)} ({told(self.found)})")
             self.say("Stop with Ctrl-C; nothing is lost.")
 
+    def leave_at_once(self, number: int, frame: FrameType | None) -> None:
+        """Wait for nothing more: a signal came before the server was up, or a second one."""
+        self.forget_pid()
+        leave(128 + number)
+
+    def forget_pid(self) -> None:
+        """Remove the pid file, when there is one."""
+        if self.pid_file is not None:
+            forget(Path(self.pid_file))
+
     def say(self, text: str) -> None:
         """Say something on stderr."""
         if not self.quiet:
             talk(text)
+
+
+@contextmanager
+def handling_signals(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
+    """Let SIGTERM and SIGINT call ``handler``."""
+    before = {each: signal.signal(each, handler) for each in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for each, former in before.items():
+            signal.signal(each, former)
+
+
+def run_to_end(main: Coroutine[Any, Any, None]) -> bool:
+    """Run as ``asyncio.run`` does, but wait for leftovers only a while; tell whether all ended.
+
+    A tool may swallow its cancellation: ``asyncio.run`` would wait for it for ever.
+    """
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+    try:
+        loop.run_until_complete(main)
+    finally:
+        clean = loop.run_until_complete(let_go())
+        if clean:
+            loop.run_until_complete(loop.shutdown_asyncgens())
+            asyncio.set_event_loop(None)
+            loop.close()
+    return clean and not any(map(holds_up, threading.enumerate()))
+
+
+async def let_go() -> bool:
+    """Cancel all other tasks, and tell whether they ended in the time they have."""
+    tasks = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in tasks:
+        task.cancel()
+    pending = (await asyncio.wait(tasks, timeout=STRAY_S))[1] if tasks else set()
+    return not pending
+
+
+def holds_up(thread: threading.Thread) -> bool:
+    """Tell whether the interpreter would wait for a thread before it ends."""
+    return not thread.daemon and thread is not threading.main_thread()
+
+
+def leave(code: int) -> NoReturn:
+    """End the process without waiting for anything that still runs in it."""
+    with suppress(OSError, ValueError, RuntimeError):  # closed, or in the midst of a write
+        sys.stdout.flush()
+        sys.stderr.flush()
+    os._exit(code)
 
 
 def is_new(path: str) -> bool:

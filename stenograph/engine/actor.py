@@ -11,7 +11,9 @@ from functools import partial
 from typing import Any, Final, TypeAlias
 
 from msgspec import UNSET, Raw, Struct
+from msgspec.structs import replace
 
+from stenograph.engine.asking import ask
 from stenograph.engine.attempt import Attempt, Raised, Result, raised
 from stenograph.engine.clock import Clock, Timer
 from stenograph.engine.context import LogLine
@@ -31,8 +33,7 @@ from stenograph.engine.decide import (
     places,
     retries,
 )
-from stenograph.engine.draft import Draft
-from stenograph.engine.edges import Answers, predicates_of
+from stenograph.engine.edges import predicates_of
 from stenograph.engine.errors import EngineClosed, NotJson, RunExists, StateTooLarge
 from stenograph.engine.events import (
     ErrorInfo,
@@ -43,8 +44,6 @@ from stenograph.engine.events import (
     encode_payload,
     to_event,
 )
-from stenograph.engine.graph import Outcome
-from stenograph.engine.lines import call_on
 from stenograph.engine.run import ACTIVE, Run, evolve, status_after
 from stenograph.engine.state import State, Update
 from stenograph.engine.threads import Threads
@@ -52,6 +51,9 @@ from stenograph.engine.times import to_text, to_us
 from stenograph.engine.tools import Effects, Goto, Registry
 from stenograph.engine.values import pointer
 from stenograph.journal import (
+    APPEND_MAX_BYTES,
+    APPEND_MAX_RECORDS,
+    AppendTooLarge,
     Journal,
     JournalBusy,
     JournalError,
@@ -63,9 +65,9 @@ from stenograph.journal import (
 
 STOP_GRACE_S: Final = 1.0
 """How long a cancelled async tool may take to stop before it is left behind."""
-PREDICATE_TIMEOUT_S: Final = 5.0
-LOGS_IN_A_COMMIT: Final = 40
-"""At 64 KiB of fields and 16 KiB of message a line, well below what one append may hold."""
+COMMIT_BYTES: Final = APPEND_MAX_BYTES - 64 * 1024
+COMMIT_RECORDS: Final = APPEND_MAX_RECORDS - 24
+"""Most of one commit: below what an append may hold, for what a step adds to its log lines."""
 
 
 _log: Final = logging.getLogger("stenograph.engine")
@@ -78,6 +80,8 @@ class World(Struct, frozen=True):
     registry: Registry
     clock: Clock
     threads: Threads
+    asking: Threads
+    strays: set[asyncio.Task[None]]
     draw: Callable[[], float] = random.random
 
     def facts(self) -> Facts:
@@ -106,7 +110,16 @@ class Said(Struct, frozen=True):
     attempt: Attempt
 
 
-Message: TypeAlias = Command | Settled | Said
+class Answered(Struct, frozen=True):
+    """The predicates have been asked about an attempt's result: here is what it means."""
+
+    attempt: Attempt
+    command: ToolReturned | ToolFailed
+
+
+Message: TypeAlias = Command | Settled | Answered | Said
+Events: TypeAlias = list[tuple[int, Payload]]
+"""Events on their way, each with the time at which it happened, in microseconds."""
 Reply: TypeAlias = "asyncio.Future[int]"
 
 
@@ -116,14 +129,16 @@ class Actor:
     A run rests when it has ended or parked: nothing happens to it by itself any more.
     """
 
-    def __init__(self, run: Run, world: World) -> None:
+    def __init__(self, run: Run, world: World, *, begun: Callable[[Actor], None]) -> None:
         self.run = run
+        self._begun = begun
         self.finished: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._closed = False
         self._world = world
         self._facts = world.facts()
         self._inbox: asyncio.Queue[tuple[Message, Reply | None]] = asyncio.Queue()
         self._attempts: dict[Place, Attempt] = {}
+        self._asking: dict[Place, asyncio.Task[None]] = {}
         self._stopping: list[asyncio.Task[None]] = []
         self._retries: dict[str, tuple[str, Timer]] = {}
         self._deadline: Timer | None = None
@@ -147,15 +162,20 @@ class Actor:
             self._close(None)
         except (JournalBusy, JournalFailed, RunExists) as error:
             self._close(error)
+        except AppendTooLarge as error:
+            await self._fail(error)
         except Exception as error:
-            # A fault of the engine's own ends this run, and no other.
             _log.exception("run %s cannot go on", self.run.id)
-            with suppress(JournalError):
-                message = f"a fault in the engine: {type(error).__name__}: {error}"
-                await self._commit(Fail(ErrorInfo("internal-error", message)), None)
-            self._close(None if self.run.ended else error)
+            await self._fail(error)
         finally:
             self._close(EngineClosed())
+
+    async def _fail(self, error: Exception) -> None:
+        """End this run, and no other, for a fault of the engine's own."""
+        with suppress(JournalError):
+            message = f"a fault in the engine: {type(error).__name__}: {error}"
+            await self._commit(Fail(ErrorInfo("internal-error", message)), None)
+        self._close(None if self.run.ended else error)
 
     def _rests(self) -> bool:
         return self.run.seq > 0 and self.run.status not in ACTIVE and self._inbox.empty()
@@ -165,9 +185,8 @@ class Actor:
         if self._closed:
             return
         self._closed = True
-        for attempt in self._attempts.values():
-            attempt.abandon()
-            self._keep(attempt)
+        for place in list(self._attempts):
+            self._give_up(place)
         for _, timer in self._retries.values():
             timer.cancel()
         if self._deadline is not None:
@@ -190,12 +209,14 @@ class Actor:
     async def _obey(self, message: Message) -> int:
         match message:
             case Said(attempt=attempt):
-                await self._write(await self._all_but_last_logs(attempt))
+                await self._say(attempt)
                 count = 0
             case Settled(attempt=attempt, result=result):
-                self._attempts.pop(attempt.place, None)
                 self._keep(attempt)  # one that ran out of time may still be stopping
-                command = await self._to_command(attempt, result)
+                count = await self._conclude(attempt, self._to_command(attempt, result))
+            case Answered(attempt=attempt, command=command):
+                self._attempts.pop(attempt.place, None)
+                self._asking.pop(attempt.place, None)
                 count = await self._commit(command, attempt)
             case _:
                 count = await self._commit(message, None)
@@ -204,35 +225,64 @@ class Actor:
 
     async def _commit(self, command: Command, attempt: Attempt | None) -> int:
         """Append what follows from a command; read and decide again when the run has moved on."""
-        logs = await self._all_but_last_logs(attempt)
+        logs = [] if attempt is None else self._logs_of(attempt)
         while True:
             payloads = decide(self.run, command, self._facts)
             if not payloads:
                 return 0
             now = self._world.clock.now_us()
+            events = [(now, payload) for payload in payloads]
             try:
-                await self._write([*logs, *((now, payload) for payload in payloads)])
+                logs = await self._write_all_but_last(logs)
+                if _size(logs) + _size(events) > COMMIT_BYTES:
+                    logs = await self._write_all(logs)
+                await self._write([*logs, *events])
             except WrongExpectedSeq as moved:
                 if isinstance(command, Start):
                     raise RunExists(self.run.id) from moved
                 await self._catch_up()
-            else:
-                if isinstance(command, ToolReturned):
-                    state = self.run.scopes[command.place.scope].state
-                    state.remember(command.update.decoded)
-                return len(payloads)
+                continue
+            match command:
+                case Start():
+                    self._begun(self)
+                case ToolReturned(place=place, update=update):
+                    self.run.scopes[place.scope].state.remember(update.decoded)
+                case _:
+                    pass
+            return len(payloads)
 
-    async def _all_but_last_logs(self, attempt: Attempt | None) -> list[tuple[int, Payload]]:
-        """Write an attempt's log lines, but for the last ones, which go with the step's commit."""
-        if attempt is None or attempt.place not in places(self.run):
-            return []
-        logs = _logs(attempt.place, attempt.take_lines())
-        while len(logs) > LOGS_IN_A_COMMIT:
-            await self._write(logs[:LOGS_IN_A_COMMIT])
-            logs = logs[LOGS_IN_A_COMMIT:]
-        return logs
+    async def _say(self, attempt: Attempt) -> None:
+        """Write what an attempt has said so far."""
+        logs = self._logs_of(attempt)
+        while logs:
+            try:
+                logs = await self._write_all(logs)
+            except WrongExpectedSeq:
+                await self._catch_up()
+                logs = logs if attempt.place in places(self.run) else []
 
-    async def _write(self, events: Sequence[tuple[int, Payload]]) -> None:
+    def _logs_of(self, attempt: Attempt) -> Events:
+        """Take what an attempt has said; nothing when it is over for the run."""
+        lines = attempt.take_lines()
+        return _logs(attempt.place, lines) if attempt.place in places(self.run) else []
+
+    async def _write_all(self, events: Events) -> Events:
+        """Write events in commits of a bounded size; returns none."""
+        rest = await self._write_all_but_last(events)
+        await self._write(rest)
+        return []
+
+    async def _write_all_but_last(self, events: Events) -> Events:
+        """Write events in commits of a bounded size, and return those of the last one unwritten.
+
+        What was written is gone from ``events``, so that asking again writes nothing twice.
+        """
+        while (count := _fitting(events)) < len(events):
+            await self._write(events[:count])
+            del events[:count]
+        return events
+
+    async def _write(self, events: Events) -> None:
         payloads = [payload for _, payload in events]
         records = [
             NewRecord(payload.TYPE, encode_payload(payload), to_text(at_us))
@@ -275,88 +325,69 @@ class Actor:
                 evolve(self.run, decode(record))
         self._labels.clear()
 
-    async def _to_command(self, attempt: Attempt, result: Result) -> Command:
+    async def _conclude(self, attempt: Attempt, command: ToolReturned | ToolFailed) -> int:
+        """Commit what a result means; where edges name predicates, once these have answered."""
+        place = command.place
+        node = compiled(self.run).nodes[place.node]
+        outcome = "ok" if isinstance(command, ToolReturned) else command.outcome
+        names = predicates_of(node, outcome)
+        if not names:
+            self._attempts.pop(place, None)
+            return await self._commit(command, attempt)
+        state = self.run.scopes[place.scope].state.copy()
+        if isinstance(command, ToolReturned):
+            state.apply(command.update.patch)
+        asking = self._ask(attempt, command, names, state)
+        self._asking[place] = asyncio.get_running_loop().create_task(asking)
+        return 0
+
+    async def _ask(
+        self,
+        attempt: Attempt,
+        command: ToolReturned | ToolFailed,
+        names: Sequence[str],
+        state: State,
+    ) -> None:
+        """Ask beside the inbox, which goes on: a cancel does not wait for predicates."""
+        world = self._world
+        answers = await ask(
+            names, state, registry=world.registry, threads=world.asking, clock=world.clock
+        )
+        self.tell(Answered(attempt, replace(command, answers=answers)))
+
+    def _to_command(self, attempt: Attempt, result: Result) -> ToolReturned | ToolFailed:
         """Turn a tool's result into the command that says what it means for the run."""
-        scope = self.run.scopes[attempt.place.scope]
         if not isinstance(result, Raised):
             try:
-                update, goto = _read_result(scope.state, attempt, result.value)
+                state = self.run.scopes[attempt.place.scope].state
+                update, goto = _read_result(state, attempt, result.value)
+                return ToolReturned(
+                    place=attempt.place, update=update, goto=goto, duration_ms=attempt.running_ms()
+                )
             except (NotJson, StateTooLarge) as error:
                 code = "not-json" if isinstance(error, NotJson) else "state-too-large"
                 result = Raised(ErrorInfo(code, str(error)), (code,))
             except BaseException as error:  # what a tool returned may be any object, and raise
                 result = raised(error)
-        if isinstance(result, Raised):
-            return await self._to_failed(scope.state, attempt, result)
-        answers = await self._ask_predicates(attempt.place, "ok", scope.state, update)
-        return ToolReturned(
-            place=attempt.place,
-            update=update,
-            goto=goto,
-            duration_ms=attempt.running_ms(),
-            answers=answers,
-        )
+        return self._to_failed(attempt, result)
 
-    async def _to_failed(self, state: State, attempt: Attempt, result: Raised) -> ToolFailed:
-        place, error = attempt.place, result.error
-        outcome: Outcome = "timeout" if result.timed_out else "error"
+    def _to_failed(self, attempt: Attempt, result: Raised) -> ToolFailed:
+        error = result.error
         return ToolFailed(
-            place=place,
-            outcome=outcome,
-            error=ErrorInfo(error.type, error.message, error.traceback, place.node),
+            place=attempt.place,
+            outcome="timeout" if result.timed_out else "error",
+            error=ErrorInfo(error.type, error.message, error.traceback, attempt.place.node),
             types=result.types,
             duration_ms=attempt.running_ms(),
             now_us=self._world.clock.now_us(),
             jitter=self._world.draw(),
-            answers=await self._ask_predicates(place, outcome, state, Update()),
         )
-
-    async def _ask_predicates(
-        self, place: Place, outcome: Outcome, state: State, update: Update
-    ) -> Answers:
-        """Ask the predicates that the node's edges name, in a thread, each with its own state."""
-        names = predicates_of(compiled(self.run).nodes[place.node], outcome)
-        if not names:
-            return {}
-        after = state.copy()
-        after.apply(update.patch)
-        return {name: await self._ask_predicate(name, after.draft()) for name in names}
-
-    async def _ask_predicate(self, name: str, state: Draft) -> bool | ErrorInfo:
-        predicate = self._world.registry.predicates.get(name)
-        if predicate is None:
-            return ErrorInfo("UnknownPredicate", "no such predicate is registered")
-        loop = asyncio.get_running_loop()
-        answer: asyncio.Future[bool | ErrorInfo] = loop.create_future()
-
-        def answered(value: bool | ErrorInfo) -> None:
-            if not answer.done():
-                answer.set_result(value)
-
-        def call() -> None:
-            value: bool | ErrorInfo
-            try:
-                value = bool(predicate(state))
-            except BaseException as error:
-                value = raised(error).error
-            call_on(loop, lambda: answered(value))
-
-        job = self._world.threads.submit(call)
-        late = ErrorInfo("TimeoutError", f"no answer after {PREDICATE_TIMEOUT_S:g} s")
-        timer = self._world.clock.call_later(PREDICATE_TIMEOUT_S, lambda: answered(late))
-        try:
-            return await answer
-        finally:
-            timer.cancel()
-            self._world.threads.abandon(job)
 
     def _reconcile(self) -> None:
         """Make what runs be what the run says should run: the one place that starts and stops."""
         wanted = places(self.run)
         for place in [place for place in self._attempts if place not in wanted]:
-            attempt = self._attempts.pop(place)
-            attempt.abandon()
-            self._keep(attempt)
+            self._give_up(place)
         for place in wanted:
             if place not in self._attempts:
                 self._begin(place)
@@ -364,6 +395,13 @@ class Actor:
         self._set_deadline()
         if self.run.status == "cancelling" and not self._attempts:
             self._await_stop()
+
+    def _give_up(self, place: Place) -> None:
+        attempt = self._attempts.pop(place)
+        attempt.abandon()
+        self._keep(attempt)
+        if place in self._asking:
+            self._asking[place].cancel()
 
     def _begin(self, place: Place) -> None:
         node = compiled(self.run).nodes[place.node]
@@ -391,8 +429,8 @@ class Actor:
         """Hold on to an abandoned task until it ends: the loop itself only knows it weakly."""
         if attempt.task is not None and not attempt.task.done():
             self._stopping.append(attempt.task)
-            _STRAYS.add(attempt.task)
-            attempt.task.add_done_callback(_STRAYS.discard)
+            self._world.strays.add(attempt.task)
+            attempt.task.add_done_callback(self._world.strays.discard)
 
     def _set_retries(self) -> None:
         due = retries(self.run)
@@ -436,9 +474,6 @@ class Actor:
             task.add_done_callback(stopped)
 
 
-_STRAYS: set[asyncio.Task[None]] = set()
-
-
 def _resolve(
     future: asyncio.Future[Any] | None, error: Exception | None, value: Any = None
 ) -> None:
@@ -451,7 +486,21 @@ def _resolve(
         future.exception()  # seen: nobody need wait for it
 
 
-def _logs(place: Place, lines: Sequence[LogLine]) -> list[tuple[int, Payload]]:
+def _size(events: Events) -> int:
+    return sum(len(encode_payload(payload)) for _, payload in events)
+
+
+def _fitting(events: Events) -> int:
+    """Return how many of the events, from the first on, one commit may hold: one at least."""
+    size = 0
+    for count, (_, payload) in enumerate(events[:COMMIT_RECORDS]):
+        size += len(encode_payload(payload))
+        if size > COMMIT_BYTES:
+            return max(1, count)
+    return min(len(events), COMMIT_RECORDS)
+
+
+def _logs(place: Place, lines: Sequence[LogLine]) -> Events:
     return [
         (
             line.at_us,
@@ -484,7 +533,8 @@ def _read_result(state: State, attempt: Attempt, value: Any) -> tuple[Update, st
     returned = dict(value)
     spelled = returned.pop(NEXT_NODE, None)
     if NEXT_NODE in attempt.draft.touched():
-        spelled = spelled or attempt.draft.pop(NEXT_NODE, None)
+        in_place = attempt.draft.pop(NEXT_NODE, None)  # in any case: it is no part of the state
+        spelled = in_place if spelled is None else spelled
     if not isinstance(spelled, str | None):
         raise NotJson(pointer(NEXT_NODE), "is the name of a node, as text")
     return state.update(attempt.draft, returned), goto or spelled

@@ -68,7 +68,7 @@ class Attempt:
         said: Callable[[Attempt], None],
     ) -> None:
         self.place, self.draft = place, draft
-        self.started_us = clock.now_us()
+        self.started_us = clock.monotonic_us()
         self.task: asyncio.Task[None] | None = None
         self._tool, self._config, self._run_id = tool, config, run_id
         self._timeout_s = timeout_s
@@ -85,11 +85,17 @@ class Attempt:
         if tool is None:
             self._loop.call_soon(self._settle, Returned(None))
             return
-        self._timer = self._clock.call_later(self._timeout_s, self._time_out)
         if tool.is_async:
+            self._begin_to_count()
             self._await(lambda: self._call(tool))
         else:
             self._job = self._threads.submit(lambda: self._call_in_thread(tool))
+
+    def _begin_to_count(self) -> None:
+        """Count time from here on: that of waiting for a free thread is not the tool's."""
+        if not self._over:
+            self.started_us = self._clock.monotonic_us()
+            self._timer = self._clock.call_later(self._timeout_s, self._time_out)
 
     def abandon(self) -> None:
         """Stop what can be stopped, and drop whatever still comes of it."""
@@ -103,7 +109,7 @@ class Attempt:
 
     def running_ms(self) -> float:
         """Return for how long the attempt has run, in milliseconds."""
-        return max(0, self._clock.now_us() - self.started_us) / 1000
+        return (self._clock.monotonic_us() - self.started_us) / 1000
 
     def take_lines(self) -> list[LogLine]:
         """Return the log lines that wait to be written, and forget them."""
@@ -128,6 +134,7 @@ class Attempt:
         )
 
     def _call_in_thread(self, tool: Tool) -> None:
+        call_on(self._loop, self._begin_to_count)
         try:
             back = partial(self._came_back, self._call(tool))
         except BaseException as error:
@@ -175,9 +182,9 @@ def raised(error: BaseException) -> Raised:
     """Return what an exception says, bounded: type, message, traceback, the names of its bases."""
     kinds = [kind for kind in type(error).__mro__ if kind is not object]
     types = tuple(clean(kind.__name__, TYPE_MAX_CHARS) for kind in kinds)
-    message = clean(_asked(lambda: str(error), "message"), MESSAGE_MAX_CHARS)
-    trace = _asked(lambda: _traceback(error), "traceback")
-    return Raised(ErrorInfo(types[0], message, clean(trace, TRACEBACK_MAX_CHARS)), types)
+    message = _asked(lambda: clean(str(error), MESSAGE_MAX_CHARS), "message")
+    trace = _asked(lambda: clean(_traceback(error), TRACEBACK_MAX_CHARS), "traceback")
+    return Raised(ErrorInfo(types[0], message, trace), types)
 
 
 def _traceback(error: BaseException) -> str:

@@ -21,6 +21,9 @@ class Clock(Protocol):
     def now_us(self) -> int:
         """Return microseconds since 1970 in UTC; may step back when somebody sets the clock."""
 
+    def monotonic_us(self) -> int:
+        """Return microseconds since some moment; never steps back, so durations come from it."""
+
     def call_later(self, delay_s: float, callback: Callable[[], None]) -> Timer:
         """Call ``callback`` on the event loop after ``delay_s`` seconds."""
 
@@ -31,6 +34,10 @@ class SystemClock:
     def now_us(self) -> int:
         """Return microseconds since 1970 in UTC."""
         return time.time_ns() // 1000
+
+    def monotonic_us(self) -> int:
+        """Return microseconds since some moment before the process began."""
+        return time.monotonic_ns() // 1000
 
     def call_later(self, delay_s: float, callback: Callable[[], None]) -> Timer:
         """Call ``callback`` on the running loop after ``delay_s`` seconds."""

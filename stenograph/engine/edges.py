@@ -63,7 +63,7 @@ Answers: TypeAlias = Mapping[str, bool | ErrorInfo]
 """What the predicates that a node's edges name have answered, or why one could not."""
 
 
-@lru_cache(maxsize=512)
+@lru_cache(maxsize=128)
 def compile_graph(canonical: bytes) -> CompiledGraph:
     """Compile a graph from its canonical JSON."""
     graph = msgspec.json.decode(canonical, type=Graph)

@@ -9,26 +9,33 @@ from collections import OrderedDict
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping
 from contextlib import aclosing
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Annotated, Any, Final, Self, TypeAlias
 
-from stenograph.engine.actor import NEXT_NODE, Actor, World
+import msgspec
+from msgspec import Meta
+
+from stenograph.engine.actor import NEXT_NODE, STOP_GRACE_S, Actor, World
+from stenograph.engine.asking import ASKING_MAX
 from stenograph.engine.clock import Clock, SystemClock
 from stenograph.engine.decide import Cancel, Fail, Recover, Start
-from stenograph.engine.errors import RunExists, RunFinished, SeqNotReached, UnknownRun
-from stenograph.engine.events import ErrorInfo, Event, decode
+from stenograph.engine.errors import RunFinished, SeqNotReached, UnknownRun
+from stenograph.engine.events import ErrorInfo, Event, UnknownEvent, decode
 from stenograph.engine.follow import follow
 from stenograph.engine.graph import Graph, Limits
 from stenograph.engine.graphs import Graphs, StoredGraph
+from stenograph.engine.parse import ID_PATTERN
 from stenograph.engine.run import ACTIVE, Run, evolve
 from stenograph.engine.state import State
 from stenograph.engine.threads import Threads
 from stenograph.engine.tools import Registry, Source
-from stenograph.engine.views import RunView, StateAt, Visit, state_at, view, visits
+from stenograph.engine.views import RunView, StateAt, Visit, view, visits
 from stenograph.journal import Journal, JournalError, Record, Stream
 
 FOLDED_MAX: Final = 64
 """How many folded runs that are at rest are kept, so that reading one again reads only what is new."""
 WAIT_S: Final = 60.0
+UNFINISHED_PAGE: Final = 500
+RunId: TypeAlias = Annotated[str, Meta(pattern=f"^{ID_PATTERN.pattern}$")]
 
 _log: Final = logging.getLogger("stenograph.engine")
 
@@ -52,7 +59,9 @@ class Engine:
         self.registry = Registry(tools)
         self.recovered: list[str] = []
         self._recover = recover
-        self._world = World(journal, self.registry, clock or SystemClock(), Threads())
+        self._world = World(
+            journal, self.registry, clock or SystemClock(), Threads(), Threads(ASKING_MAX), set()
+        )
         self._new_id = new_id or (lambda: "r-" + secrets.token_hex(8))
         self._graphs = Graphs(journal, self.registry, self._world.clock)
         self._actors: dict[str, Actor] = {}
@@ -61,10 +70,14 @@ class Engine:
 
     async def __aenter__(self) -> Self:
         """Take up what is unfinished."""
-        if self._recover:
-            for status in sorted(ACTIVE):
-                async for page in self._unfinished(status):
-                    await asyncio.gather(*(self._take_up(stream.run_id) for stream in page))
+        try:
+            if self._recover:
+                for status in sorted(ACTIVE):
+                    async for page in self._unfinished(status):
+                        await asyncio.gather(*(self._take_up(stream.run_id) for stream in page))
+        except BaseException:
+            await self._stop()
+            raise
         return self
 
     async def __aexit__(
@@ -74,11 +87,17 @@ class Engine:
         trace: TracebackType | None,
     ) -> None:
         """Stop what runs; unfinished runs go on when the journal is opened again."""
-        tasks = list(self._tasks)
-        for task in tasks:
+        await self._stop()
+
+    async def _stop(self) -> None:
+        """Stop the actors, then give the tools that they cancelled a moment to tidy up."""
+        for task in self._tasks:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._world.strays:
+            await asyncio.wait(self._world.strays, timeout=STOP_GRACE_S)
         self._world.threads.close()
+        self._world.asking.close()
 
     async def create_graph(
         self,
@@ -87,7 +106,7 @@ class Engine:
         graph_id: str | None = None,
         actor: str = "engine",
     ) -> StoredGraph:
-        """Store a graph, or a new version of it; the same content again changes nothing.
+        """Store a graph, or a new version of it; the newest version's content again changes nothing.
 
         Raises GraphInvalid with every fault.
         """
@@ -118,8 +137,13 @@ class Engine:
         """Begin a run and return at once, as soon as its beginning is durable.
 
         ``graph`` is a graph, or the id of one that is stored (``id@version`` for an older one).
-        Raises UnknownGraph, GraphInvalid, RunExists, NotJson or StateTooLarge.
+        Raises UnknownGraph, GraphInvalid, RunExists, NotJson, StateTooLarge, AppendTooLarge (a graph
+        and a state of over 2 MiB together), and ValueError for options that are not as they should.
         """
+        run_id = _checked(RunId, run_id or self._new_id())
+        limits = _checked(Limits | None, limits)
+        labels: dict[str, str] = _checked(dict[str, str], dict(tags or {}))
+        actor = _checked(str, actor)
         stored = await self._stored(graph, actor)
         values = {key: value for key, value in (state or {}).items() if key != NEXT_NODE}
         command = Start(
@@ -128,12 +152,9 @@ class Engine:
             graph=stored.data,
             state=State.from_values(values).to_json(),
             limits=limits or stored.graph.limits,
-            tags=dict(tags or {}),
+            tags=labels,
             actor=actor,
         )
-        run_id = run_id or self._new_id()
-        if run_id in self._actors:
-            raise RunExists(run_id)
         live = self._spawn(Run(id=run_id))
         await live.ask(command)
         return view(live.run)
@@ -173,7 +194,10 @@ class Engine:
             return StateAt(run_id=run_id, seq=run.seq, status=run.status, json=run.state.to_json())
         if not 1 <= at < run.seq:
             raise SeqNotReached(run_id, asked=at, head=run.seq)
-        return state_at(run_id, [event async for event in self._history(run_id, at)])
+        then = Run(id=run_id)
+        async for event in self._history(run_id, at):
+            _take_in(then, event)
+        return StateAt(run_id=run_id, seq=then.seq, status=then.status, json=then.state.to_json())
 
     async def visits(self, run_id: str) -> list[Visit]:
         """Return the visits of a run, in the order of their entry; raises UnknownRun."""
@@ -193,9 +217,10 @@ class Engine:
 
         Raises UnknownRun, or RunFinished when it ended otherwise.
         """
+        command = Cancel(actor=_checked(str, actor), reason=_checked(str, reason))
         run = await self._load(run_id)
         if not run.ended:
-            await self._actor(run).ask(Cancel(actor=actor, reason=reason))
+            await self._actor(run).ask(command)
             run = await self._load(run_id)
         if run.ended and run.status != "cancelled":
             raise RunFinished(run_id, run.status)
@@ -213,7 +238,8 @@ class Engine:
 
     async def follow(self, run_id: str, *, after: int = 0) -> AsyncGenerator[list[Record], None]:
         """As ``tail``, but in pages of records as they are stored."""
-        if not await self.journal.head(run_id):
+        after = max(0, after)
+        if run_id.startswith("graph/") or not await self.journal.head(run_id):
             raise UnknownRun(run_id)
         async with aclosing(follow(self.journal, run_id, after=after)) as pages:
             async for page in pages:
@@ -226,19 +252,24 @@ class Engine:
         return await self._graphs.create(graph, graph_id=None, actor=actor)
 
     def _spawn(self, run: Run) -> Actor:
-        actor = Actor(run, self._world)
-        self._actors[run.id] = actor
+        actor = Actor(run, self._world, begun=self._enlist)
+        if run.seq:
+            self._enlist(actor)
         task = asyncio.get_running_loop().create_task(self._live(actor), name=f"run {run.id}")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return actor
 
+    def _enlist(self, actor: Actor) -> None:
+        """Know an actor by its run's id from when the run has begun: before, it may be refused."""
+        self._actors[actor.run.id] = actor
+
     async def _live(self, actor: Actor) -> None:
-        run_id = actor.run.id
         try:
             await actor.live()
         finally:
-            del self._actors[run_id]
+            if self._actors.get(actor.run.id) is actor:
+                del self._actors[actor.run.id]
             if actor.run.seq and actor.run.status not in ACTIVE:
                 self._keep(actor.run)
 
@@ -248,13 +279,14 @@ class Engine:
 
     async def _load(self, run_id: str) -> Run:
         """Return a run folded up to now; it belongs to somebody else, so nobody may change it."""
-        actor = self._actors.get(run_id)
-        if actor is not None and actor.run.seq:
+        if actor := self._actors.get(run_id):
             return actor.run
+        if run_id.startswith("graph/"):  # the streams of graphs are no runs
+            raise UnknownRun(run_id)
         run = self._folded.get(run_id) or Run(id=run_id)
         async for event in self._history(run_id, None, after=run.seq):
             if event.seq == run.seq + 1:  # another reader may have come this far meanwhile
-                evolve(run, event)
+                _take_in(run, event)
         if not run.seq:
             raise UnknownRun(run_id)
         self._keep(run)
@@ -278,7 +310,7 @@ class Engine:
 
     async def _unfinished(self, status: str) -> AsyncIterator[list[Stream]]:
         before: int | None = None
-        while page := await self.runs({"status": status}, before=before, limit=500):
+        while page := await self.runs({"status": status}, before=before, limit=UNFINISHED_PAGE):
             yield page
             before = page[-1].number
 
@@ -300,3 +332,17 @@ class Engine:
             raise
         except Exception:
             _log.exception("run %s could not be taken up", run_id)
+
+
+def _take_in(run: Run, event: Event) -> None:
+    """Evolve a run by what was read; raises UnknownEvent for what no engine of ours can have written."""
+    try:
+        evolve(run, event)
+    except (KeyError, AssertionError, ValueError) as error:
+        where = f"{event.run_id} seq {event.seq}"
+        raise UnknownEvent(f"{where}: {event.type} does not fit: {error!r}") from error
+
+
+def _checked(kind: Any, value: Any) -> Any:
+    """Return a value that is what history may hold; raises ValueError."""
+    return msgspec.convert(msgspec.to_builtins(value), kind)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections import OrderedDict
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 from msgspec import Raw, Struct
@@ -12,12 +13,15 @@ from msgspec import Raw, Struct
 from stenograph.engine.clock import Clock
 from stenograph.engine.edges import compile_graph
 from stenograph.engine.errors import Fault, GraphInvalid, UnknownGraph
-from stenograph.engine.events import GraphCreated, decode, encode_payload
+from stenograph.engine.events import GraphCreated, UnknownEvent, decode, encode_payload
 from stenograph.engine.graph import Graph, as_data, functions_of
 from stenograph.engine.parse import ID_PATTERN, ParsedGraph, parse_graph
 from stenograph.engine.times import to_text
 from stenograph.engine.tools import Registry
 from stenograph.journal import Journal, NewRecord
+
+KNOWN_MAX: Final = 64
+"""How many graphs are kept at hand; the others are read again when they are asked for."""
 
 
 class StoredGraph(Struct, frozen=True, kw_only=True):
@@ -41,7 +45,7 @@ class Graphs:
 
     def __init__(self, journal: Journal, registry: Registry, clock: Clock) -> None:
         self._journal, self._registry, self._clock = journal, registry, clock
-        self._known: dict[str, list[StoredGraph]] = {}
+        self._known: OrderedDict[str, list[StoredGraph]] = OrderedDict()
         self._creating = asyncio.Lock()
 
     def parse(self, graph: Graph | Mapping[str, Any]) -> ParsedGraph:
@@ -88,11 +92,15 @@ class Graphs:
             while records := await self._journal.read(_stream(graph_id), after=len(versions)):
                 for record in records:
                     created = decode(record).data
-                    assert isinstance(created, GraphCreated)
+                    if not isinstance(created, GraphCreated):
+                        raise UnknownEvent(f"{record.run_id}: {record.type} is no graph")
                     versions.append(_stored(created, record.at))
             if not versions:
                 return []
             self._known.setdefault(graph_id, versions)  # another may have read, and appended
+        self._known.move_to_end(graph_id)
+        while len(self._known) > KNOWN_MAX:
+            self._known.popitem(last=False)
         return self._known[graph_id]
 
     async def _append(
@@ -106,7 +114,9 @@ class Graphs:
         labels = {"kind": "graph"}
         await self._journal.append(_stream(graph_id), [record], expected_seq=seq, labels=labels)
         stored = _stored(event, at)
-        self._known.setdefault(graph_id, []).append(stored)
+        known = self._known.get(graph_id)
+        if known is not None and len(known) == seq:  # if not, it was read again, or is to be
+            known.append(stored)
         return msgspec.structs.replace(stored, created=True, warnings=parsed.warnings)
 
 

@@ -18,7 +18,7 @@ from stenograph.engine.events import (
     StatePatched,
     TransitionTaken,
 )
-from stenograph.engine.run import Run, Status, fold
+from stenograph.engine.run import Run, Status
 
 
 class RunView(Struct, frozen=True, kw_only=True):
@@ -160,9 +160,3 @@ def _tell(row: Visit, event: Event) -> None:
             row.message = message
         case _:
             raise AssertionError(f"{event.type} is of no visit")
-
-
-def state_at(run_id: str, events: Iterable[Event]) -> StateAt:
-    """Return the state that events from the first one on lead to."""
-    run = fold(events)
-    return StateAt(run_id=run_id, seq=run.seq, status=run.status, json=run.state.to_json())

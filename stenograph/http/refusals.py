@@ -2,7 +2,7 @@
 
 ClientError
 ├── ServerUnreachable   no Stenograph server answers there
-├── StreamLost          a stream broke off, and nobody wanted it to be taken up again
+├── StreamLost          a stream broke off for good, or says what cannot be
 └── RequestRefused      a problem that no error of the engine or the journal stands for
 """
 
@@ -39,7 +39,7 @@ class StreamLost(ClientError):
 
     def __init__(self, after: int, why: object) -> None:
         super().__init__(f"the stream broke off after {after} ({why}); ask again from there")
-        self.after = after
+        self.after, self.why = after, why
 
 
 class RequestRefused(ClientError):

@@ -9,7 +9,8 @@ import socket
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from typing import Final
+from types import FrameType
+from typing import Any, Final
 
 import uvicorn
 from litestar import Litestar
@@ -163,18 +164,28 @@ class Server(uvicorn.Server):
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Stop at a signal, and return: uvicorn would raise it again, and die of it."""
+        """Stop at a signal, and return: uvicorn would raise it again, and die of it.
+
+        Only at the first: a second one does what it did before there was a server.
+        """
         if threading.current_thread() is not threading.main_thread():
             yield
             return
-        handlers = {
-            each: signal.signal(each, self.handle_exit) for each in (signal.SIGTERM, signal.SIGINT)
-        }
+        handlers: dict[int, Any] = {}
+
+        def give_back() -> None:
+            while handlers:
+                signal.signal(*handlers.popitem())
+
+        def stop(number: int, frame: FrameType | None) -> None:
+            give_back()
+            self.handle_exit(number, frame)
+
+        handlers |= {each: signal.signal(each, stop) for each in (signal.SIGTERM, signal.SIGINT)}
         try:
             yield
         finally:
-            for each, handler in handlers.items():
-                signal.signal(each, handler)
+            give_back()
 
 
 def url_of(sock: socket.socket) -> str:

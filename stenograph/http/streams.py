@@ -29,7 +29,17 @@ CLOSE_TIMEOUT_S: Final = 1.0
 """How long a farewell may take; who leaves would wait for a server that hangs."""
 
 _MESSAGE: Final = msgspec.json.Decoder(SocketMessage)
+_KINDS: Final = frozenset({"log", "logs", "status", "error"})
 _LOST: Final = (OSError, WebSocketException)
+
+
+class Kind(msgspec.Struct):
+    """What every message has."""
+
+    type: str
+
+
+_KIND: Final = msgspec.json.Decoder(Kind)
 
 
 class Stream:
@@ -91,8 +101,7 @@ class Stream:
     async def _next_page(self, socket: ClientConnection) -> list[Record]:
         """Return what is new in the next messages; nothing when the run has ended."""
         while True:
-            message: SocketMessage = _MESSAGE.decode(await socket.recv(decode=False))
-            match message:
+            match self._message(await socket.recv(decode=False)):
                 case LogsMessage(logs=logs):
                     if page := self._new(map(record_of, logs)):
                         return page
@@ -103,13 +112,23 @@ class Stream:
                 case _:
                     continue  # no news for us
 
+    def _message(self, data: bytes) -> SocketMessage | None:
+        """Return what a message says; None for one of a kind that a later server may know."""
+        try:
+            message: SocketMessage = _MESSAGE.decode(data)
+        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+            if _is_unknown(data):
+                return None
+            raise StreamLost(self.after, f"a message that nobody can read: {error}") from error
+        return message
+
     def _new(self, records: Iterable[Record]) -> list[Record]:
         """Return the records after the cursor, and move it on."""
         self.delays = 0
         page = [record for record in records if self._place(record) > self.after]
         for record in page:
-            whole = self.run_id is None
-            assert whole or record.seq == self.after + 1, f"{record.run_id}: no {self.after + 1}"
+            if self.run_id is not None and record.seq != self.after + 1:
+                raise StreamLost(self.after, f"next came event {record.seq}")
             self.after = self._place(record)
         return page
 
@@ -127,6 +146,14 @@ class Stream:
         longest = min(MAX_DELAY_S, FIRST_DELAY_S * 2**self.delays)
         self.delays = min(self.delays + 1, 10)
         await asyncio.sleep(longest * random.uniform(0.5, 1))
+
+
+def _is_unknown(data: bytes) -> bool:
+    """Tell whether a message is of a kind that this version does not know."""
+    try:
+        return _KIND.decode(data).type not in _KINDS
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return False
 
 
 def record_of(event: EventEnvelope) -> Record:

@@ -38,11 +38,14 @@ class Transport:
         self.url = base_url(url)
         # What listens on this machine is never behind a proxy, whatever the environment says.
         self.proxy = urlsplit(self.url).hostname not in ("127.0.0.1", "localhost", "::1")
-        self._http = httpx.AsyncClient(
-            base_url=self.url,
-            timeout=httpx.Timeout(TIMEOUT_S, connect=CONNECT_TIMEOUT_S),
-            trust_env=self.proxy,
-        )
+        try:
+            self._http = httpx.AsyncClient(
+                base_url=self.url,
+                timeout=httpx.Timeout(TIMEOUT_S, connect=CONNECT_TIMEOUT_S),
+                trust_env=self.proxy,
+            )
+        except httpx.InvalidURL as error:
+            raise ValueError(f"{url!r} is no http:// or https:// address: {error}") from error
 
     async def close(self) -> None:
         """Close the connections."""

@@ -19,6 +19,18 @@ from msgspec import Struct
 
 from stenograph.journal.errors import CannotOpen, JournalInUse
 
+_held: set[int] = set()
+
+
+def _let_go() -> None:
+    """Close in a forked child what only its parent holds, or the lock would outlive the parent."""
+    for file in _held:
+        os.close(file)
+    _held.clear()
+
+
+os.register_at_fork(after_in_child=_let_go)
+
 
 class Holder(Struct):
     """Who holds a journal, as its lock file tells."""
@@ -41,8 +53,10 @@ def locked(path: Path) -> Iterator[None]:
         ) from error
     try:
         take(file, path)
+        _held.add(file)
         yield
     finally:
+        _held.discard(file)
         os.close(file)
 
 

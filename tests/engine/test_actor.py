@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import threading
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -243,7 +245,10 @@ async def test_a_journal_holds_a_run_over_engines_on_one_file(tmp_path: Path) ->
 
 
 async def count_of(engine: Engine, run_id: str, type_: str) -> int:
-    return [record.type for record in await engine.journal.read(run_id)].count(type_)
+    types: list[str] = []
+    while page := await engine.journal.read(run_id, after=len(types)):
+        types += [record.type for record in page]
+    return types.count(type_)
 
 
 async def settled(engine: Engine, run_id: str, type_: str, count: int) -> None:
@@ -251,3 +256,179 @@ async def settled(engine: Engine, run_id: str, type_: str, count: int) -> None:
     async with asyncio.timeout(20):
         while await count_of(engine, run_id, type_) < count:  # noqa: ASYNC110
             await asyncio.sleep(0.001)
+
+
+async def test_every_page_of_unfinished_runs_is_taken_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("stenograph.engine.engine.UNFINISHED_PAGE", 3)
+    async with MemoryJournal() as journal:
+        async with Engine(journal, tools=TOOLS) as engine:
+            runs = [await engine.start(one("hang", next="after")) for _ in range(8)]
+        async with Engine(journal, tools=TOOLS) as engine:
+            assert set(engine.recovered) == {run.id for run in runs}
+
+
+async def test_a_next_node_set_in_place_and_returned_is_no_part_of_the_state() -> None:
+    @st.tool
+    async def choose(state: dict[str, Any]) -> dict[str, Any]:
+        state["__next_node__"] = "b"
+        return dict(state)
+
+    @st.tool
+    async def keep(state: dict[str, Any]) -> dict[str, Any]:
+        return {**state, "n": state.get("n", 0) + 1}
+
+    graph = {"start": "a", "nodes": {"a": {"tool": "choose"}, "b": {"tool": "keep"}}}
+    async with MemoryJournal() as journal, Engine(journal, tools=[choose, keep]) as engine:
+        run = await engine.run(graph)
+    assert (run.status, run.state) == ("completed", {"n": 1})
+
+
+async def test_waiting_for_a_thread_is_not_the_tools_time() -> None:
+    @st.tool
+    def slow(state: dict[str, Any]) -> dict[str, Any]:
+        time.sleep(0.05)
+        return {"done": True}
+
+    async with MemoryJournal() as journal, Engine(journal, tools=[slow]) as engine:
+        graph = {"start": "a", "nodes": {"a": {"tool": "slow", "timeout_s": 2}}}
+        engine._world.threads._limit = 1
+        runs = await asyncio.gather(*(engine.run(graph) for _ in range(50)))
+    assert {run.status for run in runs} == {"completed"}
+
+
+async def test_busy_tools_delay_no_decision() -> None:
+    wake = threading.Event()
+
+    @st.tool
+    def busy(state: dict[str, Any]) -> None:
+        wake.wait(60)
+
+    @st.predicate
+    def yes(state: dict[str, Any]) -> bool:
+        return True
+
+    tools = [busy, yes, *TOOLS]
+    async with MemoryJournal() as journal, Engine(journal, tools=tools) as engine:
+        for _ in range(70):
+            await engine.start({"start": "a", "nodes": {"a": {"tool": "busy"}}})
+        run = await engine.run(one("count", next=[{"to": "after", "when": {"fn": "yes"}}]))
+        assert run.status == "completed"
+        wake.set()
+
+
+async def test_a_cancel_does_not_wait_for_predicates() -> None:
+    asked, wake = threading.Event(), threading.Event()
+
+    @st.predicate
+    def ponder(state: dict[str, Any]) -> bool:
+        asked.set()
+        return wake.wait(60)
+
+    graph = one("count", next=[{"to": "after", "when": {"fn": "ponder"}}])
+    async with MemoryJournal() as journal, Engine(journal, tools=[ponder, *TOOLS]) as engine:
+        run = await engine.start(graph)
+        await asyncio.to_thread(asked.wait, 20)
+        await engine.cancel(run.id)
+        assert (await engine.wait(run.id)).status == "cancelled"
+        assert (await engine.get(run.id)).state == {}
+        wake.set()
+
+
+async def test_much_that_is_said_is_written_in_bounded_commits() -> None:
+    @st.tool
+    async def shout(state: dict[str, Any], ctx: st.Context) -> dict[str, Any]:
+        for number in range(60):
+            ctx.log("\x01" * 16_384, number=number, more="x" * 30_000)
+        return {"large": "x" * 1_900_000}
+
+    async with MemoryJournal() as journal, Engine(journal, tools=[shout]) as engine:
+        run = await engine.run({"start": "a", "nodes": {"a": {"tool": "shout"}}})
+        assert run.status == "completed"
+        assert await count_of(engine, run.id, "log") == 60
+
+
+async def test_a_line_is_written_after_what_somebody_else_has_appended() -> None:
+    speak = asyncio.Event()
+
+    @st.tool
+    async def talk(state: dict[str, Any], ctx: st.Context) -> None:
+        await speak.wait()
+        ctx.log("late")
+        await asyncio.sleep(0.2)
+
+    async with MemoryJournal() as journal, Engine(journal, tools=[talk]) as engine:
+        run = await engine.start({"start": "a", "nodes": {"a": {"tool": "talk"}}})
+        data = b'{"scope":"/","node":"a","visit":1,"attempt":1,"level":"info","message":"hello"}'
+        record = NewRecord("log", data, "2026-01-01T00:00:00.000000Z")
+        await journal.append(run.id, [record], expected_seq=run.seq)
+        speak.set()
+        assert (await engine.wait(run.id)).status == "completed"
+        assert await count_of(engine, run.id, "log") == 2
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"run_id": "graph/g"},
+        {"run_id": "a b"},
+        {"run_id": 5},
+        {"tags": {"a": 1}},
+        {"actor": None},
+        {"limits": st.Limits(steps=0)},
+        {"limits": st.Limits(time_s=float("nan"))},
+    ],
+    ids=str,
+)
+async def test_what_history_cannot_hold_begins_no_run(options: dict[str, Any]) -> None:
+    async with MemoryJournal() as journal, Engine(journal, tools=TOOLS) as engine:
+        with pytest.raises(ValueError):  # noqa: PT011
+            await engine.start(chain("count"), **options)
+        assert await engine.runs() == []
+
+
+async def test_the_stream_of_a_graph_is_no_run() -> None:
+    async with MemoryJournal() as journal, Engine(journal, tools=TOOLS) as engine:
+        await engine.create_graph({**chain("count"), "id": "g"})
+        for asked in (engine.get("graph/g"), engine.cancel("graph/g"), engine.visits("graph/g")):
+            with pytest.raises(st.UnknownRun):
+                await asked
+        with pytest.raises(st.UnknownRun):
+            await anext(engine.tail("graph/g"))
+        assert (await engine.run("g")).status == "completed"
+
+
+async def test_who_is_refused_disturbs_nobody() -> None:
+    async with MemoryJournal() as journal, Engine(journal, tools=TOOLS) as engine:
+        graph = {**one("count", next="work"), "limits": {"steps": 2}}
+        run = await engine.run(graph, run_id="parked")
+        refused, cancelled, waited = await asyncio.gather(
+            engine.start(graph, run_id="parked"),
+            engine.cancel("parked"),
+            engine.wait("parked"),
+            return_exceptions=True,
+        )
+    assert isinstance(refused, st.RunExists)
+    assert isinstance(cancelled, st.RunView)
+    assert isinstance(waited, st.RunView)
+    assert run.status == "parked"
+
+
+async def test_an_engine_that_cannot_open_leaves_nothing_behind() -> None:
+    async with MemoryJournal() as journal:
+        async with Engine(journal, tools=TOOLS) as engine:
+            await engine.start(one("count_in_a_thread", next="after"))
+        faulty = Engine(FaultJournal(journal, 1, "before"), tools=TOOLS)
+        with pytest.raises(JournalFailed):
+            await faulty.__aenter__()
+        assert not faulty._tasks
+
+
+async def test_durations_do_not_follow_the_clock_on_the_wall() -> None:
+    clock = VirtualClock()
+    async with MemoryJournal() as journal, Engine(journal, tools=TOOLS, clock=clock) as engine:
+        run = await engine.start(one("hang", timeout_s=50))
+        clock.step(3600)
+        clock.advance(50)
+        assert (await engine.wait(run.id)).status == "failed"
+        (visit,) = await engine.visits(run.id)
+        assert visit.duration_ms == 50_000

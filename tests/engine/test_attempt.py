@@ -278,7 +278,8 @@ async def test_a_tool_runs_out_of_time_by_the_clock() -> None:
     for function in (hang, hang_in_a_thread):
         with bench() as bench_:
             attempt = bench_.begin(function)
-            await turn()
+            while not bench_.clock.timers:  # time counts from when a thread has begun
+                await turn()
             bench_.clock.advance(4.999)
             assert bench_.results == []
             bench_.clock.advance(0.001)
@@ -442,13 +443,13 @@ async def test_lines_of_a_helping_thread_keep_their_place() -> None:
         assert [int(each.message) for each in attempt.take_lines()] == list(range(100))
 
 
-async def test_how_long_an_attempt_ran_is_never_negative() -> None:
+async def test_how_long_an_attempt_ran_is_not_told_by_the_clock_on_the_wall() -> None:
     with bench() as bench_:
         attempt = bench_.begin(None)
         bench_.clock.advance(1.5)
         assert attempt.running_ms() == 1500
         bench_.clock.step(-3600)
-        assert attempt.running_ms() == 0
+        assert attempt.running_ms() == 1500
 
 
 def test_a_tool_that_outlives_its_loop_disturbs_nobody() -> None:

@@ -382,7 +382,7 @@ async def test_a_predicate_that_cannot_answer_fails_the_run(
     fault: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     wake = threading.Event()
-    monkeypatch.setattr("stenograph.engine.actor.PREDICATE_TIMEOUT_S", 0.02)
+    monkeypatch.setattr("stenograph.engine.asking.TIMEOUT_S", 0.02)
 
     @st.predicate
     def ready(state: dict[str, Any]) -> bool:

@@ -284,19 +284,49 @@ async def test_what_is_no_news_is_passed_over() -> None:
     async def talk(socket: ServerConnection) -> None:
         await socket.send(f'{{"type":"status","status":"running","done":false,{status}}}')
         await socket.send(f'{{"type":"log","log":{events[0]}}}')
+        await socket.send('{"type":"of a later version","what":1}')
         for logs in (events[:2], events[:1], events[1:3]):
             await socket.send(f'{{"type":"logs","logs":[{",".join(logs)}],"journal":"j"}}')
         await socket.send(f'{{"type":"status","status":"failed","done":true,{status}}}')
         await socket.wait_closed()
-
-    def named(socket: ServerConnection, request: Any, response: Any) -> None:
-        response.headers["Stenograph-Journal"] = "j"
 
     async with (
         serve_socket(talk, "127.0.0.1", 0, process_response=named) as other,
         Client(url_of(other)) as client,
     ):
         assert [event.seq async for event in client.tail("r")] == [1, 2, 3]
+
+
+def named(socket: ServerConnection, request: Any, response: Any) -> None:
+    response.headers["Stenograph-Journal"] = "j"
+
+
+@pytest.mark.parametrize(
+    ("message", "why"),
+    [
+        ("{", "nobody can read"),
+        (b"\xff", "nobody can read"),
+        ('{"type":1}', "nobody can read"),
+        ('{"type":"status","status":"of a later version"}', "nobody can read"),
+        ('{"type":"logs","logs":[EVENT],"journal":"j"}', "next came event 2"),
+    ],
+)
+async def test_a_stream_that_says_what_cannot_be_is_lost(message: str | bytes, why: str) -> None:
+    async with serving() as served, client_of(served) as client:
+        await client.run(COUNT, {"to": 1}, run_id="r")
+        second = envelope((await client.read("r"))[1]).decode()
+
+    async def talk(socket: ServerConnection) -> None:
+        await socket.send(message.replace("EVENT", second) if isinstance(message, str) else message)
+        await socket.wait_closed()
+
+    async with (
+        serve_socket(talk, "127.0.0.1", 0, process_response=named) as other,
+        Client(url_of(other)) as client,
+    ):
+        with pytest.raises(StreamLost, match=why) as caught:
+            await anext(client.follow("r"))
+    assert caught.value.after == 0
 
 
 def url_of(server: WebSocketServer) -> str:

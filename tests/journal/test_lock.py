@@ -5,7 +5,10 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import signal
 import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -100,3 +103,32 @@ async def test_readers_need_no_lock(tmp_path: Path) -> None:
     (tmp_path / "test.db.lock").unlink()
     async with open_journal_readonly(path):
         assert not (tmp_path / "test.db.lock").exists()
+
+
+async def test_a_forked_child_does_not_hold_its_parents_lock(tmp_path: Path) -> None:
+    path = tmp_path / "a.db"
+    child = killed_after_a_fork(path)
+    try:
+        async with open_journal(path) as journal:
+            assert await journal.end() == 0
+    finally:
+        os.kill(child, signal.SIGKILL)
+
+
+def killed_after_a_fork(path: Path) -> int:
+    """Let a process open a journal, fork, and be killed; returns the id of the child that lives."""
+    script = f"""
+import asyncio, os, signal, time
+from stenograph.journal import open_journal
+async def main():
+    async with open_journal({str(path)!r}):
+        if (child := os.fork()) == 0:
+            os.closerange(0, 3)
+            time.sleep(60)
+            os._exit(0)
+        print(child, flush=True)
+        os.kill(os.getpid(), signal.SIGKILL)
+asyncio.run(main())
+"""
+    command = [sys.executable, "-W", "ignore", "-c", script]
+    return int(subprocess.run(command, capture_output=True, check=False).stdout)
