@@ -51,5 +51,5 @@ OF_STATUS: Final[Mapping[str, Mark]] = {
 }
 """The mark of a run's status, and of a visit's."""
 
-PLAIN: Final = str.maketrans({"→": "->", "∅": "none", "…": "...", "“": '"', "”": '"'})
+PLAIN: Final = str.maketrans({"→": "->", "∅": "none", "…": "...", "█": "#", "“": '"', "”": '"'})
 """Our own signs within a line, as ASCII has them."""

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from stenograph.cli.cancel import cancel
 from stenograph.cli.check import check
@@ -107,11 +108,18 @@ def print_version(context: click.Context, parameter: click.Parameter, wanted: bo
     callback=print_version,
     help="Print the version, and exit.",
 )
-def main() -> None:
+@click.pass_context
+def main(context: click.Context) -> None:
     """Run graphs, and read what they did: every run is a journal of events.
 
     Data goes to stdout, talk to stderr; on a terminal data is a table, in a pipe JSON.
     """
+    name = str(context.invoked_subcommand)
+    taken = {word for parameter in main.commands[name].params for word in parameter.opts}
+    for option in main.params:
+        given = context.get_parameter_source(str(option.name)) is ParameterSource.COMMANDLINE
+        if given and not taken.intersection(option.opts):
+            raise click.UsageError(f"steno {name} takes no {option.opts[-1]}")
 
 
 for command in (serve, demo, run, runs, show, tail, cancel, check):

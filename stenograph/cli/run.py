@@ -23,6 +23,18 @@ if TYPE_CHECKING:
     from stenograph.http import Client
 
 
+def checked_id(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
+    """Return an id for a run; raises UsageError."""
+    if value is not None:
+        from stenograph.http.transport import run_id_of
+
+        try:
+            run_id_of(value)
+        except ValueError as error:
+            raise click.UsageError(f"--id: {error}") from error
+    return value
+
+
 @click.command(short_help="Start a graph, and follow it if asked to.")
 @click.argument("graph")
 @click.option(
@@ -35,7 +47,9 @@ if TYPE_CHECKING:
 @click.option(
     "-S", "file", metavar="FILE", help="The state, a JSON object in a file (- for stdin)."
 )
-@click.option("--id", "run_id", metavar="ID", help="The run's id; else it is given one.")
+@click.option(
+    "--id", "run_id", metavar="ID", callback=checked_id, help="The run's id; else it is given one."
+)
 @click.option("--tag", "tags", multiple=True, metavar="NAME=VALUE", help="Something to find it by.")
 @click.option("--follow", is_flag=True, help="Print its events, up to its end.")
 @place_options

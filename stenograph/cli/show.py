@@ -82,8 +82,8 @@ def head_lines(output: Output, run: RunView, then: StateAt, at: str) -> Iterator
         where = f" in {printable(run.error.node)}" if run.error.node else ""
         told = sentence(f"{run.error.type}: {run.error.message}")
         yield output.style(f"failed{where}: {told}", "red")
-    elif run.reason:
-        yield sentence(run.reason)
+    elif run.reason and (run.status, run.reason) != ("completed", "end"):
+        yield f"{run.status}: {sentence(run.reason)}"
 
 
 def node_rows(output: Output, overview: Overview) -> Iterator[tuple[str, ...]]:

@@ -116,10 +116,12 @@ async def records(source: Source, run_id: str, to: int | None = None) -> AsyncIt
 async def find_run(source: Source, name: str) -> str:
     """Return the id of the run that is meant: an id, ``@last``, or how one id alone begins.
 
-    Raises Failure.
+    Raises Failure, UsageError.
     """
     from stenograph.engine import UnknownRun
 
+    if not name:
+        raise click.UsageError("RUN is empty; write an id, how one id alone begins, or @last")
     if name == "@last":
         newest, _ = await source.runs({}, None, 1)
         if not newest:

@@ -31,7 +31,7 @@ from stenograph.engine import (
 )
 from stenograph.http.refusals import RequestRefused
 from stenograph.http.streams import Stream, record_of
-from stenograph.http.transport import About, Transport, run_path
+from stenograph.http.transport import About, Transport, run_id_of, run_path
 from stenograph.http.wire import (
     ID_PATTERN,
     LIMIT_MAX,
@@ -124,8 +124,11 @@ class Client:
         """Begin a run and return at once, as soon as its beginning is durable.
 
         ``graph`` is a graph, or the id of one that is stored (``id@version`` for an older one).
-        Raises UnknownGraph, GraphInvalid, RunExists, NotJson or StateTooLarge.
+        Raises UnknownGraph, GraphInvalid, RunExists, NotJson or StateTooLarge, and ValueError for a
+        ``run_id`` that cannot be one.
         """
+        if run_id is not None:
+            run_id_of(run_id)
         if not isinstance(graph, str):
             stored = await self.create_graph(graph)
             graph = f"{stored.graph_id}@{stored.version}"

@@ -19,6 +19,8 @@ from stenograph.journal import CursorUnknown
 TIMEOUT_S: Final = 60.0
 CONNECT_TIMEOUT_S: Final = 10.0
 
+ID_WORDS: Final = "1 to 128 of a-z A-Z 0-9 . _ : -, the first a letter or digit"
+
 A = TypeVar("A")
 
 
@@ -126,6 +128,13 @@ def run_path(run_id: str, rest: str = "") -> str:
     if not re.fullmatch(ID_PATTERN, run_id):
         raise UnknownRun(run_id)
     return f"/runs/{quote(run_id)}{rest}"
+
+
+def run_id_of(text: str) -> str:
+    """Return a text that may be a run's id; raises ValueError for another."""
+    if not re.fullmatch(ID_PATTERN, text):
+        raise ValueError(f"{text!r} is no id: write {ID_WORDS}")
+    return text
 
 
 def base_url(url: str) -> str:

@@ -101,3 +101,19 @@ def test_the_docs_tell_of_every_exit_code() -> None:
 
 def test_the_tests_use_the_source_of_this_checkout() -> None:
     assert Path(stenograph.__file__).is_relative_to(ROOT)
+
+
+@pytest.mark.parametrize(
+    ("words", "option"),
+    [
+        (["--url", "http://x", "serve"], "--url"),
+        (["--output", "json", "demo"], "--output"),
+        (["--db", "x", "check", "graph.json"], "--db"),
+        (["-q", "demo"], "--quiet"),
+    ],
+)
+def test_an_option_that_a_command_does_not_take_is_refused_before_it_too(
+    words: list[str], option: str
+) -> None:
+    done = steno(*words)
+    assert (done.code, f" takes no {option}\n" in done.err) == (2, True)

@@ -107,3 +107,10 @@ def test_a_write_without_a_server_says_so(tmp_path: Path) -> None:
     assert "steno serve" in done.err
     file = steno("--db", tmp_path / "steno.db", "run", "count")
     assert (file.code, "a file is only read" in file.err) == (2, True)
+
+
+@pytest.mark.parametrize("run_id", ["a/b", "", "-", "x" * 129])
+def test_an_id_that_cannot_be_is_refused_in_plain_words(run_id: str) -> None:
+    done = steno("run", "count", f"--id={run_id}")
+    assert (done.code, "is no id: write 1 to 128 of" in done.err) == (2, True)
+    assert "regex" not in done.err

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.running import Server, steno
+from tests.cli.running import Server, graph_file, steno
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +34,7 @@ def test_people_see_nodes_state_and_who_wrote_it(server: Server, run: str) -> No
     assert lines[0][:2] == ["run", run]
     assert lines[0][3:7] == ["✓", "completed", "at", "seq"]
     assert ["who:", "me"] in lines
-    assert ["loop-done"] in lines
+    assert ["completed:", "loop-done"] in lines
     assert ["✓", "count", "done", "2"] in [line[:4] for line in lines]
     assert lines[-3:] == [
         ["to", "2", "start", "1"],
@@ -88,6 +88,7 @@ def test_a_node_that_was_cut_off_is_told_so(server: Server, tmp_path: Path) -> N
         (["a\x1b[31m"], 4, "there is no run a\\x1b[31m"),
         (["show-1", "--at", "99"], 2, "run show-1 has no event 99; ask for one from 1 to 12"),
         (["show-1", "--at", "0"], 2, "--at"),
+        ([""], 2, "RUN is empty"),
         (["show-"], 2, "runs begin with show-: "),
     ],
 )
@@ -97,6 +98,14 @@ def test_what_cannot_be_shown_is_told_in_a_sentence(
     steno("--url", server.url, "run", "count", "-s", "to=1", "--id", "show-again")
     done = steno("--url", server.url, "show", *words)
     assert (done.code, done.out, sentence in done.err) == (code, "", True), done.err
+
+
+def test_a_plain_end_needs_no_words(server: Server, tmp_path: Path) -> None:
+    file = graph_file(tmp_path, {"id": "plain", "start": "a", "nodes": {"a": {}}})
+    assert steno("--url", server.url, "run", file, "--id", "show-5", "--follow").code == 0
+    out = steno("--url", server.url, "-o", "table", "show", "show-5").out
+    assert "completed at seq" in out
+    assert "end" not in out.split()
 
 
 def test_a_run_is_found_by_how_its_id_alone_begins(server: Server, run: str) -> None:

@@ -307,7 +307,7 @@ async def test_busy_tools_delay_no_decision() -> None:
     def yes(state: dict[str, Any]) -> bool:
         return True
 
-    tools = [busy, yes, *TOOLS]
+    tools: list[Any] = [busy, yes, *TOOLS]
     async with MemoryJournal() as journal, Engine(journal, tools=tools) as engine:
         for _ in range(70):
             await engine.start({"start": "a", "nodes": {"a": {"tool": "busy"}}})

@@ -339,6 +339,12 @@ def test_an_address_that_is_not_http_is_refused(url: str) -> None:
         Client(url)
 
 
+async def test_an_id_that_no_run_can_have_is_refused_before_anything_is_asked() -> None:
+    async with Client("http://127.0.0.1:1") as client:
+        with pytest.raises(ValueError, match="'a/b' is no id: write 1 to 128 of"):
+            await client.start(COUNT, run_id="a/b")
+
+
 async def test_the_whole_journal_can_be_read_and_followed() -> None:
     async with serving() as served, client_of(served) as client:
         await client.run(COUNT, {"to": 2}, run_id="a")
