@@ -8,6 +8,7 @@ import signal
 import sys
 import tokenize
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,7 +19,7 @@ import stenograph as st
 from stenograph.cli.failures import OK, RUN_FAILED, USAGE, Failure
 from stenograph.cli.following import print_pages
 from stenograph.cli.hints import steno
-from stenograph.cli.output import Output
+from stenograph.cli.output import Output, talk
 from stenograph.cli.printing import RunPrinter
 from stenograph.cli.server_process import ServerProcess, server_process
 from stenograph.cli.settings import Settings
@@ -49,9 +50,10 @@ async def demonstrate(settings: Settings, file: str | None, db: str) -> int:
     output.line(f"Stenograph {st.__version__} reviews {source.name}: {lines}{source.origin}")
     stop_on_sigterm()
     async with server_process(db, tools=[code_review.__name__]) as server:
-        output.line(output.style(f"serving on {server.url}, journal {db} (kept)", dim=True))
-        async with Client(server.url) as client:
-            run = await review(output, client, server, source)
+        with telling_how_to_go_on(settings, db):
+            output.line(output.style(f"serving on {server.url}, journal {db} (kept)", dim=True))
+            async with Client(server.url) as client:
+                run = await review(output, client, server, source)
     tell(output, run)
     look_again(output, msgspec.structs.replace(settings, db=db, url=None), run)
     return OK if run.status == "completed" else RUN_FAILED
@@ -96,6 +98,18 @@ async def review(output: Output, client: Client, server: ServerProcess, source: 
 def asked(output: Output, request: str, answer: str) -> None:
     """Say what was asked of the server, and what came of it."""
     output.line(f"{output.style(f'{request:<28}', 'cyan')}  {answer}")
+
+
+@contextmanager
+def telling_how_to_go_on(settings: Settings, db: str) -> Iterator[None]:
+    """Say where the review stands when somebody stops it."""
+    try:
+        yield
+    except asyncio.CancelledError:  # Ctrl-C, SIGTERM
+        here = msgspec.structs.replace(settings, db=None, url=None)
+        again = steno(here, "serve", "--db", db)
+        talk(f"-- stopped; the journal {db} is kept, and served again it goes on: {again}")
+        raise
 
 
 def tell(output: Output, run: RunView) -> None:

@@ -9,9 +9,8 @@ from typing import Any, cast
 from stenograph.cli.sources import PAGE
 from stenograph.engine import Engine, UnknownRun
 from stenograph.http import RunItem
+from stenograph.http.wire import DONE
 from stenograph.journal import Journal, ReadableJournal, Record, Stream, open_journal_readonly
-
-ENDED = frozenset({"completed", "failed", "cancelled"})
 
 
 @asynccontextmanager
@@ -67,7 +66,7 @@ def item_of(stream: Stream) -> RunItem:
         run_id=stream.run_id,
         graph_id=stream.labels["graph"],
         status=status,
-        done=status in ENDED,
+        done=status in DONE,
         seq=stream.head,
         tags=tags,
         created_at=stream.created_at,

@@ -22,6 +22,7 @@ from stenograph.cli.output import talk
 from stenograph.cli.text import count
 from stenograph.engine import Engine
 from stenograph.http import create_app, serve
+from stenograph.http.guard import hosts_at
 from stenograph.journal import Stream, open_journal_readonly
 
 MEMORY: Final = ":memory:"
@@ -58,7 +59,7 @@ class Serving(Struct):
         )
         with handling_signals(self.leave_at_once):  # a server that is up takes the first one
             try:
-                app = create_app(self.engine)
+                app = create_app(self.engine, hosts=hosts_at(self.host))
                 clean = run_to_end(serve(app, self.host, self.port, started=self.started))
             finally:
                 self.forget_pid()

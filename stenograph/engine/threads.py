@@ -88,7 +88,6 @@ class Threads:
                 self._changed.wait()
             self._idle -= 1
             if not self._jobs:
-                self._live -= 1
                 return None
             job = self._jobs.popleft()
             job.running = True

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
@@ -23,10 +23,15 @@ HANDLERS = (*classic.HANDLERS, *graphs.HANDLERS, *runs.HANDLERS, *pages.HANDLERS
 """What stands under both ``/`` and ``/api``."""
 
 
-def create_app(open_engine: Callable[[], AbstractAsyncContextManager[Engine]]) -> Litestar:
+def create_app(
+    open_engine: Callable[[], AbstractAsyncContextManager[Engine]],
+    *,
+    hosts: Collection[str] | None = None,
+) -> Litestar:
     """Return the application over the engine that ``open_engine`` gives when it starts.
 
     ``create_app(lambda: st.open("steno.db", tools=[…]))``. The engine is closed with it.
+    ``hosts`` are the names, without ports, that requests may ask for in ``Host``; None allows any.
     """
 
     @asynccontextmanager
@@ -47,7 +52,7 @@ def create_app(open_engine: Callable[[], AbstractAsyncContextManager[Engine]]) -
             for name in ("engine", "stopping", "frames")
         },
         lifespan=[lifespan],
-        middleware=[Guard()],
+        middleware=[Guard(hosts)],
         exception_handlers={HTTPException: respond, Exception: respond},
         openapi_config=docs.openapi_config(),
         plugins=[docs.RawSchemas()],

@@ -7,8 +7,9 @@ from contextlib import contextmanager
 from typing import Any, TypeAlias
 
 from msgspec import Struct
+from msgspec.json import encode
 
-from stenograph.engine import Fault, GraphInvalid, NotJson, duplicate_keys
+from stenograph.engine import Fault, GraphInvalid, NotJson
 from stenograph.http.classic_wire import RunRequest
 from stenograph.http.errors import Refused
 from stenograph.http.wire import RESERVED_IDS, StartRequest
@@ -19,22 +20,20 @@ _WRAPPER_FIELDS = frozenset({"graph", "id"})
 
 
 class GivenGraph(Struct, frozen=True):
-    """A graph out of a body: where it stands in it, under which id, and names that stand twice."""
+    """A graph out of a body: where it stands in it, and under which id."""
 
     graph: Graph
     pointer: str
     id: str | None
-    twice: list[Fault]
 
 
-def graph_of(data: Graph, body: bytes) -> GivenGraph:
+def graph_of(data: Graph) -> GivenGraph:
     """Return the graph of a body: the body itself, or its ``graph``, with an ``id`` beside it.
 
-    ``data`` is what ``body`` decodes to. Raises Refused when the wrapper is not what it should be.
+    Raises Refused when the wrapper is not what it should be.
     """
-    twice = duplicate_keys(body)
     if "graph" not in data:
-        return GivenGraph(data, "", None, twice)
+        return GivenGraph(data, "", None)
     graph, graph_id = data["graph"], data.get("id")
     faults = [
         Fault(f"/{name}", "stands beside the graph and means nothing there")
@@ -46,13 +45,7 @@ def graph_of(data: Graph, body: bytes) -> GivenGraph:
         faults.append(Fault("/id", "is the graph's id, as text"))
     if faults:
         raise Refused("body-invalid", "the body is a graph, or holds one as `graph`", faults)
-    return GivenGraph(graph, "/graph", graph_id, twice)
-
-
-def check_twice(faults: list[Fault]) -> None:
-    """Raise GraphInvalid when a name stands twice: a parser would keep one and lose the other."""
-    if faults:
-        raise GraphInvalid(faults, [])
+    return GivenGraph(graph, "/graph", graph_id)
 
 
 def state_of(request: StartRequest | RunRequest) -> tuple[str, dict[str, Any]]:
@@ -65,7 +58,7 @@ def state_of(request: StartRequest | RunRequest) -> tuple[str, dict[str, Any]]:
     faults = [
         Fault(f"/{name}", f"differs from {first[0]}; they are one thing: give one of them")
         for name, value in given.items()
-        if value != first[1]
+        if encode(value, order="sorted") != encode(first[1], order="sorted")  # 1 is not true
     ]
     if faults:
         raise Refused("body-invalid", "the state is given twice, and differently", faults)

@@ -45,12 +45,11 @@ CANCEL_WAIT_S: Final = 1.0
     tags=["Classic"],
 )
 async def create(
-    request: Request[Any, Any, Any],
     data: GraphBody,
     engine: NamedDependency[Engine],
 ) -> GraphCreatedAnswer:
     """Store a graph, or a new version of it. The body is the graph, or `{"graph": …}`."""
-    stored = await store(request, data, engine)
+    stored = await store(data, engine)
     done = "stored" if stored.created else "unchanged"
     return GraphCreatedAnswer(
         graph_id=stored.graph_id,

@@ -70,6 +70,7 @@ KINDS: Final[Mapping[str, Kind]] = {
     "payload-too-large": Kind(413, "The body is too large"),
     "state-too-large": Kind(413, "The state is too large"),
     "unsupported-media-type": Kind(415, "The body must be application/json"),
+    "host-refused": Kind(421, "The server does not go by this name"),
     "body-invalid": Kind(422, "The body is not what is asked for"),
     "graph-invalid": Kind(422, "The graph cannot run"),
     "state-not-json": Kind(422, "The state holds what JSON cannot say"),
@@ -91,6 +92,7 @@ BODY_CODES: Final = (
     "payload-too-large",
     "unsupported-media-type",
     "body-invalid",
+    "shutting-down",
 )
 """What any request with a body may be answered."""
 
@@ -169,7 +171,7 @@ def respond(request: Request[Any, Any, Any], error: Exception) -> Response[bytes
 def problems(*codes: str) -> dict[int, ResponseSpec]:
     """Return the answers that an operation documents besides its own, by status."""
     titles: dict[int, list[str]] = {}
-    for code in ("bad-request", *codes):
+    for code in ("bad-request", "host-refused", *codes):
         titles.setdefault(KINDS[code].status, []).append(f"`{code}`: {KINDS[code].title}")
     return {
         status: ResponseSpec(

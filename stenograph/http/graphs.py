@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, TypeAlias
 
-from litestar import Request, get, post
+from litestar import get, post
 from litestar.di import NamedDependency
 from litestar.openapi.spec import Example
 from litestar.params import BodyKwarg, FromPath
@@ -12,7 +12,7 @@ from litestar.response import Response
 from msgspec import Raw
 
 from stenograph.engine import Engine, GraphInvalid, StoredGraph, parse_graph
-from stenograph.http.bodies import check_twice, graph_of, within
+from stenograph.http.bodies import graph_of, within
 from stenograph.http.errors import BODY_CODES, problems
 from stenograph.http.queries import Cursor, IfNoneMatch, Limit, before, etag_matches, next_cursor
 from stenograph.http.wire import (
@@ -51,12 +51,9 @@ GraphBody: TypeAlias = Annotated[
 ]
 
 
-async def store(
-    request: Request[Any, Any, Any], data: dict[str, Any], engine: Engine
-) -> StoredGraph:
+async def store(data: dict[str, Any], engine: Engine) -> StoredGraph:
     """Store the graph of a body; raises GraphInvalid with pointers into the body."""
-    given = graph_of(data, await request.body())
-    check_twice(given.twice)
+    given = graph_of(data)
     with within(graph=given.pointer):
         return await engine.create_graph(given.graph, graph_id=given.id, actor=ACTOR)
 
@@ -65,7 +62,6 @@ async def store(
     "/graphs", status_code=201, responses=GRAPH_PROBLEMS, summary="Store a graph", tags=["Graphs"]
 )
 async def create_graph(
-    request: Request[Any, Any, Any],
     data: GraphBody,
     engine: NamedDependency[Engine],
 ) -> Response[GraphAnswer]:
@@ -73,7 +69,7 @@ async def create_graph(
 
     The body is the graph, or `{"graph": …, "id": …}`.
     """
-    stored = await store(request, data, engine)
+    stored = await store(data, engine)
     return Response(
         graph_answer(stored),
         status_code=201 if stored.created else 200,
@@ -89,21 +85,18 @@ async def create_graph(
     tags=["Graphs"],
 )
 async def validate_graph(
-    request: Request[Any, Any, Any],
     data: GraphBody,
     engine: NamedDependency[Engine],
 ) -> ValidationAnswer:
     """Tell everything that is wrong or doubtful in a graph, and store nothing."""
-    given = graph_of(data, await request.body())
+    given = graph_of(data)
     registry = engine.registry
     try:
         with within(graph=given.pointer):
             parsed = parse_graph(given.graph, tools=registry.tools, predicates=registry.predicates)
-            check_twice(given.twice)
     except GraphInvalid as error:
-        faults = [*given.twice, *(each for each in error.faults if each not in given.twice)]
         return ValidationAnswer(
-            valid=False, errors=faults, warnings=error.warnings, version=None, canonical=None
+            valid=False, errors=error.faults, warnings=error.warnings, version=None, canonical=None
         )
     return ValidationAnswer(
         valid=True,

@@ -1,10 +1,11 @@
-"""The guard: what no handler need think of. Size, type, encoding and depth of bodies, and origin."""
+"""The guard: what no handler need think of. Whom a request asks and for whom, and sound bodies."""
 
 from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from ipaddress import ip_address
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -13,51 +14,86 @@ from litestar.enums import ScopeType
 from litestar.middleware import ASGIMiddleware
 from litestar.types import ASGIApp, Receive, Scope, Send
 
-from stenograph.engine import nested_deeper
+from stenograph.engine import EngineClosed, duplicate_keys, nested_deeper
 from stenograph.http.errors import Refused
+from stenograph.http.waiting import first_of
 from stenograph.http.wire import BODY_MAX_BYTES, BODY_MAX_DEPTH
 
 SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 BODY_TIMEOUT_S: Final = 30.0
-_HOST: Final = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::(?P<port>[0-9]{1,5}))?")
+_HOST: Final = re.compile(r"(?P<name>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::(?P<port>[0-9]{1,5}))?")
 _DEFAULT_PORTS: Final = {"http": ":80", "https": ":443"}
 
 
 class Guard(ASGIMiddleware):
     """First in line: refuses what is too large, no JSON, or sent by another site's page."""
 
-    def __init__(self, body_timeout_s: float = BODY_TIMEOUT_S) -> None:
+    def __init__(
+        self, hosts: Collection[str] | None = None, body_timeout_s: float = BODY_TIMEOUT_S
+    ) -> None:
+        self.hosts = None if hosts is None else frozenset(each.lower() for each in hosts)
         self.body_timeout_s = body_timeout_s
 
     async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
         """Pass on what is sound; raise Refused for the rest."""
         headers = Headers.from_scope(scope)
-        check_host(headers)
+        check_host(headers, self.hosts)
         if scope.get("method") not in SAFE_METHODS:  # a WebSocket has none
             check_origin(headers)
         if scope["type"] == ScopeType.HTTP and _has_body(headers):
-            body = await self._read(headers, receive)
+            stopping = scope["litestar_app"].state["stopping"]
+            body = await self._read(headers, receive, stopping)
             if body is None:
                 return  # the client left before it had sent its body
             check_json(headers, body)
             receive = _replay(body, receive)
         await next_app(scope, receive, send)
 
-    async def _read(self, headers: Headers, receive: Receive) -> bytes | None:
+    async def _read(
+        self, headers: Headers, receive: Receive, stopping: asyncio.Event
+    ) -> bytes | None:
+        """Return the body, or None when the client left; raises Refused, EngineClosed."""
+        found: list[bytes | None] = []
+
+        async def read() -> None:
+            found.append(await read_body(headers, receive))
+
         try:
             async with asyncio.timeout(self.body_timeout_s):
-                return await read_body(headers, receive)
+                await first_of(read, stopping.wait)
         except TimeoutError:
             detail = f"the body must arrive within {self.body_timeout_s:g} seconds"
             raise Refused("body-timeout", detail) from None
+        if not found:
+            raise EngineClosed
+        return found[0]
 
 
-def check_host(headers: Headers) -> None:
-    """Raise Refused for a Host that is none: what makes URLs of it would fail on it."""
+def hosts_at(host: str) -> Collection[str] | None:
+    """Return the names that a server bound to ``host`` goes by; None when that cannot be told.
+
+    A page of another site can let its own name lead to this machine, and its Origin is then that
+    name: only who checks the name keeps it from a server that nobody else can reach.
+    """
+    try:
+        local = ip_address(host).is_loopback
+    except ValueError:
+        local = host.lower() == "localhost"
+    own = f"[{host}]" if ":" in host else host
+    return {"localhost", "127.0.0.1", "[::1]", own} if local else None
+
+
+def check_host(headers: Headers, hosts: Collection[str] | None = None) -> None:
+    """Raise Refused for a Host that is none (URLs are made of it), or not one of ``hosts``."""
     for host in headers.getall("host", []):
         match = _HOST.fullmatch(host)
         if match is None or int(match["port"] or 0) > 65_535:
             raise Refused("bad-request", "the Host header must be a name or an address, and a port")
+        if hosts is not None and match["name"].lower() not in hosts:
+            detail = (
+                f"this server does not go by {host[:200]!r}; ask for {' or '.join(sorted(hosts))}"
+            )
+            raise Refused("host-refused", detail)
 
 
 def check_origin(headers: Headers) -> None:
@@ -74,7 +110,7 @@ def check_origin(headers: Headers) -> None:
 
 
 def check_json(headers: Mapping[str, str], body: bytes) -> None:
-    """Raise Refused unless a body, when there is one, is JSON text by type, encoding and depth.
+    """Raise Refused unless a body, when there is one, is sound by type, encoding, depth and names.
 
     A form of another site can post any of the other types without asking; and a parser for nested
     text recurses, so that its depth must be known before.
@@ -89,6 +125,18 @@ def check_json(headers: Mapping[str, str], body: bytes) -> None:
     if nested_deeper(body, BODY_MAX_DEPTH):
         detail = f"the body nests more than {BODY_MAX_DEPTH} arrays and objects"
         raise Refused("too-deep", detail)
+    check_names(body)
+
+
+def check_names(text: bytes) -> None:
+    """Raise Refused when a name stands twice in an object: a parser would keep the last only."""
+    try:
+        twice = duplicate_keys(text)
+    except ValueError:
+        return  # no JSON, which the parser tells better
+    if twice:
+        where = f"{twice[0].pointer}: {twice[0].detail}"
+        raise Refused("body-invalid", where, twice)
 
 
 async def read_body(headers: Mapping[str, str], receive: Receive) -> bytes | None:

@@ -59,8 +59,8 @@ class Prefer:
         for name, value in _preferences(header):
             if name == "respond-async":
                 self.wait_s, self.applied = 0, "respond-async"
-            elif name == "wait" and re.fullmatch(r"[0-9]{1,9}", value):
-                self.wait_s = min(int(value), WAIT_MAX_S)
+            elif name == "wait" and (match := re.fullmatch(r"0*([0-9]+)", value)):
+                self.wait_s = WAIT_MAX_S if len(match[1]) > 9 else min(int(match[1]), WAIT_MAX_S)
                 self.applied = f"wait={self.wait_s}"
             else:
                 continue  # what is not understood is to be ignored

@@ -14,13 +14,15 @@ from litestar.response import Response
 from msgspec import Raw
 
 from stenograph.engine import Engine, Fault, RunView
-from stenograph.http.bodies import check_run_id, check_twice, graph_of, state_of, within
+from stenograph.http.bodies import check_run_id, state_of, within
 from stenograph.http.errors import BODY_CODES, Refused, problems
 from stenograph.http.graphs import ACTOR
+from stenograph.http.pages import check_journal
 from stenograph.http.queries import (
     At,
     Cursor,
     IfNoneMatch,
+    JournalId,
     Limit,
     Prefer,
     PreferHeader,
@@ -79,9 +81,6 @@ async def start_run(
     wish = Prefer(prefer)
     pointer, state = state_of(data)
     check_run_id(data.id, "/id")
-    if isinstance(data.graph, dict):
-        twice = graph_of({"graph": data.graph}, await request.body()).twice
-        check_twice([fault for fault in twice if fault.pointer.startswith("/graph/")])
     with within(graph="/graph", state=pointer):
         begun = await engine.start(
             data.graph, state, run_id=data.id, limits=data.limits, tags=data.tags, actor=ACTOR
@@ -124,7 +123,7 @@ async def get_run(run_id: FromPath[str], engine: NamedDependency[Engine]) -> Run
 
 @get(
     "/runs/{run_id:str}/state",
-    responses=problems("query-invalid", "run-not-found", "seq-not-reached"),
+    responses=problems("query-invalid", "run-not-found", "seq-not-reached", "cursor-unknown"),
     summary="State, now or after any event",
     tags=["Runs"],
 )
@@ -132,12 +131,16 @@ async def get_state(
     run_id: FromPath[str],
     engine: NamedDependency[Engine],
     at: At = None,
+    journal: JournalId = None,
     if_none_match: IfNoneMatch = "",
 ) -> Response[StateAnswer]:
-    """Read the state of a run, now or right after event `at`; that one never changes."""
+    """Read the state of a run, now or right after event `at`; that one never changes in a journal."""
+    check_journal(engine, journal)
     found = await engine.state(run_id, at)
-    etag = f'"{found.seq}"'
-    headers = {"ETag": etag, "Cache-Control": "no-cache" if at is None else IMMUTABLE}
+    etag = f'"{engine.journal.id}-{found.seq}"'
+    # Another journal may hold another run of this id, at this very URL.
+    forever = at is not None and journal is not None
+    headers = {"ETag": etag, "Cache-Control": IMMUTABLE if forever else "no-cache"}
     if etag_matches(if_none_match, etag):
         return Response(None, status_code=304, headers=headers)  # type: ignore[arg-type]
     answer = StateAnswer(run_id=run_id, seq=found.seq, status=found.status, state=Raw(found.json))

@@ -109,6 +109,18 @@ class SocketProtocol(WebSocketsSansIOProtocol):
     uvicorn closes a connection once all that was written is sent: never, to a peer that is stuck.
     """
 
+    def send_receive_event_to_app(self) -> None:
+        """Pass a message on; text that is not UTF-8 ends the connection, and is no error here."""
+        if self.curr_msg_data_type == "text" and not self.close_sent:
+            try:
+                b"".join(self.frames).decode()
+            except UnicodeDecodeError:
+                self.frames = []
+                self.conn.send_close(1007)
+                self.handle_parser_exception()
+                return
+        super().send_receive_event_to_app()
+
     async def run_asgi(self) -> None:
         """Run the application, and give the peer a while to take what was left."""
         await super().run_asgi()
@@ -140,6 +152,7 @@ class Server(uvicorn.Server):
                 timeout_graceful_shutdown=SHUTDOWN_S,
                 server_header=False,
                 access_log=False,
+                proxy_headers=False,
                 log_config=None,
                 lifespan="off",
             )

@@ -19,6 +19,7 @@ from stenograph.http.bodies import state_in_frame, within
 from stenograph.http.errors import Refused, problem_of
 from stenograph.http.frames import Frames, error_message, status_message
 from stenograph.http.graphs import ACTOR
+from stenograph.http.guard import check_names
 from stenograph.http.pages import check_journal
 from stenograph.http.waiting import first_of
 from stenograph.http.wire import (
@@ -224,18 +225,31 @@ async def _first_frame(socket: Socket) -> dict[str, Any]:
     try:
         async with asyncio.timeout(FIRST_FRAME_TIMEOUT_S):
             with _talking():
-                text = await socket.receive_data("text")
+                data = await _message(socket)
     except TimeoutError:
         raise Refused("body-timeout", "the first message, with the state, did not come") from None
-    data = text.encode()
     if nested_deeper(data, BODY_MAX_DEPTH):
         raise Refused("too-deep", f"a state may nest {BODY_MAX_DEPTH} deep")
+    check_names(data)
     try:
         return msgspec.json.decode(data, type=dict[str, Any])
     except msgspec.ValidationError:
         raise Refused("body-invalid", "the first message is an object: the state") from None
     except msgspec.DecodeError as error:
         raise Refused("not-json", f"the first message must be JSON: {error}") from None
+
+
+async def _message(socket: Socket) -> bytes:
+    """Return a message, of whichever kind it is; raises WebSocketDisconnect, Refused."""
+    event: Any = await socket.receive()
+    if event["type"] == "websocket.disconnect":
+        raise WebSocketDisconnect(detail="gone", code=event["code"])
+    data: bytes = event["text"].encode() if "text" in event else event["bytes"]
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        raise Refused("not-utf8", "the first message, with the state, must be UTF-8") from None
+    return data
 
 
 HANDLERS = (follow_run, follow_journal, execute)

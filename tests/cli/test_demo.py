@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from stenograph.cli.demonstration import score_lines
 from stenograph.cli.failures import Failure
+from stenograph.cli.marks import PLAIN
 from stenograph.cli.server_process import server_process
 from stenograph.http import Client
 from tests.cli.running import ROOT, Done, command, environment, serving, steno, steno_process
@@ -174,7 +176,16 @@ def test_who_stops_it_stops_its_server_too(tmp_path: Path, how: int, code: int) 
         process.stdout.readline()
         process.stdout.readline()
         process.send_signal(how)
-        process.communicate()
+        _, said = process.communicate()
     assert process.returncode == code
+    assert said.decode().splitlines()[-1] == (
+        "-- stopped; the journal steno-demo.db is kept, and served again it goes on: "
+        "python -m stenograph serve --db steno-demo.db"
+    )
     with serving("--db", tmp_path / "steno-demo.db", "--port", "0") as server:
         assert "steno-demo.db" in server.said[2]
+
+
+def test_the_bars_of_the_scores_are_plain_where_there_is_only_ascii() -> None:
+    [line] = score_lines([50.0])
+    assert line.translate(PLAIN) == f"   1   50.00  {'#' * 20}"

@@ -14,6 +14,7 @@ from stenograph.cli.marks import OF_STATUS, SIGNS
 from stenograph.cli.rows import ROWS, Row, Teller
 from stenograph.cli.runs import STATUSES
 from stenograph.engine.events import Payload
+from stenograph.http.wire import Status
 from tests.cli.tools import BOOM, COUNT, boom, count
 
 
@@ -126,6 +127,10 @@ def test_every_type_there_is_has_a_row_of_its_own() -> None:
 
 def test_every_status_has_a_mark() -> None:
     assert set(STATUSES) <= OF_STATUS.keys()
+
+
+def test_the_statuses_to_choose_from_are_the_wires() -> None:
+    assert get_args(Status) == STATUSES
 
 
 def patch(*operations: tuple[str, str, Any], state: Any = None) -> str:

@@ -178,6 +178,7 @@ def test_all_faults_are_told_at_once_each_with_its_pointer() -> None:
         (node(next=[[]]), {"/nodes/a/next/0": "is an object, not a list"}),
         (node(next="b"), {"/nodes/a/next": "there is no node 'b'; there is $end, $fail, a"}),
         (node(next={"to": ["a"]}), {"/nodes/a/next/to": "expected `str`, got `array`"}),
+        (node(tool={}), {"/nodes/a/tool": "is the name of a tool, as text, not an object"}),
         (node(config=[]), {"/nodes/a/config": "is an object, not a list"}),
         (node(config=None), {"/nodes/a/config": "is an object, not null"}),
         (node(retry=[]), {"/nodes/a/retry": "is an object, not a list"}),
@@ -268,6 +269,7 @@ def test_a_lone_surrogate_is_a_fault_wherever_it_stands() -> None:
     for data, path in [
         (of_graph("name", bad), "/name"),
         (edge("label", bad), "/nodes/a/next/0/label"),
+        (node(next={"to": "$end", "label": bad}), "/nodes/a/next/label"),
         (node(config={"a": [bad]}), "/nodes/a/config/a/0"),
         (retry("on", [bad]), "/nodes/a/retry/on/0"),
     ]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -74,6 +75,24 @@ async def test_lines_are_announced_once_until_they_are_taken() -> None:
     assert taker.told == 2
 
 
+async def test_what_comes_after_the_announcement_is_not_announced_as_well() -> None:
+    taker = Taker()
+    taker.put("one")
+    taker.clock.advance(0.1)
+    taker.put("x" * FLUSH_BYTES)
+    assert taker.told == 1
+    assert len(taker.take()) == 2
+
+
+async def test_lines_are_announced_again_and_again() -> None:
+    taker = Taker()
+    for count in range(1, 4):
+        taker.put("x")
+        taker.clock.advance(0.1)
+        assert taker.told == count
+        taker.take()
+
+
 async def test_taking_early_calls_the_announcement_off() -> None:
     taker = Taker()
     taker.put("one")
@@ -115,6 +134,27 @@ async def test_a_thread_tells_the_loop_once_that_there_are_lines() -> None:
     await in_thread(lambda: taker.put("x" * FLUSH_BYTES))
     assert (taker.told, taker.clock.timers) == (1, [])
     await in_thread(lambda: taker.put("x" * FLUSH_BYTES))
+    assert taker.told == 1
+
+
+async def test_a_thread_leaves_it_to_the_loop_to_tell_and_wakes_it_seldom(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    taker, woken = Taker(), 0
+    loop = asyncio.get_running_loop()
+    wake = loop.call_soon_threadsafe
+
+    def counted(callback: Callable[..., Any], *args: Any) -> asyncio.Handle:
+        nonlocal woken
+        woken += 1
+        return wake(callback, *args)
+
+    monkeypatch.setattr(loop, "call_soon_threadsafe", counted)
+    thread = threading.Thread(target=taker.put, args=["x" * 100] * 1000)
+    thread.start()
+    thread.join()  # the loop stands still meanwhile
+    assert (taker.told, taker.clock.timers, woken) == (0, [], 2)
+    await asyncio.sleep(0)
     assert taker.told == 1
 
 
@@ -163,6 +203,18 @@ async def test_a_thread_that_says_more_than_is_written_waits() -> None:
     assert seen == list(range(100_000))
     assert most <= WAITING_MAX_BYTES
     assert taker.told > 1
+
+
+async def test_a_thread_that_waits_goes_on_once_lines_are_taken() -> None:
+    taker = Taker()
+    thread = threading.Thread(target=taker.put, args=["x" * 1_000_000] * 100, daemon=True)
+    thread.start()
+    seen = 0
+    async with asyncio.timeout(30):
+        while seen < 100:
+            await asyncio.sleep(0.005)  # long enough to fill it and to wait
+            seen += len(taker.take())
+    assert seen == 100
 
 
 async def test_a_thread_that_waits_is_let_go_at_the_end() -> None:

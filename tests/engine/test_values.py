@@ -304,6 +304,23 @@ def test_depth_is_told_without_parsing_also_past_brackets_in_texts(value: Any, l
     assert nested_deeper(text, limit) is (depth_of(text) > limit)
 
 
+@pytest.mark.parametrize(
+    ("text", "depth"),
+    [
+        (b"[[],[],{}]", 2),
+        (b"{{},{},[]}", 2),
+        (b"[[[]],[{}],[[]]]", 3),
+        (b'{"a":{"b":{}},"c":{"d":[]}}', 3),
+        (b'["[[[",[]]', 2),
+        (b'["\\"[[[",[]]', 2),
+        (b'["\\\\",[[]]]', 3),
+    ],
+)
+def test_depth_is_that_of_the_deepest_and_not_of_all(text: bytes, depth: int) -> None:
+    assert nested_deeper(text, depth - 1)
+    assert not nested_deeper(text, depth)
+
+
 @given(st.text('[]{}"\\a', max_size=40).map(str.encode), st.integers(0, 8))
 def test_depth_is_told_of_what_is_no_json_as_well(text: bytes, limit: int) -> None:
     assert nested_deeper(text, limit) is (depth_of(text) > limit)

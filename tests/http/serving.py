@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, TypeAlias
 
@@ -39,9 +39,11 @@ class Served(msgspec.Struct, frozen=True):
 
 
 @asynccontextmanager
-async def app_client(open_engine: OpenEngine = in_memory) -> AsyncIterator[httpx.AsyncClient]:
+async def app_client(
+    open_engine: OpenEngine = in_memory, *, hosts: Collection[str] | None = None
+) -> AsyncIterator[httpx.AsyncClient]:
     """The application without a network, for what no transport can change."""
-    app = create_app(open_engine)
+    app = create_app(open_engine, hosts=hosts)
     transport = httpx.ASGITransport(app=app)  # type: ignore[arg-type]
     async with (
         app.lifespan(),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from litestar.types import Message, Receive, Scope, Send
 from websockets.exceptions import InvalidStatus
 
 from stenograph.http.errors import Refused
-from stenograph.http.guard import Guard
+from stenograph.http.guard import Guard, hosts_at
 from tests.http.serving import app_client, created, ran, serving
 from tests.http.tools import COUNT
 
@@ -176,7 +177,9 @@ async def passed(guard: Guard, headers: dict[str, str], *events: Any) -> bool:
         reached = True
 
     pairs = [(name.encode(), value.encode()) for name, value in headers.items()]
+    app = SimpleNamespace(state={"stopping": asyncio.Event()})
     scope: Any = {"type": "http", "method": "POST", "path": "/", "headers": pairs}
+    scope["litestar_app"] = app
     await guard.handle(scope, receive, send, handler)
     return reached
 
@@ -184,7 +187,7 @@ async def passed(guard: Guard, headers: dict[str, str], *events: Any) -> bool:
 async def test_a_body_that_does_not_arrive_is_given_up() -> None:
     chunk = {"type": "http.request", "body": b"{", "more_body": True}
     with pytest.raises(Refused) as refused:
-        await passed(Guard(0.01), {"content-length": "2"}, chunk)
+        await passed(Guard(body_timeout_s=0.01), {"content-length": "2"}, chunk)
     assert refused.value.code == "body-timeout"
 
 
@@ -196,3 +199,38 @@ async def test_a_client_that_leaves_before_its_body_is_forgotten() -> None:
 
 async def test_a_request_without_a_body_is_not_read() -> None:
     assert await passed(Guard(), {"content-length": "0"})
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b'{"graph": "count", "graph": "x"}', b'{"graph": "count", "input": {"graph": 1, "graph": 2}}'],
+)
+async def test_a_name_may_not_stand_twice_in_a_body(body: bytes) -> None:
+    assert await posted(body) == (422, "body-invalid")
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        ("localhost", 200),
+        ("LOCALHOST:8000", 200),
+        ("127.0.0.1:8000", 200),
+        ("[::1]:8000", 200),
+        ("evil.example:8000", 421),
+        ("localhost.evil.example", 421),
+    ],
+)
+async def test_a_server_of_this_machine_is_asked_by_its_own_names_only(
+    host: str, status: int
+) -> None:
+    async with app_client(hosts=hosts_at("127.0.0.1")) as client:
+        answer = await client.get("/runs", headers={"Host": host})
+    assert answer.status_code == status
+    assert status == 200 or answer.json()["type"] == "/problems/host-refused"
+
+
+def test_a_server_that_others_reach_goes_by_any_name() -> None:
+    assert [hosts_at(each) for each in ("0.0.0.0", "::", "stenograph.example")] == [None] * 3
+    assert "[::1]" in (hosts_at("::1") or ())
+    assert "127.0.0.2" in (hosts_at("127.0.0.2") or ())
+    assert hosts_at("LocalHost") == hosts_at("localhost") | {"LocalHost"}  # type: ignore[operator]

@@ -19,7 +19,6 @@ from websockets.asyncio.client import connect
 
 import stenograph as st
 from stenograph.http import PortInUse, create_app, serve
-from stenograph.http import server as server_module
 from stenograph.http.server import listener, sole, url_of
 from tests.http.serving import PATIENCE_S, begun, eventually, in_memory, messages, ran, serving
 from tests.http.tools import COUNT, HANG
@@ -173,15 +172,18 @@ async def test_a_signal_ends_the_process_at_once_and_its_runs_go_on_later(
     assert (health["recovered"], run["status"]) == (1, "running")
 
 
-async def test_a_client_that_does_not_finish_cannot_keep_the_server_up(
-    monkeypatch: pytest.MonkeyPatch,
+async def test_a_client_in_the_midst_of_its_body_is_told_of_the_stop(
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
-    monkeypatch.setattr(server_module, "SHUTDOWN_S", 0.1)
     async with serving() as server:
         port = int(server.url.rpartition(":")[2])
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(b"POST /runs HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n{")
         await writer.drain()
         await server.http.get("/healthz")
-    assert b"HTTP/1.1 200" not in await reader.read()
+        server.stop.set()
+        answer = await reader.read()
+    assert answer.startswith(b"HTTP/1.1 503")
+    assert b"/problems/shutting-down" in answer
+    assert not caplog.records
     writer.close()

@@ -417,3 +417,41 @@ def test_only_so_many_messages_are_kept() -> None:
     anew = frames.of([record(0)], batch=False, whole=False, journal="j")
     assert frames.cached_chars <= 5000
     assert (again is made[8], anew is made[0], anew == made[0]) == (True, False, True)
+
+
+@pytest.mark.parametrize(
+    ("frame", "code"),
+    [
+        ('{"to": 1, "to": 2}', "body-invalid"),
+        (b"\xff{}", "not-utf8"),
+    ],
+)
+async def test_a_first_message_that_is_not_sound_is_refused(frame: Any, code: str) -> None:
+    async with serving() as server:
+        await created(server.http, COUNT)
+        async with server.socket("/ws/execute/count") as socket:
+            await socket.send(frame)
+            heard = await messages(socket)
+    assert heard[-1]["problem"]["type"] == f"/problems/{code}"
+    assert socket.close_code == 4400
+
+
+async def test_a_first_message_may_be_binary() -> None:
+    async with serving() as server:
+        await created(server.http, COUNT)
+        async with server.socket("/ws/execute/count") as socket:
+            await socket.send(b'{"to": 1}')
+            heard = await messages(socket)
+    assert (heard[-1]["status"], socket.close_code) == ("completed", 1000)
+
+
+async def test_text_that_is_not_utf8_ends_the_connection_and_is_no_error_here(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with serving() as server:
+        await created(server.http, COUNT)
+        async with server.socket("/ws/execute/count") as socket:
+            await socket.send(b"\xff", text=True)
+            assert await messages(socket) == []
+    assert socket.close_code == 1007
+    assert not [each for each in caplog.records if each.levelname == "ERROR"]

@@ -43,9 +43,10 @@ def served(folder: Path, tool: str) -> Server:
     graph = {"start": tool, "nodes": {tool: {"tool": tool}}}
     begun = httpx.post(f"{server.url}/runs", json={"graph": graph, "id": "r"})
     assert begun.status_code == 202
-    while "tool.logged" not in httpx.get(f"{server.url}/runs/r/events").text:
-        pass
-    return server
+    for _ in range(1000):
+        if "begun" in httpx.get(f"{server.url}/runs/r/events").text:
+            return server
+    raise AssertionError(server.end(signal.SIGKILL))
 
 
 @pytest.mark.parametrize("tool", ["deaf", "threaded"])
