@@ -8,8 +8,7 @@ from typing import Any, cast
 
 from stenograph.cli.sources import PAGE
 from stenograph.engine import Engine, UnknownRun
-from stenograph.http import RunItem
-from stenograph.http.wire import DONE
+from stenograph.http import DONE, RunItem
 from stenograph.journal import Journal, ReadableJournal, Record, Stream, open_journal_readonly
 
 

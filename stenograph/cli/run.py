@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 def checked_id(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
     """Return an id for a run; raises UsageError."""
     if value is not None:
-        from stenograph.http.transport import run_id_of
+        from stenograph.http import run_id_of
 
         try:
             run_id_of(value)

@@ -21,8 +21,7 @@ from stenograph.cli.failures import USAGE, Failure
 from stenograph.cli.output import talk
 from stenograph.cli.text import count
 from stenograph.engine import Engine
-from stenograph.http import create_app, serve
-from stenograph.http.guard import hosts_at
+from stenograph.http import create_app, hosts_at, serve
 from stenograph.journal import Stream, open_journal_readonly
 
 MEMORY: Final = ":memory:"

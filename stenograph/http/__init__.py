@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from stenograph.http.app import create_app
     from stenograph.http.client import Client
+    from stenograph.http.guard import hosts_at
     from stenograph.http.refusals import (
         ClientError,
         RequestRefused,
@@ -19,9 +20,11 @@ if TYPE_CHECKING:
         StreamLost,
     )
     from stenograph.http.server import PortInUse, serve
-    from stenograph.http.wire import Problem, RunItem, RunList
+    from stenograph.http.transport import run_id_of
+    from stenograph.http.wire import DONE, Problem, RunItem, RunList
 
 _HOMES = {
+    "DONE": "stenograph.http.wire",
     "Client": "stenograph.http.client",
     "ClientError": "stenograph.http.refusals",
     "PortInUse": "stenograph.http.server",
@@ -32,10 +35,13 @@ _HOMES = {
     "ServerUnreachable": "stenograph.http.refusals",
     "StreamLost": "stenograph.http.refusals",
     "create_app": "stenograph.http.app",
+    "hosts_at": "stenograph.http.guard",
+    "run_id_of": "stenograph.http.transport",
     "serve": "stenograph.http.server",
 }
 
 __all__ = (
+    "DONE",
     "Client",
     "ClientError",
     "PortInUse",
@@ -46,6 +52,8 @@ __all__ = (
     "ServerUnreachable",
     "StreamLost",
     "create_app",
+    "hosts_at",
+    "run_id_of",
     "serve",
 )
 

@@ -37,7 +37,7 @@ STATE_FRAMES: list[dict[str, Any]] = [
 BAD_FRAMES: list[tuple[str | bytes, str]] = [
     ("{", "not-json"),
     ("", "not-json"),
-    (b"\x00\xff", "not-json"),
+    (b"\x00\xff", "not-utf8"),
     ("[1, 2]", "body-invalid"),
     ('"count"', "body-invalid"),
     ('{"to": ' + "[" * 500 + "]" * 500 + "}", "too-deep"),
