@@ -53,6 +53,7 @@ from stenograph.engine.values import pointer
 from stenograph.journal import (
     APPEND_MAX_BYTES,
     APPEND_MAX_RECORDS,
+    RECORD_MAX_BYTES,
     AppendTooLarge,
     Journal,
     JournalBusy,
@@ -65,9 +66,9 @@ from stenograph.journal import (
 
 STOP_GRACE_S: Final = 1.0
 """How long a cancelled async tool may take to stop before it is left behind."""
-COMMIT_BYTES: Final = APPEND_MAX_BYTES - 64 * 1024
+COMMIT_BYTES: Final = APPEND_MAX_BYTES - RECORD_MAX_BYTES
 COMMIT_RECORDS: Final = APPEND_MAX_RECORDS - 24
-"""Most of one commit: below what an append may hold, for what a step adds to its log lines."""
+"""Most log lines of one commit: what an append may hold, but for the step that comes with them."""
 
 
 _log: Final = logging.getLogger("stenograph.engine")
@@ -234,8 +235,6 @@ class Actor:
             events = [(now, payload) for payload in payloads]
             try:
                 logs = await self._write_all_but_last(logs)
-                if _size(logs) + _size(events) > COMMIT_BYTES:
-                    logs = await self._write_all(logs)
                 await self._write([*logs, *events])
             except WrongExpectedSeq as moved:
                 if isinstance(command, Start):
@@ -288,8 +287,6 @@ class Actor:
             NewRecord(payload.TYPE, encode_payload(payload), to_text(at_us))
             for at_us, payload in events
         ]
-        if not records:
-            return
         labels = self._changed_labels(payloads)
         committed = await self._append(records, labels)
         for record, payload in zip(committed, payloads, strict=True):
@@ -436,12 +433,10 @@ class Actor:
         due = retries(self.run)
         for scope in [s for s, (at, _) in self._retries.items() if due.get(s) != at]:
             self._retries.pop(scope)[1].cancel()
-        for scope, at in due.items():
-            if scope not in self._retries:
-                delay_s = max(0, to_us(at) - self._world.clock.now_us()) / 1_000_000
-                due_again = partial(self.tell, RetryDue(scope))
-                timer = self._world.clock.call_later(delay_s, due_again)
-                self._retries[scope] = (at, timer)
+        for scope in due.keys() - self._retries.keys():
+            delay_s = max(0, to_us(due[scope]) - self._world.clock.now_us()) / 1_000_000
+            timer = self._world.clock.call_later(delay_s, partial(self.tell, RetryDue(scope)))
+            self._retries[scope] = (due[scope], timer)
 
     def _set_deadline(self) -> None:
         if self._deadline is not None:
@@ -484,10 +479,6 @@ def _resolve(
     else:
         future.set_exception(error)
         future.exception()  # seen: nobody need wait for it
-
-
-def _size(events: Events) -> int:
-    return sum(len(encode_payload(payload)) for _, payload in events)
 
 
 def _fitting(events: Events) -> int:

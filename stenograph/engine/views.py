@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias, assert_never
 
 import msgspec
 from msgspec import Struct
@@ -19,6 +19,10 @@ from stenograph.engine.events import (
     TransitionTaken,
 )
 from stenograph.engine.run import Run, Status
+
+OfAVisit: TypeAlias = (
+    NodeEntered | NodeAttemptFailed | NodeExited | StatePatched | TransitionTaken | LogWritten
+)
 
 
 class RunView(Struct, frozen=True, kw_only=True):
@@ -112,15 +116,7 @@ def visits(events: Iterable[Event], *, ended: bool) -> list[Visit]:
     rows: dict[tuple[str, str, int], Visit] = {}
     for event in events:
         data = event.data
-        if not isinstance(
-            data,
-            NodeEntered
-            | NodeAttemptFailed
-            | NodeExited
-            | StatePatched
-            | TransitionTaken
-            | LogWritten,
-        ):
+        if not isinstance(data, OfAVisit):
             continue
         key = (data.scope, data.node, data.visit)
         if isinstance(data, NodeEntered) and key not in rows:
@@ -135,16 +131,16 @@ def visits(events: Iterable[Event], *, ended: bool) -> list[Visit]:
                 entered_seq=event.seq,
                 seq=event.seq,
             )
-        _tell(rows[key], event)
+        _tell(rows[key], event, data)
     if ended:
         for row in rows.values():
             row.status = "interrupted" if row.status == "running" else row.status
     return list(rows.values())
 
 
-def _tell(row: Visit, event: Event) -> None:
+def _tell(row: Visit, event: Event, data: OfAVisit) -> None:
     row.seq = event.seq
-    match event.data:
+    match data:
         case NodeEntered(attempt=attempt):
             row.attempts = attempt
         case NodeAttemptFailed(error=error):
@@ -159,4 +155,4 @@ def _tell(row: Visit, event: Event) -> None:
         case LogWritten(message=message):
             row.message = message
         case _:
-            raise AssertionError(f"{event.type} is of no visit")
+            assert_never(data)

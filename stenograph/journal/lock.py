@@ -22,7 +22,7 @@ from stenograph.journal.errors import CannotOpen, JournalInUse
 _held: set[int] = set()
 
 
-def _let_go() -> None:
+def _let_go() -> None:  # pragma: no cover - in a child that no test sees the end of
     """Close in a forked child what only its parent holds, or the lock would outlive the parent."""
     for file in _held:
         os.close(file)

@@ -12,10 +12,11 @@ from typing import Any
 import pytest
 
 import stenograph as st
-from stenograph.engine import Engine
+from stenograph.engine import Engine, UnknownEvent
 from stenograph.engine.actor import Said
 from stenograph.engine.decide import Recover, decide
 from stenograph.journal import (
+    AppendTooLarge,
     JournalBusy,
     JournalFailed,
     MemoryJournal,
@@ -432,3 +433,59 @@ async def test_durations_do_not_follow_the_clock_on_the_wall() -> None:
         assert (await engine.wait(run.id)).status == "failed"
         (visit,) = await engine.visits(run.id)
         assert visit.duration_ms == 50_000
+
+
+async def test_a_graph_and_a_state_that_are_too_large_together_begin_no_run() -> None:
+    async with MemoryJournal() as journal, Engine(journal, tools=TOOLS) as engine:
+        nodes = {f"n{n}": {"tool": "count", "config": {"x": "y" * 900}} for n in range(400)}
+        with pytest.raises(AppendTooLarge):
+            await engine.start({"start": "n0", "nodes": nodes}, {"x": "y" * 1_900_000})
+        assert await engine.runs() == []
+
+
+async def test_a_predicate_may_decide_where_an_error_goes() -> None:
+    @st.predicate
+    def forgive(state: dict[str, Any]) -> bool:
+        return bool(state["kind"] == "mild")
+
+    graph = one("always_fail", next=[{"to": "after", "on": "error", "when": {"fn": "forgive"}}])
+    async with MemoryJournal() as journal, Engine(journal, tools=[forgive, *TOOLS]) as engine:
+        mild = await engine.run(graph, {"kind": "mild"})
+        grave = await engine.run(graph, {"kind": "grave"})
+    assert (mild.status, grave.status) == ("completed", "failed")
+
+
+async def test_what_was_appended_past_the_engine_is_read_once(tmp_path: Path) -> None:
+    async with st.open(tmp_path / "a.db", tools=TOOLS) as engine:
+        run = await engine.run({**one("count", next="work"), "limits": {"steps": 2}})
+        await engine.get(run.id)
+        data = b'{"actor":"somebody"}'
+        record = NewRecord("run.cancelling", data, "2026-01-01T00:00:00.000000Z")
+        await engine.journal.append(run.id, [record], expected_seq=run.seq)
+        views = await asyncio.gather(*(engine.get(run.id) for _ in range(5)))
+        assert {(view.status, view.seq) for view in views} == {("cancelling", run.seq + 1)}
+
+
+async def test_a_history_that_no_engine_wrote_is_said_to_be_unreadable() -> None:
+    data = b'{"scope":"/","node":"a","visit":1,"attempt":1}'
+    record = NewRecord("node.entered", data, "2026-01-01T00:00:00.000000Z")
+    async with MemoryJournal() as journal, Engine(journal, tools=TOOLS) as engine:
+        await journal.append("odd", [record], expected_seq=0)
+        with pytest.raises(UnknownEvent, match=r"odd seq 1: node\.entered does not fit"):
+            await engine.get("odd")
+        await journal.append("graph/odd", [record], expected_seq=0)
+        with pytest.raises(UnknownEvent, match="is no graph"):
+            await engine.graph("odd")
+
+
+async def test_graphs_that_were_not_asked_for_lately_are_read_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("stenograph.engine.graphs.KNOWN_MAX", 2)
+    async with MemoryJournal() as journal, Engine(journal, tools=TOOLS) as engine:
+        for _ in range(2):
+            for name in "abcd":
+                await engine.create_graph({**chain("count"), "id": name})
+        await engine.create_graph({**chain("note"), "id": "a"})
+        assert len(await engine.graph_versions("a")) == 2
+        assert len(await engine.graph_versions("d")) == 1
