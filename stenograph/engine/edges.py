@@ -112,9 +112,7 @@ def decide_way(
             return Way(edge.to, reason, candidate.index, edge.label, tuple(considered))
     if error is not None:
         return Uncaught(error)
-    if not node.edges:
-        return None
-    return _unmatched(node, candidates, considered, on_no_match)
+    return _unmatched(candidates, considered, on_no_match)
 
 
 def edge_key(node: str, index: int) -> str:
@@ -123,14 +121,13 @@ def edge_key(node: str, index: int) -> str:
 
 
 def _unmatched(
-    node: CompiledNode,
     candidates: list[CompiledEdge],
     considered: list[Considered],
     on_no_match: Literal["fail", "end"],
 ) -> Way | Uncaught | None:
     """Tell what it means that no edge was eligible after ``ok``."""
     if not candidates:
-        return None  # edges for errors only: after ok there is nowhere to go
+        return None  # no edges, or for errors only: after ok there is nowhere to go
     last, why = candidates[-1].edge, considered[-1]
     if last.until is not None or last.max is not None:
         capped = last.max is not None and why.taken >= last.max

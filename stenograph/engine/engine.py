@@ -283,10 +283,10 @@ class Engine:
             return actor.run
         if run_id.startswith("graph/"):  # the streams of graphs are no runs
             raise UnknownRun(run_id)
-        run = self._folded.get(run_id) or Run(id=run_id)
+        # Taken out for as long as it changes: who asks meanwhile folds one of his own.
+        run = self._folded.pop(run_id, None) or Run(id=run_id)
         async for event in self._history(run_id, None, after=run.seq):
-            if event.seq == run.seq + 1:  # another reader may have come this far meanwhile
-                _take_in(run, event)
+            _take_in(run, event)
         if not run.seq:
             raise UnknownRun(run_id)
         self._keep(run)

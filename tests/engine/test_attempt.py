@@ -298,6 +298,30 @@ async def test_a_tool_runs_out_of_time_by_the_clock() -> None:
     wake.set()
 
 
+async def test_the_wait_for_a_free_thread_is_not_the_tools_time() -> None:
+    gate = Gate()
+    with bench(limit=1) as bench_:
+        bench_.threads.submit(gate)
+        await gate.has_begun()
+        attempt = bench_.begin(lambda state: "done")
+        bench_.clock.advance(60)
+        assert bench_.results == []
+        gate.open()
+        await asyncio.wait_for(bench_.settled.wait(), SOON_S)
+        assert (bench_.results, attempt.running_ms()) == ([Returned("done")], 0)
+
+
+async def test_no_time_is_counted_of_what_was_abandoned_as_it_began() -> None:
+    gate = Gate()
+    with bench() as bench_:
+        attempt = bench_.begin(lambda state: gate())
+        assert gate.begun.wait(SOON_S)  # the loop stands still and has heard nothing yet
+        attempt.abandon()
+        await turn()
+        assert bench_.clock.timers == []
+        gate.open()
+
+
 async def test_an_async_tool_that_ran_out_of_time_is_cancelled() -> None:
     stopped = asyncio.Event()
 

@@ -13,7 +13,7 @@ from stenograph.engine.conditions import (
     compile_condition,
 )
 from stenograph.engine.errors import Fault
-from stenograph.engine.expressions import EvaluationError, Expression, View
+from stenograph.engine.expressions import EvaluationError, Expression, Verdict, View
 from stenograph.engine.state import State
 
 STATE: dict[str, Any] = {
@@ -94,8 +94,8 @@ def test_a_field_is_named_by_its_key_or_by_its_path(name: str, value: Any) -> No
 @pytest.mark.parametrize("name", ["missing", "review.missing", "n.missing", "list.0", "", "."])
 @pytest.mark.parametrize("op", ["==", "!=", ">", "not_in"])
 def test_a_missing_field_makes_any_comparison_false(name: str, op: str) -> None:
-    assert truth(field(name, op, [])) is False
-    assert read(field(name, op, [])) == {}
+    compiled = FieldCondition(name, op, [])
+    assert compiled.evaluate(View(STATE)) == Verdict(value=False, truth=False, read={})
 
 
 def test_a_large_value_that_was_read_is_told_by_its_type_and_length() -> None:

@@ -182,6 +182,10 @@ def test_all_faults_are_told_at_once_each_with_its_pointer() -> None:
         (node(config=[]), {"/nodes/a/config": "is an object, not a list"}),
         (node(config=None), {"/nodes/a/config": "is an object, not null"}),
         (node(retry=[]), {"/nodes/a/retry": "is an object, not a list"}),
+        (
+            node(retry={"on": ["E" * 129]}),
+            {"/nodes/a/retry/on/0": "expected `str` of length <= 128"},
+        ),
         (node(retry={"on": "Error"}), {"/nodes/a/retry/on": "expected `array`, got `str`"}),
         ({**node(), "start": "$end"}, {"/start": "there is no node '$end'; there is a"}),
     ],

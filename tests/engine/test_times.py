@@ -56,11 +56,13 @@ async def test_the_system_clock_tells_the_time_and_calls_later() -> None:
     clock, called, cancelled = SystemClock(), asyncio.Event(), asyncio.Event()
     now = datetime.now(UTC)
     assert abs(to_us(now.isoformat()) - clock.now_us()) < 60_000_000
+    before = clock.monotonic_us()
     clock.call_later(0.001, called.set)
     clock.call_later(0.001, cancelled.set).cancel()
     await asyncio.wait_for(called.wait(), 30)
     await asyncio.sleep(0.005)
     assert not cancelled.is_set()
+    assert clock.monotonic_us() > before
 
 
 def test_a_virtual_clock_moves_when_it_is_moved() -> None:
