@@ -7,13 +7,13 @@ import logging
 import sys
 
 from tests.crashes import Tally, crash_everywhere
-from tests.graphs import SAMPLES
+from tests.graphs import LARGER, SAMPLES
 
 
 async def torture() -> int:
     """Print one line of figures; each fault in words on stderr."""
     tally = Tally()
-    for name, sample in SAMPLES.items():
+    for name, sample in (SAMPLES | LARGER).items():
         for fault in await crash_everywhere(sample, tally):
             print(f"{name}: {fault}", file=sys.stderr)
     print(tally)

@@ -7,14 +7,17 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
 import msgspec
+from msgspec import NODEFAULT, Struct
+from msgspec.structs import fields
 
 from stenograph.engine import Engine, Run, SystemClock, Timer
 from stenograph.journal import MemoryJournal, Record, envelope
+from tests.crashes import drive
 from tests.graphs import SAMPLES, TOOLS
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -58,18 +61,26 @@ def read_history(path: Path) -> list[Record]:
 
 
 def end_of(run: Run) -> dict[str, Any]:
-    """Return what a history must fold to, for ever."""
+    """Return what a history must fold to, for ever.
+
+    What is at its default is left out, so that a field that comes later changes no end of before.
+    """
     scopes = {
-        path: {
-            "state": msgspec.Raw(scope.state.to_json()),
-            "position": scope.position,
-            "visits": scope.visits,
-            "taken": scope.taken,
-        }
+        path: {**_stated(scope), "state": msgspec.Raw(scope.state.to_json())}
         for path, scope in run.scopes.items()
     }
-    rest = {name: getattr(run, name) for name in Run.__struct_fields__}
+    rest = _stated(run, but={"phases"})
     return {**rest, "graph": run.graph.decode(), "scopes": scopes}
+
+
+def _stated(struct: Struct, but: Collection[str] = ()) -> dict[str, Any]:
+    stated = {}
+    for each in fields(struct):
+        value = getattr(struct, each.name)
+        default = each.default if each.default_factory is NODEFAULT else each.default_factory()
+        if value != default and each.name not in {"graph", "state", *but}:
+            stated[each.name] = _stated(value) if isinstance(value, Struct) else value
+    return stated
 
 
 async def record(version: str) -> None:
@@ -85,7 +96,7 @@ async def record(version: str) -> None:
             MemoryJournal() as journal,
             Engine(journal, tools=TOOLS, clock=SteadyClock()) as engine,
         ):
-            run = await engine.run(sample.graph, sample.state, run_id="golden")
+            run = await drive(engine, sample, "golden")
             if name == "step limit":
                 await engine.cancel(run.id, reason="enough", actor="a person")
             records = await journal.read("golden")

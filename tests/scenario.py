@@ -2,42 +2,63 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
 
-from stenograph.engine import Event, fold, parse_graph
-from stenograph.engine.decide import (
+from stenograph.engine import Event, ParsedGraph, fold, parse_graph
+from stenograph.engine.commands import (
     Cancel,
     Command,
-    Facts,
+    Due,
+    Outside,
+    Pause,
     Place,
-    RetryDue,
+    Resume,
+    Retry,
+    Signal,
     Start,
     ToolFailed,
     ToolReturned,
-    decide,
-    places,
 )
-from stenograph.engine.events import ErrorInfo, Payload
+from stenograph.engine.decide import decide, due_at, places
+from stenograph.engine.edges import compile_graph
+from stenograph.engine.events import ErrorInfo, PinnedGraph
 from stenograph.engine.graph import Limits, Outcome
 from stenograph.engine.run import Run, evolve
 from stenograph.engine.state import State
 from stenograph.engine.times import to_text
 
-FACTS = Facts(lambda name: f"{name}-1", lambda name: "once" if name == "once" else "repeatable")
 AT = "2026-11-21T00:00:00.000000Z"
+
+
+def outside(now_us: int = 0, draw: float = 0.5) -> Outside:
+    return Outside(
+        lambda name: f"{name}-1",
+        lambda name: "once" if name == "once" else "repeatable",
+        now_us,
+        draw,
+    )
 
 
 class Scenario:
     """A run that goes on with every command; ``happened`` is what the last one made true."""
 
-    def __init__(self, graph: Mapping[str, Any], state: Mapping[str, Any] | None = None) -> None:
-        parsed = parse_graph(graph, tools={"t", "once"}, predicates={"p"})
+    def __init__(
+        self,
+        graph: Mapping[str, Any],
+        state: Mapping[str, Any] | None = None,
+        graphs: Mapping[str, Mapping[str, Any]] | None = None,
+        **options: Any,
+    ) -> None:
+        names = list(graphs or {})
+        parsed = parse(graph, names)
+        self.now_us = 0
+        self.draw = 0.5
         self.run = Run(id="run")
         self.history: list[Event] = []
-        self.happened: list[Payload] = []
+        self.happened: list[Any] = []
         limits = msgspec.convert(graph.get("limits", {}), Limits)
         self.when(
             Start(
@@ -48,11 +69,13 @@ class Scenario:
                 limits=limits,
                 tags={},
                 actor="me",
+                graphs={name: pinned(name, inner, names) for name, inner in (graphs or {}).items()},
+                **options,
             )
         )
 
     def when(self, command: Command) -> Scenario:
-        self.happened = decide(self.run, command, FACTS)
+        self.happened = list(decide(self.run, command, outside(self.now_us, self.draw)).events)
         for payload in self.happened:
             event = Event(0, "run", self.run.seq + 1, AT, payload.TYPE, payload, "")
             self.history.append(event)
@@ -60,18 +83,39 @@ class Scenario:
         return self
 
     def when_returned(
-        self, update: Mapping[str, Any] | None = None, *, goto: str | None = None
+        self,
+        update: Mapping[str, Any] | None = None,
+        *,
+        goto: str | None = None,
+        scope: str | None = None,
     ) -> Scenario:
-        return self.when(returned(self.run, update or {}, goto))
+        return self.when(returned(self.run, update or {}, goto, scope))
 
-    def when_failed(self, type_: str = "OSError", *, outcome: Outcome = "error") -> Scenario:
-        return self.when(failed(self.run, type_, outcome))
+    def when_failed(
+        self, type_: str = "OSError", *, outcome: Outcome = "error", scope: str | None = None
+    ) -> Scenario:
+        return self.when(failed(self.run, type_, outcome, scope))
+
+    def when_signalled(self, name: str, payload: Any = None, scope: str | None = None) -> Scenario:
+        data = msgspec.json.encode(payload)
+        return self.when(Signal(name=name, payload=data, actor="me", scope=scope, saw=1))
+
+    def when_paused(self) -> Scenario:
+        return self.when(Pause(actor="me", reason="lunch"))
+
+    def when_resumed(self, **options: Any) -> Scenario:
+        return self.when(Resume(actor="me", **options))
+
+    def when_retried(self) -> Scenario:
+        return self.when(Retry(actor="me"))
+
+    def when_due(self, scope: str = "/") -> Scenario:
+        at = due_at(self.run, scope)
+        assert at is not None
+        return self.when(Due(scope, at))
 
     def when_cancelled(self) -> Scenario:
         return self.when(Cancel(actor="me", reason="enough"))
-
-    def when_retry_is_due(self) -> Scenario:
-        return self.when(RetryDue("/"))
 
     def then(self, *types: str) -> Scenario:
         assert [payload.TYPE for payload in self.happened] == list(types)
@@ -91,24 +135,38 @@ class Scenario:
         return fold(self.history).status
 
 
-def here(run: Run) -> Place:
-    return places(run)[0]
+def parse(graph: Mapping[str, Any], graphs: Sequence[str] = ()) -> ParsedGraph:
+    return parse_graph(graph, tools={"t", "once"}, predicates={"p"}, graphs=graphs)
 
 
-def returned(run: Run, update: Mapping[str, Any], goto: str | None = None) -> ToolReturned:
-    change = run.state.update(run.state.draft(), update)
-    return ToolReturned(place=here(run), update=change, goto=goto, duration_ms=1.0)
+def pinned(name: str, graph: Mapping[str, Any], graphs: Sequence[str]) -> PinnedGraph:
+    parsed = parse(graph, graphs)
+    return PinnedGraph(graph_id=name, version=parsed.version, graph=msgspec.Raw(parsed.data))
 
 
-def failed(run: Run, type_: str, outcome: Outcome = "error", *, jitter: float = 0.5) -> ToolFailed:
+def here(run: Run, scope: str | None = None) -> Place:
+    return next(place for place in places(run) if scope in (None, place.scope))
+
+
+def returned(
+    run: Run, update: Mapping[str, Any], goto: str | None = None, scope: str | None = None
+) -> ToolReturned:
+    place = here(run, scope)
+    at = run.scopes[place.scope]
+    change = at.state.update(at.state.draft(), update, compile_graph(at.graph).rules)
+    return ToolReturned(place=place, update=change, goto=goto, duration_ms=1.0)
+
+
+def failed(
+    run: Run, type_: str, outcome: Outcome = "error", scope: str | None = None
+) -> ToolFailed:
+    place = here(run, scope)
     return ToolFailed(
-        place=here(run),
+        place=place,
         outcome=outcome,
-        error=ErrorInfo(type_, "it broke", node=here(run).node),
+        error=ErrorInfo(type_, "it broke", node=place.node),
         types=(type_, "Exception"),
         duration_ms=1.0,
-        now_us=0,
-        jitter=jitter,
     )
 
 

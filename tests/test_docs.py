@@ -1,10 +1,10 @@
 """Every snippet of README and docs/ is run as it stands; the word behind its language says how.
 
-```python``` runs as a script. ```sh``` blocks of a page run as one script, in order, in a folder of
-their own; ```sh background``` keeps running beside them; ```sh checkout``` runs in a copy of this
-checkout. ```json file=NAME``` (or python) is written into the folder first. ```json graph``` must
-be a sound graph, ```json conditions``` a list of conditions, any other ```json``` must parse.
-```text``` is not run.
+```python``` runs as a script, and a ```text output``` behind it is what that prints. ```sh``` blocks
+of a page run as one script, in order, in a folder of their own; ```sh background``` keeps running
+beside them; ```sh checkout``` runs in a copy of this checkout. ```json file=NAME``` (or python) is
+written into the folder first. ```json graph``` must be a sound graph, ```json conditions``` a list
+of conditions, any other ```json``` must parse. ```text``` is not run.
 """
 
 from __future__ import annotations
@@ -17,18 +17,22 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any, get_args
 
 import pytest
 from msgspec import Struct
+from msgspec.structs import fields
 
 import stenograph as st
 from stenograph.engine import parse_graph
+from stenograph.engine.events import Payload
 from stenograph.engine.expressions import compile_expression
 from stenograph.workflows import code_review
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 BLOCK = re.compile(r"^```([^\n]*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+EVENT = re.compile(r"^\| `([a-z._]+)` \|([^|]*)\|", re.MULTILINE)
 KINDS = {
     "python",
     "sh",
@@ -38,6 +42,7 @@ KINDS = {
     "json graph",
     "json conditions",
     "text",
+    "text output",
 }
 READY = (
     "for _ in $(seq 200); do curl -sf localhost:8000/readyz >/dev/null && break; sleep 0.1; done"
@@ -90,7 +95,8 @@ def test_json_is_what_it_says(block: Block) -> None:
     data = json.loads(block.text)
     match block.kind:
         case "json graph":
-            parse_graph(data, tools=AnyName(), predicates=AnyName())  # type: ignore[arg-type]
+            any_name: Any = AnyName()
+            parse_graph(data, tools=any_name, predicates=any_name, graphs=any_name)
         case "json conditions":
             for condition in data:
                 compile_expression(condition)
@@ -103,7 +109,9 @@ def test_python_runs(block: Block, tmp_path: Path) -> None:
     write_files(ROOT / block.page, tmp_path)
     script = tmp_path / "snippet.py"
     script.write_text(block.text, "utf-8")
-    run([sys.executable, "-W", "error", str(script)], tmp_path, 60)
+    printed = run([sys.executable, "-W", "error", str(script)], tmp_path, 60)
+    if (expected := output_of(block)) is not None:
+        assert printed == expected
 
 
 @pytest.mark.parametrize("block", [b for b in BLOCKS if b.kind == "sh checkout"], ids=str)
@@ -130,6 +138,15 @@ def test_commands_run(page: Path, tmp_path: Path) -> None:
     run(["bash", "-c", "\n".join(script)], tmp_path, 300)
 
 
+@pytest.mark.parametrize("kind", get_args(Payload), ids=lambda kind: kind.TYPE)
+def test_the_page_of_events_tells_each_field_of_each_event(kind: Any) -> None:
+    rows = {row[1]: row[2] for row in EVENT.finditer((ROOT / "docs/events.md").read_text("utf-8"))}
+    told = rows[kind.TYPE].replace("place", "scope, node, visit, attempt")
+    assert set(re.findall(r"\w+\??", told)) == {
+        each.encode_name + "?" * (not each.required) for each in fields(kind)
+    }
+
+
 async def test_the_readmes_first_run_goes_round_and_gets_better(tmp_path: Path) -> None:
     """What its commands come to is what it says, not only that they do not fail."""
     page = ROOT / "README.md"
@@ -140,6 +157,14 @@ async def test_the_readmes_first_run_goes_round_and_gets_better(tmp_path: Path) 
         run = await engine.run(graph, {"code": code})
     assert (run.status, run.state["stopped_by"]) == ("completed", "no-safe-fix")
     assert 0 < run.state["scores"][0] < run.state["scores"][-1]
+
+
+def output_of(block: Block) -> str | None:
+    """What a page says that a script prints, if it does."""
+    blocks = blocks_of(ROOT / block.page)
+    place = blocks.index(block) + 1
+    following = blocks[place].kind if place < len(blocks) else ""
+    return blocks[place].text if following == "text output" else None
 
 
 def file_of(block: Block) -> str:
@@ -165,10 +190,12 @@ def need_port_8000() -> None:
             pytest.skip("something else listens on port 8000, which the pages use")
 
 
-def run(command: list[str], folder: Path, timeout_s: float) -> None:
+def run(command: list[str], folder: Path, timeout_s: float) -> str:
+    """Run a command, which must succeed; return what it prints."""
     binaries = Path(sys.executable).parent
     env = {**os.environ, "PATH": f"{binaries}{os.pathsep}{os.environ['PATH']}"}
     done = subprocess.run(
         command, cwd=folder, env=env, capture_output=True, text=True, timeout=timeout_s, check=False
     )
     assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
+    return done.stdout

@@ -24,16 +24,29 @@ MAY_IMPORT = {
 """The rooms, and which parts of the package each may name."""
 
 PURE = {
+    "commands",
     "decide",
     "edges",
     "events",
     "expressions",
+    "forks",
     "graph",
+    "masking",
+    "merge",
     "parse",
     "patch",
+    "reducers",
+    "rules",
     "run",
+    "schemas",
+    "scopes",
     "state",
+    "steps",
+    "turns",
     "values",
+    "vault",
+    "waits",
+    "writes",
 }
 """What the engine is without a clock, a task or chance: `stenograph/engine/<name>.py`."""
 

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable
+from typing import TYPE_CHECKING
 
 import click
 
-from stenograph.cli.documents import run_document
+from stenograph.cli.control import controlled
 from stenograph.cli.output import Output
-from stenograph.cli.settings import Settings, place_options, settings
-from stenograph.cli.sources import ServerSource, find_run, open_client
+from stenograph.cli.settings import place_options, settings
+
+if TYPE_CHECKING:
+    from stenograph.engine import RunView
+    from stenograph.http import Client
 
 
 @click.command(short_help="Ask a run to stop.")
@@ -21,15 +26,8 @@ def cancel(run: str, reason: str) -> None:
 
     RUN is an id, how one id alone begins, or @last. Exit code 6 when it has ended otherwise.
     """
-    asyncio.run(cancelled(Output(settings()), settings(), run, reason))
 
+    def ask(client: Client, run_id: str) -> Awaitable[RunView]:
+        return client.cancel(run_id, reason=reason)
 
-async def cancelled(output: Output, place: Settings, name: str, reason: str) -> None:
-    """Cancel a run, and write what it is then."""
-    async with open_client(place) as client:
-        run_id = await find_run(ServerSource(client), name)
-        run = await client.cancel(run_id, reason=reason)
-    if output.tables:
-        output.line(f"run {run.id}  {run.status} at seq {run.seq}")
-    else:
-        output.document(run_document(run))
+    asyncio.run(controlled(Output(settings()), settings(), run, ask))

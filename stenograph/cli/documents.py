@@ -22,6 +22,8 @@ def run_document(run: RunView) -> dict[str, Any]:
         "seq": run.seq,
         "steps": run.steps,
         "current": run.current,
+        "waits": run.waits,
+        "parked": run.parked,
         "tags": run.tags,
         "error": run.error,
         "reason": run.reason,

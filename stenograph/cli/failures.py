@@ -50,13 +50,13 @@ def codes() -> dict[int, tuple[type[Exception], ...]]:
     """Return the exit code of each kind of error. Who asks has already failed, and may be slow."""
     from stenograph.engine import (
         EngineClosed,
-        GraphInvalid,
-        NotJson,
+        EngineError,
+        KeyReused,
+        NotHeld,
         RunExists,
         RunFinished,
-        SeqNotReached,
-        StateTooLarge,
-        ToolRefused,
+        TooManyRuns,
+        TooManySignals,
         UnknownEvent,
         UnknownGraph,
         UnknownRun,
@@ -73,17 +73,19 @@ def codes() -> dict[int, tuple[type[Exception], ...]]:
 
     return {
         NO_SUCH_RUN: (UnknownRun, UnknownGraph),
-        CONFLICT: (RunExists, RunFinished, CursorUnknown, JournalInUse, PortInUse),
+        CONFLICT: (
+            RunExists,
+            RunFinished,
+            KeyReused,
+            NotHeld,
+            TooManyRuns,
+            TooManySignals,
+            CursorUnknown,
+            JournalInUse,
+            PortInUse,
+        ),
         UNREACHABLE: (ServerUnreachable, EngineClosed, JournalBusy, JournalFailed),
         DAMAGED: (JournalUnreadable, UnknownEvent),
-        USAGE: (
-            CannotOpen,
-            GraphInvalid,
-            NotJson,
-            RequestRefused,
-            SeqNotReached,
-            StateTooLarge,
-            ToolRefused,
-        ),
+        USAGE: (EngineError, CannotOpen, RequestRefused),  # of the engine's, all that is left
         IO_FAILED: (OSError,),
     }

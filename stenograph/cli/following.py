@@ -11,32 +11,52 @@ from stenograph.cli.failures import NEEDS_A_PERSON, OK, RUN_FAILED, UNREACHABLE,
 from stenograph.cli.hints import steno
 from stenograph.cli.output import Output
 from stenograph.cli.printing import JournalPrinter, RunPrinter
+from stenograph.cli.resting import needs, rests
 from stenograph.cli.settings import Settings
 from stenograph.cli.sources import Source
 
 if TYPE_CHECKING:
+    from stenograph.engine import RunView
     from stenograph.journal import Record
 
 Pages: TypeAlias = AsyncGenerator[list["Record"], None]
 Printer: TypeAlias = RunPrinter | JournalPrinter
 
-PARKED: Final = "run.parked"
+GOING: Final = frozenset({"node.entered", "log", "run.completed", "run.failed", "run.cancelled"})
+"""What is never the last event of a run that rests."""
 
 
 async def follow_run(
-    output: Output, source: Source, place: Settings, run_id: str, after: int, *, until: str = ""
+    output: Output, source: Source, place: Settings, run_id: str, after: int, *, rest: bool = False
 ) -> int:
-    """Print a run's events to its end, or to one of type ``until``; return the exit code."""
+    """Print a run's events to its end, with ``rest`` to where it needs a person; return the exit code."""
     printer = await run_printer(output, source, run_id, after)
     with telling_where_it_stopped(output, printer, steno(place, "tail", run_id)):
-        await print_pages(source.follow(run_id, after=after), printer, until=until)
-    if until and printer.last_type == until:
-        output.talk(f"-- {run_id} parked at {printer.after}: it needs a person")
-        return NEEDS_A_PERSON
-    status = (await source.state(run_id)).status
+        run = await print_run_to_end(source, printer, run_id, rest=rest)
     look = steno(place, "show", run_id)
-    output.talk(f"-- {run_id} {status} at {printer.after}; look at it: {look}")
-    return OK if status == "completed" else RUN_FAILED
+    output.talk(f"-- {run_id} {run.status} at {printer.after}; look at it: {look}")
+    for need in needs(run, printer.parking, place):
+        output.talk(f"-- {need.what}: {need.command}")
+    if not run.done:
+        return NEEDS_A_PERSON
+    return OK if run.status == "completed" else RUN_FAILED
+
+
+async def print_run_to_end(
+    source: Source, printer: RunPrinter, run_id: str, *, rest: bool
+) -> RunView:
+    """Print what comes until the run has ended, or with ``rest`` rests; return what it is then."""
+    while True:
+        async with aclosing(source.follow(run_id, after=printer.after)) as pages:
+            async for page in pages:
+                printer.page(page)
+                if rest and printer.last_type not in GOING:
+                    run = await source.get(run_id)
+                    if rests(run) and run.seq == printer.after:
+                        return run
+        run = await source.get(run_id)
+        if run.done:
+            return run  # else somebody has reopened it since
 
 
 async def print_run(
@@ -79,13 +99,11 @@ async def run_printer(output: Output, source: Source, run_id: str, after: int) -
     return RunPrinter(output, after=after, created_at=run.created_at, state=known.values)
 
 
-async def print_pages(pages: Pages, printer: Printer, *, until: str = "") -> None:
-    """Print pages as they come, to their end or to an event of type ``until``."""
+async def print_pages(pages: Pages, printer: Printer) -> None:
+    """Print pages as they come, to their end."""
     async with aclosing(pages):
         async for page in pages:
             printer.page(page)
-            if until and printer.last_type == until:
-                return
 
 
 async def what_is_there(read: Callable[[int], Awaitable[list[Record]]], printer: Printer) -> Pages:

@@ -20,6 +20,11 @@ def steno(settings: Settings, *words: str) -> str:
     return f"{program()} {shlex.join([*place, *words])}"
 
 
+def steno_write(settings: Settings, *words: str) -> str:
+    """Return a command line that writes; a file is only read, so it asks the server by default."""
+    return steno(Settings(url=settings.url), *words)
+
+
 def program() -> str:
     """Return what to type for this program: its name when the shell finds it, else its path."""
     called = Path(sys.argv[0])

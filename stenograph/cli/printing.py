@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from stenograph.cli.output import Output
+from stenograph.cli.places import ending
+from stenograph.cli.resting import Parking
 from stenograph.cli.rows import Row, Teller
 from stenograph.cli.text import padded, width
 from stenograph.cli.times import local, seconds_between
@@ -35,8 +37,9 @@ class RunPrinter:
         self.output, self.after = output, after
         self.created_at = created_at
         self.last_type = ""
+        self.parking = Parking()
         self._teller = Teller(state)
-        self._width = NODE_WIDTH
+        self._width, self._most = NODE_WIDTH, node_width_max(output)
 
     def page(self, records: Sequence[Record]) -> None:
         """Print the next records."""
@@ -46,6 +49,8 @@ class RunPrinter:
         for after, record in enumerate(records, self.after):
             if record.seq != after + 1:
                 raise StreamLost(self.after, f"after event {after} came {record.seq}")
+        for record in records:
+            self.parking.note(record)
         if self.output.tables:
             for record in records:
                 self._row(record)
@@ -57,7 +62,7 @@ class RunPrinter:
         self.created_at = self.created_at or record.at
         row = self._teller.row(record.type, record.data)
         since = seconds_between(self.created_at, record.at)
-        self._width = max(self._width, min(width(row.node), NODE_WIDTH_MAX))
+        self._width = max(self._width, min(width(row.node), self._most))
         place = self.output.style(f"{record.seq:>5}  {since:>8.2f}", dim=True)
         self.output.line(f"{place}  {row_text(self.output, row, self._width, PLACE_WIDTH)}")
 
@@ -69,7 +74,7 @@ class JournalPrinter:
         self.output, self.after = output, after
         self.last_type = ""
         self._tellers: OrderedDict[str, Teller] = OrderedDict()
-        self._width = NODE_WIDTH
+        self._width, self._most = NODE_WIDTH, node_width_max(output)
 
     def page(self, records: Sequence[Record]) -> None:
         """Print the next records."""
@@ -87,7 +92,7 @@ class JournalPrinter:
 
     def _row(self, record: Record) -> None:
         row = self._teller(record.run_id).row(record.type, record.data)
-        self._width = max(self._width, min(width(row.node), NODE_WIDTH_MAX))
+        self._width = max(self._width, min(width(row.node), self._most))
         clock = local(record.at)[11:]
         place = self.output.style(f"{record.offset:>7}  {clock}", dim=True)
         place += f"  {padded(record.run_id, 18)} {record.seq:>5}"
@@ -101,9 +106,15 @@ class JournalPrinter:
         return teller
 
 
+def node_width_max(output: Output) -> int:
+    """Return how wide the column of nodes may become: on a terminal, up to a third of it."""
+    return max(NODE_WIDTH, min(NODE_WIDTH_MAX, output.columns // 3 or NODE_WIDTH_MAX))
+
+
 def row_text(output: Output, row: Row, node_width: int, place_width: int) -> str:
     """Return mark, node and phrase, to stand after the place; a failure stands out."""
-    node = padded(row.node, node_width)
+    name = ending(row.node, node_width) if output.columns else row.node
+    node = padded(name, node_width)
     phrase = output.hanging(row.phrase, place_width + width(node) + 7)
     colour = "red" if row.mark == "failed" else None
     return f"{output.sign(row.mark)}  {node}  {output.style(phrase, colour)}"

@@ -14,11 +14,14 @@ from stenograph.cli.cancel import cancel
 from stenograph.cli.check import check
 from stenograph.cli.demo import demo
 from stenograph.cli.failures import INTERRUPTED, PIPE_CLOSED, failure_of
+from stenograph.cli.pause import pause
+from stenograph.cli.resume import resume, retry
 from stenograph.cli.run import run
 from stenograph.cli.runs import runs
 from stenograph.cli.serve import serve
 from stenograph.cli.settings import place_options
 from stenograph.cli.show import show
+from stenograph.cli.signal import signal
 from stenograph.cli.standard import provide, silence
 from stenograph.cli.tail import tail
 from stenograph.cli.text import printable
@@ -122,5 +125,7 @@ def main(context: click.Context) -> None:
             raise click.UsageError(f"steno {name} takes no {option.opts[-1]}")
 
 
-for command in (serve, demo, run, runs, show, tail, cancel, check):
+for command in (
+    serve, demo, run, runs, show, tail, signal, pause, resume, retry, cancel, check,
+):  # fmt: skip
     main.add_command(command)

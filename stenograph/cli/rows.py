@@ -7,23 +7,20 @@ still shown: its type, and what it holds.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Final, NamedTuple, TypeAlias
+from typing import Any, Final, NamedTuple
 
 import msgspec
-from msgspec import Struct
+from msgspec import UNSET, Struct
 
+from stenograph.cli.known import Known, States
 from stenograph.cli.marks import Mark
-from stenograph.cli.text import count, printable, short, shortened, whole
+from stenograph.cli.phrases import MESSAGE_MAX, Data, Said, sentence, told_error
+from stenograph.cli.places import ROOT, RUN, place
+from stenograph.cli.rows_flow import FLOW
+from stenograph.cli.text import printable, short, shortened, whole
 
-Data: TypeAlias = dict[str, Any]
-Values: TypeAlias = dict[str, Any]
-Said: TypeAlias = tuple[Mark, str]
-
-RUN: Final = "run"
-"""What stands in the column of nodes when an event is about the run as a whole."""
 PATCH_MAX: Final = 56
 """Most characters of a row that tells what changed."""
-MESSAGE_MAX: Final = 1000
 
 
 class Row(Struct, frozen=True):
@@ -38,82 +35,52 @@ class Teller:
     """Tells one run's events in order; it keeps the state, to say what a value was before."""
 
     def __init__(self, state: Mapping[str, Any] | None = None) -> None:
-        self.values: Values = dict(state or {})
+        self._states = States(state)
 
     def row(self, type_: str, data: bytes) -> Row:
         """Return the row of the next event; every event has one."""
         decoded = msgspec.json.decode(data)
         try:
-            mark, phrase = ROWS[type_](decoded, self.values)
-            return Row(mark, printable(decoded.get("node", RUN)), printable(phrase))
+            mark, phrase = self._said(type_, decoded)
+            where = RUN if type_.startswith("run.") else place(decoded)
+            return Row(mark, printable(where), printable(phrase))
         except (AttributeError, LookupError, StopIteration, TypeError, ValueError):
             # A later version's type or field, or what is left of an event that was erased.
             return Row("unknown", RUN, printable(f"{type_} {short(decoded, MESSAGE_MAX)}"))
 
+    def _said(self, type_: str, data: Data) -> Said:
+        scope = data.get("scope") or ROOT
+        if type_ in CHANGES:
+            return CHANGES[type_](data, self._states.of(scope))
+        said = PLAIN[type_](data)
+        self._states.note(type_, scope)
+        return said
 
-def created(data: Data, values: Values) -> Said:
+
+def created(data: Data, known: Known) -> Said:
     """Tell of a run's beginning: its graph, and the keys it was given."""
-    values.update(data["state"])
+    for key, value in data["state"].items():
+        known.set(key, value)
     keys = ", ".join(data["state"]) or "nothing"
     return "begun", f"{data['graph_id']}@{data['version'][:8]} begins with {shortened(keys, 80)}"
 
 
-def parked(data: Data, values: Values) -> Said:
-    """Tell why a run stopped and needs a person."""
-    return "waiting", f"parked ({data['reason']}): {sentence(data['message'])}"
-
-
-def recovered(data: Data, values: Values) -> Said:
-    """Tell that the engine took a run up again."""
-    lost = data.get("lost", 0)
-    again = f"; {count(lost, 'interrupted attempt')} to run again" if lost else ""
-    return "again", f"taken up again{again}"
-
-
-def cancelling(data: Data, values: Values) -> Said:
-    """Tell who asked a run to stop, and why."""
-    why = f": {sentence(data['reason'])}" if data.get("reason") else ""
-    return "waiting", f"cancelling, asked by {data['actor']}{why}"
-
-
-def cancelled(data: Data, values: Values) -> Said:
-    """Tell that a run was stopped."""
-    return "cancelled", "cancelled"
-
-
-def completed(data: Data, values: Values) -> Said:
-    """Tell that a run came to its end."""
-    reason = data.get("reason", "end")
-    return "done", "completed" if reason == "end" else f"completed ({reason})"
-
-
-def failed(data: Data, values: Values) -> Said:
-    """Tell why a run could not go on."""
-    error = data["error"]
-    where = f" in {error['node']}" if error.get("node") else ""
-    return "failed", f"failed{where}: {told_error(error)}"
-
-
-def limit_reached(data: Data, values: Values) -> Said:
-    """Tell which limit stopped a run."""
-    return "waiting", f"reached its limit: {data['limit']} {data['value']:,}"
-
-
-def entered(data: Data, values: Values) -> Said:
+def entered(data: Data) -> Said:
     """Tell that an attempt at a node began."""
     visit = f", visit {data['visit']}" if data["visit"] > 1 else ""
     attempt = f", try {data['attempt']}" if data["attempt"] > 1 else ""
-    return "running", f"entered{visit}{attempt}"
+    graph = f", runs graph {data['graph']}" if data.get("graph") else ""
+    return "running", f"entered{visit}{attempt}{graph}"
 
 
-def attempt_failed(data: Data, values: Values) -> Said:
+def attempt_failed(data: Data) -> Said:
     """Tell of a try that is not the last."""
     when = data.get("retry_at")
     again = f"; again at {when[11:19]}" if when else ""
     return "again", f"try {data['attempt']} failed: {told_error(data['error'])}{again}"
 
 
-def exited(data: Data, values: Values) -> Said:
+def exited(data: Data) -> Said:
     """Tell how a visit ended."""
     took = f"({data.get('duration_ms', 0.0):,.0f} ms)"
     if data["outcome"] == "ok":
@@ -123,9 +90,9 @@ def exited(data: Data, values: Values) -> Said:
     return "failed", f"{word} {took}{error}"
 
 
-def patched(data: Data, values: Values) -> Said:
+def patched(data: Data, known: Known) -> Said:
     """Tell what changed in the state, as far as a line goes; values before mere sizes."""
-    changes = [change(op, values) for op in data["patch"]]
+    changes = [change(op, known) for op in data["patch"]]
     changes.sort(key=lambda each: each.is_size)
     line = changes[0].text
     for number, one in enumerate(changes[1:], 1):
@@ -142,18 +109,19 @@ class Change(NamedTuple):
     is_size: bool
 
 
-def change(op: Data, values: Values) -> Change:
+def change(op: Data, known: Known) -> Change:
     """Tell one operation of a patch, and carry it out."""
     key, grown = target(op["path"])
     name = shortened(key, 40)
     if grown:
-        if key in values:
-            values[key].append(op["value"])
+        known.grow(key, op["value"])
         return Change(f"{name}: + {short(op['value'])}", whole(op["value"]) is None)
-    old = short(values.pop(key)) if key in values else "∅" if op["op"] == "add" else "?"
+    before = known.get(key)
+    old = short(before) if before is not UNSET else "∅" if op["op"] == "add" else "?"
     if op["op"] == "remove":
+        known.set(key, UNSET)
         return Change(f"{name}: {old} → ∅", is_size=False)
-    values[key] = op["value"]
+    known.set(key, op["value"])
     new = short(op["value"])
     told = f"another {new}" if old == new else f"{old} → {new}"
     return Change(f"{name}: {told}", whole(op["value"]) is None)
@@ -165,11 +133,12 @@ def target(path: str) -> tuple[str, bool]:
     return key.replace("~1", "/").replace("~0", "~"), bool(tail)
 
 
-def transition(data: Data, values: Values) -> Said:
+def transition(data: Data) -> Said:
     """Tell where a run goes on, and why."""
     why = reason(data)
     label = f" “{data['label']}”" if data.get("label") else ""
-    return "going", f"→ {data['to']}{label}{f' [{why}]' if why else ''}"
+    to = shortened(", ".join(data.get("fork", ())) or data["to"], 80)
+    return "going", f"→ {to}{label}{f' [{why}]' if why else ''}"
 
 
 def reason(data: Data) -> str:
@@ -189,7 +158,7 @@ def condition(asked: Any, word: str) -> str:
     return text if word == "when" else f"until {text}"
 
 
-def log(data: Data, values: Values) -> Said:
+def log(data: Data) -> Said:
     """Tell what a tool said."""
     level = data.get("level", "info")
     prefix = "" if level == "info" else f"{level}: "
@@ -197,35 +166,16 @@ def log(data: Data, values: Values) -> Said:
     return "said", "  ".join([prefix + sentence(data["message"]), *fields])
 
 
-def graph_created(data: Data, values: Values) -> Said:
-    """Tell that a graph, or a version of it, was stored."""
-    return "begun", f"graph {data['graph_id']}@{data['version'][:8]} stored"
-
-
-def told_error(error: Data) -> str:
-    """Tell an error in a line."""
-    return sentence(": ".join(part for part in (error["type"], error["message"]) if part))
-
-
-def sentence(text: str) -> str:
-    """Return a message as one line that is safe to show."""
-    return shortened(printable(" ".join(text.split())), MESSAGE_MAX)
-
-
-ROWS: Final[Mapping[str, Callable[[Data, Values], Said]]] = {
+CHANGES: Final[Mapping[str, Callable[[Data, Known], Said]]] = {
     "run.created": created,
-    "run.parked": parked,
-    "run.recovered": recovered,
-    "run.cancelling": cancelling,
-    "run.cancelled": cancelled,
-    "run.completed": completed,
-    "run.failed": failed,
-    "limit.reached": limit_reached,
+    "state.patched": patched,
+}
+"""The types that change a state, and what they say of it."""
+PLAIN: Final[Mapping[str, Callable[[Data], Said]]] = {
     "node.entered": entered,
     "node.attempt_failed": attempt_failed,
     "node.exited": exited,
-    "state.patched": patched,
     "transition.taken": transition,
     "log": log,
-    "graph.created": graph_created,
+    **FLOW,
 }

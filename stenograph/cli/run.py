@@ -10,13 +10,13 @@ import click
 
 from stenograph.cli.documents import run_document
 from stenograph.cli.failures import OK, USAGE, Failure
-from stenograph.cli.following import PARKED, follow_run
+from stenograph.cli.following import follow_run
 from stenograph.cli.graph_files import fault_lines, read_graph
 from stenograph.cli.hints import steno
 from stenograph.cli.output import Output
 from stenograph.cli.settings import Settings, place_options, settings
 from stenograph.cli.sources import ServerSource, open_client
-from stenograph.cli.values import state_of, tags_of
+from stenograph.cli.values import Seconds, state_of, tags_of
 
 if TYPE_CHECKING:
     from stenograph.engine import RunView
@@ -51,6 +51,19 @@ def checked_id(context: click.Context, parameter: click.Parameter, value: str | 
     "--id", "run_id", metavar="ID", callback=checked_id, help="The run's id; else it is given one."
 )
 @click.option("--tag", "tags", multiple=True, metavar="NAME=VALUE", help="Something to find it by.")
+@click.option(
+    "--key",
+    metavar="TEXT",
+    help="An idempotency key: the same again, for the same request, is the same run.",
+)
+@click.option(
+    "--delay",
+    "delay_s",
+    type=Seconds(min=0),
+    default=0.0,
+    metavar="SECONDS",
+    help="Begin with the first node only then.",
+)
 @click.option("--follow", is_flag=True, help="Print its events, up to its end.")
 @place_options
 @click.pass_context
@@ -62,16 +75,24 @@ def run(
     file: str | None,
     run_id: str | None,
     tags: tuple[str, ...],
+    key: str | None,
+    delay_s: float,
     follow: bool,
 ) -> None:
     """Start a run of GRAPH: a graph file, which is stored first, or the id of a stored graph.
 
     With --follow the exit code is 0 when the run completed, 1 when it failed or was cancelled,
-    and 75 when it parked and needs a person.
+    and 75 when it needs a person: it waits for a signal, was paused, or parked.
     """
     if graph == file == "-":
         raise click.UsageError("stdin holds one thing: the graph or the state")
-    given = {"state": state_of(file, pairs), "tags": tags_of(tags), "run_id": run_id}
+    given = {
+        "state": state_of(file, pairs),
+        "tags": tags_of(tags),
+        "run_id": run_id,
+        "key": key,
+        "delay_s": delay_s,
+    }
     context.exit(asyncio.run(started(Output(settings()), settings(), graph, given, follow=follow)))
 
 
@@ -82,12 +103,17 @@ async def started(
     async with open_client(place, on_lost=output.reconnecting) as client:
         if is_file(graph):
             graph = await stored(output, client, graph)
-        view = await client.start(graph, **given)
+        try:
+            view = await client.start(graph, **given)
+        except ValueError as error:
+            raise Failure(str(error), USAGE) from error
+        if view.replayed:
+            output.talk(f"-- run {view.id} was there already: the same was asked for before")
         if not follow:
             tell(output, place, view)
             return OK
         output.talk(f"-- run {view.id}, at {client.url}/runs/{view.id}")
-        return await follow_run(output, ServerSource(client), place, view.id, 0, until=PARKED)
+        return await follow_run(output, ServerSource(client), place, view.id, 0, rest=True)
 
 
 def is_file(graph: str) -> bool:

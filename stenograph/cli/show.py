@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from stenograph.cli.documents import past_document, run_document
 from stenograph.cli.marks import OF_STATUS
 from stenograph.cli.output import Output
-from stenograph.cli.overview import Overview
-from stenograph.cli.rows import sentence
+from stenograph.cli.overview import ForkLine, NodeLine, Overview
+from stenograph.cli.phrases import sentence
+from stenograph.cli.places import ROOT, ending
+from stenograph.cli.places import place as place_of
+from stenograph.cli.resting import needs
 from stenograph.cli.settings import Settings, place_options, settings
 from stenograph.cli.sources import Source, find_run, open_source, records
-from stenograph.cli.text import duration, printable, short, shortened
+from stenograph.cli.text import count, duration, printable, short, shortened, width
 from stenograph.cli.times import local, seconds_between
 
 if TYPE_CHECKING:
     from stenograph.engine import RunView, StateAt
+
+SCOPE_MIN: Final = 12
 
 
 @click.command(short_help="Show a run's nodes and state, now or as they were.")
@@ -40,23 +45,31 @@ async def shown(output: Output, place: Settings, name: str, at: int | None) -> N
         run = await source.get(await find_run(source, name))
         then = await source.state(run.id, at=at or run.seq)
         if output.tables:
-            await show_run(output, source, run, then)
+            await show_run(output, source, place, run, then)
         elif at is None:
             output.document(run_document(run))
         else:
             output.document(past_document(run, then))
 
 
-async def show_run(output: Output, source: Source, run: RunView, then: StateAt) -> None:
+async def show_run(
+    output: Output, source: Source, place: Settings, run: RunView, then: StateAt
+) -> None:
     """Write a run for people."""
     overview = Overview()
     async for record in records(source, run.id, to=then.seq):
         overview.add(record)
     for line in head_lines(output, run, then, overview.at):
         output.line(line)
-    if overview.nodes:
+    if then.seq == run.seq:
+        for need in needs(run, overview.parking, place):
+            output.line(f"{output.hanging(need.what, 0)}:")
+            output.line(f"    {need.command}")
+    for fork in overview.forks():
+        output.line(printable(told_fork(fork)))
+    if lines := overview.nodes():
         output.line()
-        output.table(("", "node", "", "visits", "last took"), list(node_rows(output, overview)))
+        show_nodes(output, lines)
     if then.values:
         output.line()
         values = then.values
@@ -82,18 +95,47 @@ def head_lines(output: Output, run: RunView, then: StateAt, at: str) -> Iterator
         where = f" in {printable(run.error.node)}" if run.error.node else ""
         told = sentence(f"{run.error.type}: {run.error.message}")
         yield output.style(f"failed{where}: {told}", "red")
-    elif run.reason and (run.status, run.reason) != ("completed", "end"):
+    elif run.reason and run.done and (run.status, run.reason) != ("completed", "end"):
         yield f"{run.status}: {sentence(run.reason)}"
 
 
-def node_rows(output: Output, overview: Overview) -> Iterator[tuple[str, ...]]:
-    """Yield a row for each node, in the order of their first entry."""
-    for name, node in overview.nodes.items():
-        mark = "again" if node.status == "retrying" else OF_STATUS[node.status]
-        attempt = f", try {node.attempt}" if node.attempt > 1 else ""
-        took = "" if node.duration_ms is None else duration(node.duration_ms / 1000)
-        word = "done" if node.status == "ok" else node.status
-        yield output.sign(mark), printable(name), word, f"{node.visits}{attempt}", took
+def told_fork(fork: ForkLine) -> str:
+    """Tell how far the branches of a fork are."""
+    at = place_of({"scope": fork.scope, "node": fork.node})
+    still = fork.count - len(fork.ended)
+    return (
+        f"{at}: {still:,} of {count(fork.count, 'branch', 'branches')} open, to join at {fork.join}"
+    )
+
+
+def show_nodes(output: Output, lines: Sequence[NodeLine]) -> None:
+    """Write a row for each node, with its scope when that is not always the run's own."""
+    scoped = any(line.scope != ROOT for line in lines)
+    rows = [node_row(output, line) for line in lines]
+    head: tuple[str, ...] = ("", "node", "", "visits", "last took")
+    if scoped:
+        others = sum(max(map(width, column)) + 2 for column in zip(head, *rows, strict=True))
+        most = max(SCOPE_MIN, output.columns - others) if output.columns else 0
+        scopes = [printable(line.scope) for line in lines]
+        shown = [ending(scope, most) if most else scope for scope in scopes]
+        rows = [(*row[:2], scope, *row[2:]) for row, scope in zip(rows, shown, strict=True)]
+        head = ("", "node", "scope", "", "visits", "last took")
+    output.table(head, rows)
+
+
+def node_row(output: Output, line: NodeLine) -> tuple[str, ...]:
+    """Return what became of a node."""
+    mark = "again" if line.status == "retrying" else OF_STATUS[line.status]
+    attempt = f", try {line.attempt}" if line.attempt > 1 else ""
+    took = "" if line.duration_ms is None else duration(line.duration_ms / 1000)
+    told = [f"{number:,} {word(status)}" for status, number in line.statuses.items()]
+    what = ", ".join(told) or word(line.status)
+    return output.sign(mark), printable(line.node), what, f"{line.visits:,}{attempt}", took
+
+
+def word(status: str) -> str:
+    """Return the word for the status of a visit."""
+    return "done" if status == "ok" else status
 
 
 def value_rows(values: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -1,7 +1,8 @@
-"""Values on the command line: a state from pairs and a file, tags from pairs."""
+"""Values on the command line: a state from pairs and a file, JSON as a word, tags from pairs."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,6 +11,21 @@ import msgspec
 
 from stenograph.cli.failures import USAGE, Failure
 from stenograph.cli.graph_files import parse_json, read_bytes
+
+
+class Seconds(click.FloatRange):
+    """A number of seconds: neither NaN, which is in every range, nor without end."""
+
+    name = "seconds"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """Return the number; raises UsageError."""
+        seconds = float(super().convert(value, param, ctx))
+        if not math.isfinite(seconds):
+            self.fail(f"{value!r} is no number of seconds.", param, ctx)
+        return seconds
 
 
 def state_of(file: str | None, pairs: Sequence[str]) -> dict[str, Any]:
@@ -36,6 +52,17 @@ def pair_of(text: str) -> tuple[str, Any]:
         return key, msgspec.json.decode(value.encode())
     except (msgspec.DecodeError, UnicodeError):
         return key, value
+
+
+def json_of(word: str, what: str) -> Any:
+    """Return the value of a JSON text: the word itself, ``@FILE``, or ``-`` for stdin.
+
+    Raises Failure, which names ``what`` the word is.
+    """
+    if word == "-" or word.startswith("@"):
+        file = word.removeprefix("@")
+        return parse_json(file, read_bytes(file))
+    return parse_json(what, word.encode(errors="surrogateescape"))
 
 
 def text_of(file: str) -> str:

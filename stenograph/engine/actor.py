@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import Any, Final, TypeAlias
@@ -15,87 +14,60 @@ from msgspec.structs import replace
 
 from stenograph.engine.asking import ask
 from stenograph.engine.attempt import Attempt, Raised, Result, raised
-from stenograph.engine.clock import Clock, Timer
-from stenograph.engine.context import LogLine
-from stenograph.engine.decide import (
+from stenograph.engine.clock import Timer
+from stenograph.engine.commands import (
+    Advance,
+    Asked,
+    Cancel,
     Command,
-    Facts,
+    Due,
     Fail,
+    Pause,
     Place,
-    RetryDue,
+    Resume,
+    Retry,
+    Signal,
     Start,
     Stopped,
     TimeUp,
     ToolFailed,
     ToolReturned,
-    compiled,
-    decide,
-    places,
-    retries,
+    Unanswered,
 )
-from stenograph.engine.edges import predicates_of
-from stenograph.engine.errors import EngineClosed, NotJson, RunExists, StateTooLarge
-from stenograph.engine.events import (
-    ErrorInfo,
-    LogWritten,
-    Payload,
-    RunCreated,
-    decode,
-    encode_payload,
-    to_event,
+from stenograph.engine.context import LogLine
+from stenograph.engine.crew import Crew
+from stenograph.engine.decide import decide, due_at, running_at
+from stenograph.engine.edges import Answers, compile_graph
+from stenograph.engine.errors import (
+    EngineClosed,
+    EngineError,
+    RunExists,
+    SchemaViolated,
+    WriteRefused,
 )
-from stenograph.engine.run import ACTIVE, Run, evolve, status_after
-from stenograph.engine.state import State, Update
-from stenograph.engine.threads import Threads
-from stenograph.engine.times import to_text, to_us
-from stenograph.engine.tools import Effects, Goto, Registry
-from stenograph.engine.values import pointer
+from stenograph.engine.events import ErrorInfo, LogWritten
+from stenograph.engine.lane import Events, Lane
+from stenograph.engine.results import read_result
+from stenograph.engine.run import ACTIVE, GOING, Run
+from stenograph.engine.scopes import ROOT
+from stenograph.engine.secrecy import Secrecy, all_rules, all_secret_keys
+from stenograph.engine.times import to_us
+from stenograph.engine.vault import Vault
+from stenograph.engine.world import World
 from stenograph.journal import (
-    APPEND_MAX_BYTES,
-    APPEND_MAX_RECORDS,
-    RECORD_MAX_BYTES,
     AppendTooLarge,
-    Journal,
     JournalBusy,
     JournalError,
     JournalFailed,
-    NewRecord,
-    Record,
     WrongExpectedSeq,
 )
 
 STOP_GRACE_S: Final = 1.0
 """How long a cancelled async tool may take to stop before it is left behind."""
-COMMIT_BYTES: Final = APPEND_MAX_BYTES - RECORD_MAX_BYTES
-COMMIT_RECORDS: Final = APPEND_MAX_RECORDS - 24
-"""Most log lines of one commit: what an append may hold, but for the step that comes with them."""
 
+LAG_MAX_S: Final = 0.5
 
 _log: Final = logging.getLogger("stenograph.engine")
-
-
-class World(Struct, frozen=True):
-    """All that reaches an actor from outside: storage, tools, time, threads, chance."""
-
-    journal: Journal
-    registry: Registry
-    clock: Clock
-    threads: Threads
-    asking: Threads
-    strays: set[asyncio.Task[None]]
-    draw: Callable[[], float] = random.random
-
-    def facts(self) -> Facts:
-        """Return what ``decide`` must know of the tools."""
-        return Facts(self._version, self._effects)
-
-    def _version(self, name: str) -> str | None:
-        tool = self.registry.tools.get(name)
-        return None if tool is None else tool.version
-
-    def _effects(self, name: str) -> Effects:
-        tool = self.registry.tools.get(name)
-        return "repeatable" if tool is None else tool.effects
 
 
 class Settled(Struct, frozen=True):
@@ -112,45 +84,74 @@ class Said(Struct, frozen=True):
 
 
 class Answered(Struct, frozen=True):
-    """The predicates have been asked about an attempt's result: here is what it means."""
+    """The predicates have been asked that a command depends on: decide it now."""
 
-    attempt: Attempt
-    command: ToolReturned | ToolFailed
+    command: Command
+    attempt: Attempt | None
+    answers: Mapping[Asked, Answers]
 
 
 Message: TypeAlias = Command | Settled | Answered | Said
-Events: TypeAlias = list[tuple[int, Payload]]
-"""Events on their way, each with the time at which it happened, in microseconds."""
 Reply: TypeAlias = "asyncio.Future[int]"
 
 
 class Actor:
     """Owns a run while it is active; ``finished`` is done when it came to rest.
 
-    A run rests when it has ended or parked: nothing happens to it by itself any more.
+    A run rests when nothing happens to it by itself: it has ended, it is paused or parked, or it
+    waits for a signal or for a time, which the engine's alarms then keep.
     """
 
-    def __init__(self, run: Run, world: World, *, begun: Callable[[Actor], None]) -> None:
+    def __init__(
+        self,
+        run: Run,
+        world: World,
+        *,
+        begun: Callable[[Actor], None],
+        vault: Vault | None = None,
+    ) -> None:
         self.run = run
-        self._begun = begun
         self.finished: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._begun, self._world = begun, world
+        self.is_second = False
+        """Whether another had begun the run."""
+        self.known = asyncio.Event()
+        """Set once it is certain whether the run has begun."""
         self._closed = False
-        self._world = world
-        self._facts = world.facts()
+        self._lane = Lane(run, world.journal, world.clock)
         self._inbox: asyncio.Queue[tuple[Message, Reply | None]] = asyncio.Queue()
-        self._attempts: dict[Place, Attempt] = {}
-        self._asking: dict[Place, asyncio.Task[None]] = {}
-        self._stopping: list[asyncio.Task[None]] = []
-        self._retries: dict[str, tuple[str, Timer]] = {}
+        self._crew = Crew(
+            run,
+            world,
+            settled=lambda attempt, result: self.tell(Settled(attempt, result)),
+            said=lambda attempt: self.tell(Said(attempt)),
+        )
+        self._secrecy = Secrecy(None)
+        if vault is not None:
+            self._keep_secrets(vault)
+        self._asking: dict[asyncio.Task[None], tuple[Attempt | None, Reply | None]] = {}
+        self._timers: dict[str, tuple[str, Timer]] = {}
         self._deadline: Timer | None = None
-        self._labels: dict[str, str] = {}
+        self._timed = 0
+        self._awaits_stop = False
+        self._touched: dict[str, None] = dict.fromkeys(run.scopes)  # in the order of their entry
+        self._mode: tuple[bool, str] = (False, "")
+
+    async def taken_in(self) -> None:
+        """Return when the run has taken in what readers of its events may have seen already."""
+        with suppress(TimeoutError):  # of a commit that hangs nobody has seen anything
+            async with asyncio.timeout(LAG_MAX_S):
+                await self._lane.idle.wait()
 
     def tell(self, message: Message) -> None:
         """Put a message into the inbox."""
         self._inbox.put_nowait((message, None))
 
     async def ask(self, command: Command) -> int:
-        """Have a command handled; returns how many events it made, once they are durable."""
+        """Have a command handled; returns how many events it made, once they are durable.
+
+        Raises EngineError when it asks for what cannot be; the run is then as it was.
+        """
         reply: Reply = asyncio.get_running_loop().create_future()
         self._inbox.put_nowait((command, reply))
         return await reply
@@ -158,6 +159,9 @@ class Actor:
     async def live(self) -> None:
         """Handle messages, one at a time, until the run rests or the journal fails."""
         try:
+            if keys := all_secret_keys(self.run):
+                stored = await self._world.journal.secrets(self.run.id)
+                self._keep_secrets(Vault.stored(keys, stored))
             while not self._rests():
                 await self._handle(*await self._inbox.get())
             self._close(None)
@@ -175,293 +179,298 @@ class Actor:
         """End this run, and no other, for a fault of the engine's own."""
         with suppress(JournalError):
             message = f"a fault in the engine: {type(error).__name__}: {error}"
-            await self._commit(Fail(ErrorInfo("internal-error", message)), None)
+            await self._commit(Fail(ErrorInfo("internal-error", message)), None, {}, None)
         self._close(None if self.run.ended else error)
 
+    def _keep_secrets(self, vault: Vault) -> None:
+        self._secrecy = Secrecy(vault)
+        self._crew.share(self._secrecy)
+        self._lane.has_secrets = True
+
     def _rests(self) -> bool:
-        return self.run.seq > 0 and self.run.status not in ACTIVE and self._inbox.empty()
+        run = self.run
+        return run.seq > 0 and run.status not in ACTIVE and self._inbox.empty() and not self._asking
 
     def _close(self, error: Exception | None) -> None:
         """Let go of everything; whoever still waits is told why. Only the first call counts."""
         if self._closed:
             return
         self._closed = True
-        for place in list(self._attempts):
-            self._give_up(place)
-        for _, timer in self._retries.values():
+        self._crew.close()
+        for _, timer in self._timers.values():
             timer.cancel()
         if self._deadline is not None:
             self._deadline.cancel()
         _resolve(self.finished, error)
+        for task, (_, reply) in self._asking.items():
+            task.cancel()
+            _resolve(reply, error or EngineClosed())
         while not self._inbox.empty():
             _resolve(self._inbox.get_nowait()[1], error or EngineClosed())
 
     async def _handle(self, message: Message, reply: Reply | None) -> None:
         try:
-            count = await self._obey(message)
+            count = await self._obey(message, reply)
+        except EngineError as refused:
+            _resolve(reply, refused)
+            if reply is None or isinstance(refused, RunExists):
+                raise
+        except AppendTooLarge as error:
+            _resolve(reply, error)
+            if not isinstance(message, Signal | Resume):  # whose fault it is who gave too much
+                raise
         except Exception as error:
             _resolve(reply, error)
             raise
         except BaseException:
             _resolve(reply, EngineClosed())
             raise
-        _resolve(reply, None, count)
+        else:
+            if count is not None:
+                _resolve(reply, None, count)
 
-    async def _obey(self, message: Message) -> int:
+    async def _obey(self, message: Message, reply: Reply | None) -> int | None:
+        """Handle a message; returns how many events it made, or None when that comes later."""
         match message:
             case Said(attempt=attempt):
                 await self._say(attempt)
-                count = 0
+                count: int | None = 0
             case Settled(attempt=attempt, result=result):
-                self._keep(attempt)  # one that ran out of time may still be stopping
-                count = await self._conclude(attempt, self._to_command(attempt, result))
-            case Answered(attempt=attempt, command=command):
-                self._attempts.pop(attempt.place, None)
-                self._asking.pop(attempt.place, None)
-                count = await self._commit(command, attempt)
+                self._crew.keep(attempt)  # one that ran out of time may still be stopping
+                count = await self._commit(self._to_command(attempt, result), attempt, {}, reply)
+            case Answered(command=command, attempt=attempt, answers=answers):
+                count = await self._commit(command, attempt, answers, reply)
             case _:
-                count = await self._commit(message, None)
+                count = await self._commit(message, None, {}, reply)
         self._reconcile()
         return count
 
-    async def _commit(self, command: Command, attempt: Attempt | None) -> int:
-        """Append what follows from a command; read and decide again when the run has moved on."""
-        logs = [] if attempt is None else self._logs_of(attempt)
+    async def _ask(
+        self,
+        question: Unanswered,
+        command: Command,
+        attempt: Attempt | None,
+        answers: Mapping[Asked, Answers],
+        reply: Reply | None,
+    ) -> None:
+        """Ask beside the inbox, which goes on: a cancel does not wait for predicates."""
+        world = self._world
+        said = await ask(
+            question.names,
+            question.state,
+            registry=world.registry,
+            threads=world.asking,
+            clock=world.clock,
+        )
+        known = {**answers.get(question.asked, {}), **said}
+        self._asking.pop(asyncio.current_task(), None)  # type: ignore[arg-type]
+        answered = Answered(command, attempt, {**answers, question.asked: known})
+        self._inbox.put_nowait((answered, reply))
+
+    async def _commit(
+        self,
+        command: Command,
+        attempt: Attempt | None,
+        answers: Mapping[Asked, Answers],
+        reply: Reply | None,
+    ) -> int | None:
+        """Append what follows from a command; read and decide again when the run has moved on.
+
+        Where edges name predicates, these are asked first, and what follows comes later: None.
+        """
+        logs: Events = []
+        count = 0
+        command = self._sealed(command)
+        secrets: Mapping[str, bytes] = {}
+        if isinstance(command, Start | ToolReturned | Signal | Resume):
+            secrets = command.secrets
         while True:
-            payloads = decide(self.run, command, self._facts)
-            if not payloads:
-                return 0
-            now = self._world.clock.now_us()
-            events = [(now, payload) for payload in payloads]
             try:
-                logs = await self._write_all_but_last(logs)
-                await self._write([*logs, *events])
+                decision = decide(self.run, command, self._world.outside(answers))
+            except Unanswered as question:
+                asking = self._ask(question, command, attempt, answers, reply)
+                task = asyncio.get_running_loop().create_task(asking)
+                self._asking[task] = (attempt, reply)
+                return None
+            if attempt is not None:
+                logs += self._logs_of(attempt)
+            if not decision.events:
+                break
+            try:
+                await self._lane.write(logs, decision, secrets)
             except WrongExpectedSeq as moved:
                 if isinstance(command, Start):
+                    self.is_second = True
                     raise RunExists(self.run.id) from moved
-                await self._catch_up()
+                await self._lane.catch_up()
+                self._touched |= dict.fromkeys(self.run.scopes)
+                logs = logs if attempt and self._is_on(attempt) else []
+                command = Advance() if isinstance(command, Advance) else command
                 continue
-            match command:
-                case Start():
-                    self._begun(self)
-                case ToolReturned(place=place, update=update):
-                    self.run.scopes[place.scope].state.remember(update.decoded)
-                case _:
-                    pass
-            return len(payloads)
+            self._touched |= dict.fromkeys(decision.touched)
+            count += len(decision.events)
+            self._has_happened(command)
+            if not decision.is_partial:
+                break
+            if attempt is not None:
+                self._crew.let_go(attempt)
+            command, attempt, secrets = Advance(decision.rest), None, {}
+        if attempt is not None:
+            self._crew.let_go(attempt)
+        return count
+
+    def _sealed(self, command: Command) -> Command:
+        """Return a command without the secrets that somebody may have put into it."""
+        match command:
+            case Signal() if self._secrecy:
+                return self._secrecy.seal_signal(command, all_rules(self.run))
+            case Resume() if self._secrecy and not command.secrets:
+                scope = self.run.scopes.get(self.run.parked_at[0], self.run.scopes[ROOT])
+                return self._secrecy.seal_resume(command, compile_graph(scope.graph).rules)
+            case Pause(reason=reason, actor=actor) | Cancel(reason=reason, actor=actor):
+                mask = self._secrecy.mask
+                return replace(command, reason=mask(reason), actor=mask(actor))
+            case Retry(actor=actor):
+                return replace(command, actor=self._secrecy.mask(actor))
+            case _:
+                return command
+
+    def _told(self, error: WriteRefused) -> str:
+        """Return what is wrong with a write; what is quoted short may be the beginning of a secret."""
+        if self._secrecy and isinstance(error, SchemaViolated):
+            return f"{error.pointer} does not fit the schema of its key"
+        return str(error)
+
+    def _has_happened(self, command: Command) -> None:
+        match command:
+            case Start():
+                self._begun(self)
+            case ToolReturned(place=place, update=update) if place.scope in self.run.scopes:
+                self.run.scopes[place.scope].state.remember(update.decoded)
+            case _:
+                pass
 
     async def _say(self, attempt: Attempt) -> None:
         """Write what an attempt has said so far."""
         logs = self._logs_of(attempt)
         while logs:
             try:
-                logs = await self._write_all(logs)
+                await self._lane.write_logs(logs)
             except WrongExpectedSeq:
-                await self._catch_up()
-                logs = logs if attempt.place in places(self.run) else []
+                await self._lane.catch_up()
+                self._touched |= dict.fromkeys(self.run.scopes)
+                logs = logs if self._is_on(attempt) else []
+
+    def _is_on(self, attempt: Attempt) -> bool:
+        return running_at(self.run, attempt.place.scope) == attempt.place
 
     def _logs_of(self, attempt: Attempt) -> Events:
         """Take what an attempt has said; nothing when it is over for the run."""
-        lines = attempt.take_lines()
-        return _logs(attempt.place, lines) if attempt.place in places(self.run) else []
-
-    async def _write_all(self, events: Events) -> Events:
-        """Write events in commits of a bounded size; returns none."""
-        rest = await self._write_all_but_last(events)
-        await self._write(rest)
-        return []
-
-    async def _write_all_but_last(self, events: Events) -> Events:
-        """Write events in commits of a bounded size, and return those of the last one unwritten.
-
-        What was written is gone from ``events``, so that asking again writes nothing twice.
-        """
-        while (count := _fitting(events)) < len(events):
-            await self._write(events[:count])
-            del events[:count]
-        return events
-
-    async def _write(self, events: Events) -> None:
-        payloads = [payload for _, payload in events]
-        records = [
-            NewRecord(payload.TYPE, encode_payload(payload), to_text(at_us))
-            for at_us, payload in events
-        ]
-        labels = self._changed_labels(payloads)
-        committed = await self._append(records, labels)
-        for record, payload in zip(committed, payloads, strict=True):
-            evolve(self.run, to_event(record, payload))
-        self._labels |= labels
-
-    async def _append(self, records: list[NewRecord], labels: dict[str, str]) -> list[Record]:
-        """Append; while another process holds the file, wait and try again, a new run only so long."""
-        wait_s = 0.05
-        while True:
-            try:
-                return await self._world.journal.append(
-                    self.run.id, records, expected_seq=self.run.seq, labels=labels
-                )
-            except JournalBusy:
-                if self.run.seq == 0 and wait_s > 1:
-                    raise
-                await asyncio.sleep(wait_s)
-                wait_s = min(2 * wait_s, 2.0)
-
-    def _changed_labels(self, payloads: Sequence[Payload]) -> dict[str, str]:
-        """Return what the journal should keep beside the run, to list runs by."""
-        labels: dict[str, str] = {"status": status_after(self.run.status, payloads)}
-        if isinstance(payloads[0], RunCreated):
-            tags = {f"tag:{key}": value for key, value in payloads[0].tags.items()}
-            labels |= {"kind": "run", "graph": payloads[0].graph_id, **tags}
-        return {key: value for key, value in labels.items() if self._labels.get(key) != value}
-
-    async def _catch_up(self) -> None:
-        """Read what somebody else has appended to the run."""
-        while records := await self._world.journal.read(self.run.id, after=self.run.seq):
-            for record in records:
-                evolve(self.run, decode(record))
-        self._labels.clear()
-
-    async def _conclude(self, attempt: Attempt, command: ToolReturned | ToolFailed) -> int:
-        """Commit what a result means; where edges name predicates, once these have answered."""
-        place = command.place
-        node = compiled(self.run).nodes[place.node]
-        outcome = "ok" if isinstance(command, ToolReturned) else command.outcome
-        names = predicates_of(node, outcome)
-        if not names:
-            self._attempts.pop(place, None)
-            return await self._commit(command, attempt)
-        state = self.run.scopes[place.scope].state.copy()
-        if isinstance(command, ToolReturned):
-            state.apply(command.update.patch)
-        asking = self._ask(attempt, command, names, state)
-        self._asking[place] = asyncio.get_running_loop().create_task(asking)
-        return 0
-
-    async def _ask(
-        self,
-        attempt: Attempt,
-        command: ToolReturned | ToolFailed,
-        names: Sequence[str],
-        state: State,
-    ) -> None:
-        """Ask beside the inbox, which goes on: a cancel does not wait for predicates."""
-        world = self._world
-        answers = await ask(
-            names, state, registry=world.registry, threads=world.asking, clock=world.clock
-        )
-        self.tell(Answered(attempt, replace(command, answers=answers)))
+        lines = [self._secrecy.mask_line(line) for line in attempt.take_lines()]
+        return _logs(attempt.place, lines) if self._is_on(attempt) else []
 
     def _to_command(self, attempt: Attempt, result: Result) -> ToolReturned | ToolFailed:
         """Turn a tool's result into the command that says what it means for the run."""
-        if not isinstance(result, Raised):
+        place = attempt.place
+        scope = self.run.scopes.get(place.scope)
+        if not isinstance(result, Raised) and scope is not None:
             try:
-                state = self.run.scopes[attempt.place.scope].state
-                update, goto = _read_result(state, attempt, result.value)
-                return ToolReturned(
-                    place=attempt.place, update=update, goto=goto, duration_ms=attempt.running_ms()
+                rules = compile_graph(scope.graph).rules
+                update, goto, secrets = read_result(
+                    scope.state, attempt.draft, result.value, rules, self._secrecy
                 )
-            except (NotJson, StateTooLarge) as error:
-                code = "not-json" if isinstance(error, NotJson) else "state-too-large"
-                result = Raised(ErrorInfo(code, str(error)), (code,))
+                return ToolReturned(
+                    place=place,
+                    update=update,
+                    goto=goto,
+                    duration_ms=attempt.running_ms(),
+                    secrets=secrets,
+                )
+            except WriteRefused as error:
+                result = Raised(ErrorInfo(error.code, self._told(error)), (error.code,))
             except BaseException as error:  # what a tool returned may be any object, and raise
                 result = raised(error)
-        return self._to_failed(attempt, result)
-
-    def _to_failed(self, attempt: Attempt, result: Raised) -> ToolFailed:
-        error = result.error
+        failed = result if isinstance(result, Raised) else raised(EngineClosed())
         return ToolFailed(
-            place=attempt.place,
-            outcome="timeout" if result.timed_out else "error",
-            error=ErrorInfo(error.type, error.message, error.traceback, attempt.place.node),
-            types=result.types,
+            place=place,
+            outcome="timeout" if failed.timed_out else "error",
+            error=replace(self._secrecy.mask_error(failed.error), node=place.node),
+            types=failed.types,
             duration_ms=attempt.running_ms(),
-            now_us=self._world.clock.now_us(),
-            jitter=self._world.draw(),
         )
 
     def _reconcile(self) -> None:
         """Make what runs be what the run says should run: the one place that starts and stops."""
-        wanted = places(self.run)
-        for place in [place for place in self._attempts if place not in wanted]:
-            self._give_up(place)
-        for place in wanted:
-            if place not in self._attempts:
-                self._begin(place)
-        self._set_retries()
+        run = self.run
+        mode = (run.status in GOING, run.halt)
+        if mode != self._mode:
+            self._touched |= dict.fromkeys([*run.scopes, *self._crew.scopes(), *self._timers])
+            self._mode = mode
+        touched, self._touched = self._touched, {}
+        self._crew.follow(touched)
+        for task, (attempt, _) in list(self._asking.items()):
+            if attempt is not None and not self._is_on(attempt):
+                task.cancel()
+                del self._asking[task]
+        self._set_timers(touched)
         self._set_deadline()
-        if self.run.status == "cancelling" and not self._attempts:
+        if run.status == "cancelling" and not self._crew:
             self._await_stop()
 
-    def _give_up(self, place: Place) -> None:
-        attempt = self._attempts.pop(place)
-        attempt.abandon()
-        self._keep(attempt)
-        if place in self._asking:
-            self._asking[place].cancel()
+    def _set_timers(self, paths: Collection[str]) -> None:
+        """Set the timers of scopes; what is overdue is told in the order in which it was due."""
+        dues = {path: due_at(self.run, path) for path in paths}
+        for path in dues.keys() & self._timers.keys():
+            if self._timers[path][0] != dues[path]:
+                self._timers.pop(path)[1].cancel()
+        new = [(due, path) for path, due in dues.items() if due and path not in self._timers]
+        for due, path in sorted(new):
+            delay_s = max(0, to_us(due) - self._world.clock.now_us()) / 1_000_000
+            ring = partial(self._ring, path, due)
+            self._timers[path] = (due, self._world.clock.call_later(delay_s, ring))
 
-    def _begin(self, place: Place) -> None:
-        node = compiled(self.run).nodes[place.node]
-        attempt = Attempt(
-            place,
-            None if node.tool is None else self._world.registry.tools.get(node.tool, None),
-            self.run.scopes[place.scope].state.draft(),
-            dict(node.node.config),
-            run_id=self.run.id,
-            timeout_s=node.node.timeout_s,
-            clock=self._world.clock,
-            threads=self._world.threads,
-            settled=lambda attempt, result: self.tell(Settled(attempt, result)),
-            said=lambda attempt: self.tell(Said(attempt)),
-        )
-        self._attempts[place] = attempt
-        if node.tool is not None and node.tool not in self._world.registry.tools:
-            message = f"there is no tool {node.tool!r} here; start with the module that offers it"
-            error = ErrorInfo("UnknownTool", message)
-            self.tell(Settled(attempt, Raised(error, ("UnknownTool",))))
-        else:
-            attempt.start()
-
-    def _keep(self, attempt: Attempt) -> None:
-        """Hold on to an abandoned task until it ends: the loop itself only knows it weakly."""
-        if attempt.task is not None and not attempt.task.done():
-            self._stopping.append(attempt.task)
-            self._world.strays.add(attempt.task)
-            attempt.task.add_done_callback(self._world.strays.discard)
-
-    def _set_retries(self) -> None:
-        due = retries(self.run)
-        for scope in [s for s, (at, _) in self._retries.items() if due.get(s) != at]:
-            self._retries.pop(scope)[1].cancel()
-        for scope in due.keys() - self._retries.keys():
-            delay_s = max(0, to_us(due[scope]) - self._world.clock.now_us()) / 1_000_000
-            timer = self._world.clock.call_later(delay_s, partial(self.tell, RetryDue(scope)))
-            self._retries[scope] = (due[scope], timer)
+    def _ring(self, path: str, due: str) -> None:
+        self._timers.pop(path, None)
+        self.tell(Due(path, due))
 
     def _set_deadline(self) -> None:
-        if self._deadline is not None:
+        """Have a clock run against ``time_s``; it is set anew when more run than when it was set."""
+        size = len(self._crew)
+        if self._deadline is not None and not 0 < size <= self._timed:
             self._deadline.cancel()
             self._deadline = None
-        limit = self.run.limits.time_s
-        if limit is not None and self._attempts:
-            left_s = limit - (self.run.busy_ms + self._running_ms()) / 1000
-            self._deadline = self._world.clock.call_later(
-                max(0, left_s), lambda: self.tell(TimeUp(running_ms=self._running_ms()))
-            )
+        if self._deadline is None and size and self.run.limits.time_s is not None:
+            self._timed = size
+            delay_s = self._left_ms() / 1000 / size
+            self._deadline = self._world.clock.call_later(max(0.0, delay_s), self._look_at_time)
 
-    def _running_ms(self) -> float:
-        return sum(attempt.running_ms() for attempt in self._attempts.values())
+    def _look_at_time(self) -> None:
+        """Tell that the time is up, or, when less has run since than might have, look again later."""
+        self._deadline = None
+        if self._left_ms() <= 0:
+            self.tell(TimeUp(running_ms=self._crew.running_ms()))
+        else:
+            self._set_deadline()
+
+    def _left_ms(self) -> float:
+        limit_ms = (self.run.limits.time_s or 0) * 1000
+        return limit_ms - self.run.busy_ms - sum(self._crew.running_ms().values())
 
     def _await_stop(self) -> None:
-        stopping = [task for task in self._stopping if not task.done()]
-        self._stopping = stopping
+        if self._awaits_stop:
+            return
+        self._awaits_stop = True
+        stopping = self._crew.stopping()
         if not stopping:
             self.tell(Stopped())
             return
         timer = self._world.clock.call_later(STOP_GRACE_S, lambda: self.tell(Stopped()))
+        left = len(stopping)
 
         def stopped(_: object) -> None:
-            if all(task.done() for task in stopping):
+            nonlocal left
+            left -= 1
+            if not left:
                 timer.cancel()
                 self.tell(Stopped())
 
@@ -481,16 +490,6 @@ def _resolve(
         future.exception()  # seen: nobody need wait for it
 
 
-def _fitting(events: Events) -> int:
-    """Return how many of the events, from the first on, one commit may hold: one at least."""
-    size = 0
-    for count, (_, payload) in enumerate(events[:COMMIT_RECORDS]):
-        size += len(encode_payload(payload))
-        if size > COMMIT_BYTES:
-            return max(1, count)
-    return min(len(events), COMMIT_RECORDS)
-
-
 def _logs(place: Place, lines: Sequence[LogLine]) -> Events:
     return [
         (
@@ -507,29 +506,3 @@ def _logs(place: Place, lines: Sequence[LogLine]) -> Events:
         )
         for line in lines
     ]
-
-
-def _read_result(state: State, attempt: Attempt, value: Any) -> tuple[Update, str | None]:
-    """Return what a tool changed and where it wants to go; raises NotJson or StateTooLarge."""
-    goto: str | None = None
-    if isinstance(value, Goto):
-        goto, value = value.to, value.update
-    if value is None or value is attempt.draft:
-        value = {}
-    if not isinstance(value, Mapping):
-        kind = type(value).__name__
-        raise NotJson(
-            "", f"a tool returns a dict of what changed, None or Goto; this one returned {kind}"
-        )
-    returned = dict(value)
-    spelled = returned.pop(NEXT_NODE, None)
-    if NEXT_NODE in attempt.draft.touched():
-        in_place = attempt.draft.pop(NEXT_NODE, None)  # in any case: it is no part of the state
-        spelled = in_place if spelled is None else spelled
-    if not isinstance(spelled, str | None):
-        raise NotJson(pointer(NEXT_NODE), "is the name of a node, as text")
-    return state.update(attempt.draft, returned), goto or spelled
-
-
-NEXT_NODE: Final = "__next_node__"
-"""The key by which a tool may say where to go, as a spelling of Goto; never part of the state."""

@@ -5,28 +5,29 @@ from __future__ import annotations
 import asyncio
 import copy
 import inspect
-import os
-import traceback
+import sys
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Any, Final, TypeAlias
+from typing import Any, TypeAlias, assert_never
 
+import msgspec
 from msgspec import Struct
 
+from stenograph.engine.channel import Finished, Job
 from stenograph.engine.clock import Clock, Timer
+from stenograph.engine.commands import Place
 from stenograph.engine.context import Context, LogLine
-from stenograph.engine.decide import Place
 from stenograph.engine.draft import Draft
 from stenograph.engine.events import ErrorInfo
+from stenograph.engine.failure import Failure, failure_of
+from stenograph.engine.gates import Gates, Leave
 from stenograph.engine.lines import Lines, call_on
-from stenograph.engine.threads import Job, Threads
-from stenograph.engine.tools import Tool
-from stenograph.engine.values import clean
-
-TYPE_MAX_CHARS: Final = 200
-_HERE: Final = os.path.dirname(__file__) + os.sep
-MESSAGE_MAX_CHARS: Final = 4_096
-TRACEBACK_MAX_CHARS: Final = 16_384
+from stenograph.engine.processes import Call, Died, Ending, Processes
+from stenograph.engine.targets import target_of
+from stenograph.engine.threads import Job as ThreadJob
+from stenograph.engine.threads import Threads
+from stenograph.engine.tools import Goto, Tool
+from stenograph.engine.values import encode
 
 
 class Returned(Struct, frozen=True):
@@ -49,8 +50,10 @@ Result: TypeAlias = Returned | Raised
 class Attempt:
     """Calls a tool once; tells ``settled`` its result, or nothing once it was abandoned.
 
-    Sync tools run in a thread, async ones as a task of the loop. Whatever a tool raises, SystemExit
-    included, is a result. ``said`` is told when log lines should be taken.
+    Sync tools run in a thread or, if they say so, in one of ``processes``, which is needed for them
+    alone; async ones as a task of the loop. Whatever a tool raises, SystemExit included, is a
+    result. ``said`` is told when log lines should be taken. A tool with a limit or a rate first
+    waits at its gate, when there are ``gates``.
     """
 
     def __init__(
@@ -66,6 +69,8 @@ class Attempt:
         threads: Threads,
         settled: Callable[[Attempt, Result], None],
         said: Callable[[Attempt], None],
+        processes: Processes | None = None,
+        gates: Gates | None = None,
     ) -> None:
         self.place, self.draft = place, draft
         self.started_us = clock.monotonic_us()
@@ -73,9 +78,12 @@ class Attempt:
         self._tool, self._config, self._run_id = tool, config, run_id
         self._timeout_s = timeout_s
         self._clock, self._threads, self._on_settled = clock, threads, settled
+        self._processes, self._gates = processes, gates
         self._loop = asyncio.get_running_loop()
         self._lines = Lines(clock, lambda: said(self))
-        self._job: Job | None = None
+        self._job: ThreadJob | None = None
+        self._process_call: Call | None = None
+        self._leave: Leave | None = None
         self._timer: Timer | None = None
         self._over = False
 
@@ -85,14 +93,31 @@ class Attempt:
         if tool is None:
             self._loop.call_soon(self._settle, Returned(None))
             return
+        if self._gates is None:
+            self._launch(tool)
+        else:
+            self._leave = self._gates.enter(tool, partial(self._pass, tool))
+
+    def _pass(self, tool: Tool) -> None:
+        """Begin the call behind a gate, which must not be troubled if that cannot be done."""
+        try:
+            self._launch(tool)
+        except Exception as error:
+            self._loop.call_soon(self._settle, raised(error))
+
+    def _launch(self, tool: Tool) -> None:
         if tool.is_async:
             self._begin_to_count()
             self._await(lambda: self._call(tool))
+        elif tool.process:
+            assert self._processes is not None
+            self._process_call = self._call_in_process(tool)
+            self._processes.submit(self._process_call)
         else:
             self._job = self._threads.submit(lambda: self._call_in_thread(tool))
 
     def _begin_to_count(self) -> None:
-        """Count time from here on: that of waiting for a free thread is not the tool's."""
+        """Count time from here on: that of waiting for a gate, a thread or a worker is not the tool's."""
         if not self._over:
             self.started_us = self._clock.monotonic_us()
             self._timer = self._clock.call_later(self._timeout_s, self._time_out)
@@ -106,6 +131,8 @@ class Attempt:
             self.task.cancel()
         if self._job is not None:
             self._threads.abandon(self._job)
+        if self._process_call is not None and self._processes is not None:
+            self._processes.abandon(self._process_call)
 
     def running_ms(self) -> float:
         """Return for how long the attempt has run, in milliseconds."""
@@ -141,6 +168,43 @@ class Attempt:
             back = partial(self._settle, raised(error))
         call_on(self._loop, back)
 
+    def _call_in_process(self, tool: Tool) -> Call:
+        place = self.place
+        job = Job(
+            target=target_of(tool.name, tool.function),
+            path=[str(each) for each in sys.path],
+            tool=tool.name,
+            version=tool.version,
+            extras=tool.extras,
+            state=encode(self.draft),
+            config=encode(self._config),
+            run_id=self._run_id,
+            scope=place.scope,
+            node=place.node,
+            visit=place.visit,
+            attempt=place.attempt,
+        )
+        return Call(
+            job,
+            begun=lambda: call_on(self._loop, self._begin_to_count),
+            write=self._lines.put,
+            ended=lambda ending: call_on(self._loop, partial(self._process_ended, ending)),
+        )
+
+    def _process_ended(self, ending: Ending) -> None:
+        if self._over:
+            return
+        self._process_call = None
+        match ending:
+            case Finished():
+                self._settle(Returned(_redone(ending, self.draft)))
+            case Failure(types=types, message=message, traceback=traceback):
+                self._settle(Raised(ErrorInfo(types[0], message, traceback), types))
+            case Died(message=message):
+                self._settle(Raised(ErrorInfo("ProcessDied", message), ("ProcessDied",)))
+            case _:
+                assert_never(ending)
+
     def _came_back(self, value: Any) -> None:
         """Settle; or, when a plain function wrapped an async one, await what it returned."""
         if not inspect.isawaitable(value):
@@ -158,6 +222,8 @@ class Attempt:
         try:
             result = Returned(await call())
         except BaseException as error:  # SystemExit in a task would end the whole process
+            if self._over:
+                return  # nobody will read it
             result = raised(error)
         self._settle(result)
 
@@ -171,6 +237,8 @@ class Attempt:
         self._lines.close()
         if self._timer is not None:
             self._timer.cancel()
+        if self._leave is not None:
+            self._leave()
 
     def _time_out(self) -> None:
         error = ErrorInfo("TimeoutError", f"no result after {self._timeout_s:g} s")
@@ -178,27 +246,18 @@ class Attempt:
         self.abandon()
 
 
+def _redone(ending: Finished, draft: Draft) -> Any:
+    """Do to a draft what a tool did to its dict in another process; return what it returned."""
+    for key in ending.gone:
+        draft.pop(key, None)
+    draft.update({key: msgspec.json.decode(data) for key, data in ending.changed.items()})
+    if ending.other:
+        return type(ending.other, (), {})()  # its type alone is known: nothing a tool may return
+    update = {key: msgspec.json.decode(data) for key, data in ending.returned.items()}
+    return update if ending.goto is None else Goto(ending.goto, update)
+
+
 def raised(error: BaseException) -> Raised:
     """Return what an exception says, bounded: type, message, traceback, the names of its bases."""
-    kinds = [kind for kind in type(error).__mro__ if kind is not object]
-    types = tuple(clean(kind.__name__, TYPE_MAX_CHARS) for kind in kinds)
-    message = _asked(lambda: clean(str(error), MESSAGE_MAX_CHARS), "message")
-    trace = _asked(lambda: clean(_traceback(error), TRACEBACK_MAX_CHARS), "traceback")
-    return Raised(ErrorInfo(types[0], message, trace), types)
-
-
-def _traceback(error: BaseException) -> str:
-    """Return the end of the traceback, from the tool's own first frame on."""
-    trace = error.__traceback__
-    while trace is not None and trace.tb_frame.f_code.co_filename.startswith(_HERE):
-        trace = trace.tb_next
-    lines = traceback.format_exception(type(error), error, trace)
-    return "".join(lines)[-TRACEBACK_MAX_CHARS:]
-
-
-def _asked(ask: Callable[[], str], what: str) -> str:
-    """Return what an exception answers: it is a tool's own class, and may do anything instead."""
-    try:
-        return ask()
-    except BaseException as broken:
-        return f"(its {what} cannot be had: {type(broken).__name__})"
+    told = failure_of(error)
+    return Raised(ErrorInfo(told.types[0], told.message, told.traceback), told.types)

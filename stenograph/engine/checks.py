@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TypeAlias
+from collections.abc import Iterator, Set
 
 from stenograph.engine.errors import Fault
-from stenograph.engine.graph import END, FAIL, Edge, Graph, edges_of
+from stenograph.engine.fork_regions import ForkRegions, Ways
+from stenograph.engine.graph import END, FAIL, Edge
 from stenograph.engine.values import pointer
 
-Ways: TypeAlias = dict[str, list[Edge]]
 
+def doubts(start: str, forks: ForkRegions) -> tuple[Fault, ...]:
+    """Return a warning for each unreachable node, hidden edge and cycle without any bound.
 
-def doubts(graph: Graph) -> tuple[Fault, ...]:
-    """Return a warning for each unreachable node, hidden edge and cycle without any bound."""
-    ways = {name: edges_of(node) for name, node in graph.nodes.items()}
-    return (*_unreachable(graph.start, ways), *_hidden(ways), *_endless(ways))
+    ``forks`` holds the ways of the graph; there is nothing wrong with them.
+    """
+    ways = forks.ways
+    return (*_unreachable(start, ways), *_hidden(ways), *_endless(ways, forks.arrivals()))
 
 
 def _unreachable(start: str, ways: Ways) -> Iterator[Fault]:
@@ -25,7 +26,8 @@ def _unreachable(start: str, ways: Ways) -> Iterator[Fault]:
         name = waiting.pop()
         if name in ways and name not in reached:
             reached.add(name)
-            waiting += [edge.to for edge in ways[name]]
+            for edge in ways[name]:
+                waiting += [*edge.targets, edge.onward]
     for name in ways:
         if name not in reached:
             detail = "no edge leads here; only a tool's own goto can"
@@ -39,16 +41,17 @@ def _hidden(ways: Ways) -> Iterator[Fault]:
             if edge.on in settled:
                 detail = "is never taken: an edge before it always is"
                 yield Fault(f"/nodes{pointer(name)}/next/{index}", detail)
-            elif _is_always_taken(edge):
+            elif edge.is_always_taken:
                 settled.add(edge.on)
 
 
-def _endless(ways: Ways) -> Iterator[Fault]:
+def _endless(ways: Ways, arrivals: Set[tuple[str, str]]) -> Iterator[Fault]:
     """Warn of each cycle that no edge leaves, and in which none is ever used up.
 
-    A run comes round by the edge that is taken when no other is, so that one shows the cycle.
+    A run comes round by the edge that is taken when no other is, so that one shows the cycle. It
+    passes a fork to its join; a cycle among the nodes of a branch is left at that join.
     """
-    onward = _never_ending(ways)
+    onward = _never_ending(ways, arrivals)
     seen: set[str] = set()
     for start in onward:
         path: list[str] = []
@@ -66,32 +69,31 @@ def _endless(ways: Ways) -> Iterator[Fault]:
             yield Fault(f"/nodes{pointer(name)}", detail)
 
 
-def _never_ending(ways: Ways) -> dict[str, str]:
-    """Return the nodes from which, after ``ok``, no edge ever leads to an end.
+def _never_ending(ways: Ways, arrivals: Set[tuple[str, str]]) -> dict[str, str]:
+    """Return the nodes from which, after ``ok``, no edge ever leads to an end, or to a join.
 
     With each stands where its edge without a condition leads.
     """
     eligible = {name: _eligible(edges) for name, edges in ways.items()}
     into: dict[str, list[str]] = {}
+    ending = {END, FAIL}
     for name, edges in eligible.items():
         for edge in edges:
-            into.setdefault(edge.to, []).append(name)
-    ending = {END, FAIL}
-    ending |= {name for name, edges in eligible.items() if not any(map(_is_always_taken, edges))}
+            into.setdefault(edge.onward, []).append(name)
+        if not any(edge.is_always_taken for edge in edges) or any(
+            (name, edge.onward) in arrivals for edge in edges
+        ):
+            ending.add(name)
     waiting = list(ending)
     while waiting:
         before = [name for name in into.get(waiting.pop(), ()) if name not in ending]
         ending.update(before)
         waiting += before
-    return {name: eligible[name][-1].to for name in ways if name not in ending}
+    return {name: eligible[name][-1].onward for name in ways if name not in ending}
 
 
 def _eligible(edges: list[Edge]) -> list[Edge]:
     """Return the edges that may be taken after ``ok``: up to the first that always is."""
     after_ok = [edge for edge in edges if edge.on == "ok"]
-    always = [index for index, edge in enumerate(after_ok) if _is_always_taken(edge)]
+    always = [index for index, edge in enumerate(after_ok) if edge.is_always_taken]
     return after_ok[: always[0] + 1] if always else after_ok
-
-
-def _is_always_taken(edge: Edge) -> bool:
-    return edge.when is None and edge.until is None and edge.max is None

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any, Final, Literal, TypeAlias, get_args
 
 from msgspec import Struct
 
-from stenograph.engine.values import canonical, clean, encode
+from stenograph.engine.values import INT_MAX, canonical, clean, encode
 
 Level: TypeAlias = Literal["debug", "info", "warning", "error"]
 MESSAGE_MAX_BYTES: Final = 16 * 1024
@@ -17,12 +18,16 @@ _LEVELS: Final[tuple[Level, ...]] = get_args(Level)
 
 
 class LogLine(Struct, frozen=True):
-    """One thing that a tool said: ``fields`` is the JSON text of an object, or empty."""
+    """One thing that a tool said: ``fields`` is the JSON text of an object, or empty.
+
+    ``is_progress``: it takes the place of a line before it that is of progress as well.
+    """
 
     at_us: int
     level: Level
     message: str
     fields: bytes
+    is_progress: bool = False
 
 
 class Context:
@@ -65,13 +70,51 @@ class Context:
         known: Level = next((each for each in _LEVELS if each == level), "info")
         self._write(LogLine(self._now_us(), known, _shown(message, str), _encoded(fields)))
 
+    def progress(self, done: object, total: object = None, message: object = "") -> None:
+        """Say how much is done, of ``total`` if that is known: numbers from 0 on.
+
+        It becomes a ``log`` event with the fields ``done`` and ``total``; of many calls in a row
+        only the latest is written, ten a second at most. From any thread; never fails.
+        """
+        fields = {"done": _amount(done), "total": None if total is None else _amount(total)}
+        text = _shown(message, str) or "progress"
+        self._write(LogLine(self._now_us(), "info", text, _bounded(encode(fields)), True))
+
+
+def add(lines: list[LogLine], line: LogLine) -> int:
+    """Add a line to those that wait; returns by how many bytes they grew, as events, about."""
+    grown = _weight(line)
+    if line.is_progress and lines and lines[-1].is_progress:
+        grown -= _weight(lines.pop())
+    lines.append(line)
+    return grown
+
+
+def _weight(line: LogLine) -> int:
+    return len(line.message) + len(line.fields) + 100
+
 
 def _encoded(fields: Mapping[str, Any]) -> bytes:
     if not fields:
         return b""
-    encoded = encode({clean(key, len(key)): _plain(value) for key, value in fields.items()})
+    return _bounded(encode({clean(key, len(key)): _plain(value) for key, value in fields.items()}))
+
+
+def _bounded(encoded: bytes) -> bytes:
     too_large = b'{"omitted":"the fields were larger than 32 KiB"}'
     return encoded if len(encoded) <= FIELDS_MAX_BYTES else too_large
+
+
+def _amount(value: object) -> int | float | str:
+    if isinstance(value, int) and not isinstance(value, bool):
+        whole = int.__int__(value)
+        if 0 <= whole < INT_MAX:
+            return whole
+    elif isinstance(value, float):
+        real = float.__float__(value)
+        if 0 <= real < math.inf:
+            return real
+    return _shown(value, str)
 
 
 def _plain(value: object) -> Any:

@@ -2,463 +2,415 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any, TypeAlias, assert_never
+from typing import Final, assert_never
 
 from msgspec import Raw, Struct
 
-from stenograph.engine.edges import (
-    Answers,
-    CompiledGraph,
-    CompiledNode,
-    Uncaught,
-    Way,
-    compile_graph,
-    decide_way,
+from stenograph.engine.commands import (
+    Advance,
+    Cancel,
+    Command,
+    Due,
+    Fail,
+    Outside,
+    Pause,
+    Place,
+    Recover,
+    Resume,
+    Retry,
+    Signal,
+    Start,
+    Stopped,
+    TimeUp,
+    ToolFailed,
+    ToolReturned,
+    Turn,
 )
+from stenograph.engine.edges import CompiledNode
+from stenograph.engine.errors import NotHeld, NotJson, RunFinished
 from stenograph.engine.events import (
     ErrorInfo,
     LimitReached,
     NodeAttemptFailed,
-    NodeEntered,
-    NodeExited,
     Payload,
     RunCancelled,
     RunCancelling,
-    RunCompleted,
     RunCreated,
     RunFailed,
     RunLimits,
     RunParked,
+    RunPaused,
+    RunPausing,
     RunRecovered,
-    StatePatched,
-    TransitionTaken,
+    RunResumed,
+    RunRetried,
 )
-from stenograph.engine.expressions import View
-from stenograph.engine.graph import END, FAIL, Limits, Outcome, Retry
-from stenograph.engine.parse import did_you_mean
-from stenograph.engine.run import Position, Run, Scope
-from stenograph.engine.state import Update
-from stenograph.engine.times import to_text
-from stenograph.engine.tools import Effects
+from stenograph.engine.forks import tend
+from stenograph.engine.run import GOING, Run, peek, within
+from stenograph.engine.scopes import ROOT, Layer, Position, parent_of
+from stenograph.engine.steps import (
+    BUDGET,
+    Steps,
+    call,
+    effects_of,
+    end,
+    enter,
+    fall_short,
+    is_at_limit,
+    leave,
+    set_time_limit,
+    where,
+)
+from stenograph.engine.tools import NEXT_NODE
+from stenograph.engine.values import pointer
+from stenograph.engine.waits import (
+    begin_later,
+    begin_wait,
+    receive,
+    take_signal,
+    take_turn,
+    time_out,
+)
 
-LOST_MAX = 3
+LOST_MAX: Final = 3
 """The third lost attempt of a visit parks the run as a crash loop."""
 
 
-class Place(Struct, frozen=True):
-    """One attempt: where, which visit, which try."""
+class Decision(Struct, frozen=True):
+    """What follows from a command: the events, and the run as they will leave it.
 
-    scope: str
-    node: str
-    visit: int
-    attempt: int
-
-
-class Start(Struct, frozen=True, kw_only=True):
-    """Begin a run of a graph."""
-
-    graph_id: str
-    version: str
-    graph: bytes
-    state: bytes
-    limits: Limits
-    tags: dict[str, str]
-    actor: str
-
-
-class ToolReturned(Struct, frozen=True, kw_only=True):
-    """An attempt came back with what it changed, and perhaps with where to go."""
-
-    place: Place
-    update: Update
-    goto: str | None
-    duration_ms: float
-    answers: Answers = {}
-
-
-class ToolFailed(Struct, frozen=True, kw_only=True):
-    """An attempt raised, or ran out of time.
-
-    ``types``: the error's type and its bases, for ``retry.on``; ``jitter``: a draw from [0, 1).
+    ``is_partial``: there is more than one commit may hold; Advance goes on with ``rest``.
     """
 
-    place: Place
-    outcome: Outcome
-    error: ErrorInfo
-    types: tuple[str, ...]
-    duration_ms: float
-    now_us: int
-    jitter: float
-    answers: Answers = {}
+    events: list[Payload]
+    run: Run
+    is_partial: bool
+    rest: tuple[str, ...] = ()
+
+    @property
+    def touched(self) -> list[str]:
+        """The scopes that were looked at on the way; no other has changed."""
+        scopes = self.run.scopes
+        return scopes.touched if isinstance(scopes, Layer) else list(scopes)
 
 
-class RetryDue(Struct, frozen=True):
-    """The backoff of a scope's node is over."""
+def decide(run: Run, command: Command, outside: Outside) -> Decision:
+    """Return what a command makes true; no events mean that nothing changes.
 
-    scope: str
-
-
-class TimeUp(Struct, frozen=True, kw_only=True):
-    """The run has had nodes running for as long as its ``time_s`` allows."""
-
-    running_ms: float
-
-
-class Cancel(Struct, frozen=True, kw_only=True):
-    """Stop the run."""
-
-    actor: str
-    reason: str
-
-
-class Stopped(Struct, frozen=True):
-    """Nothing of a run that is being cancelled runs any more."""
-
-
-class Recover(Struct, frozen=True):
-    """The engine started anew: what ran was interrupted."""
-
-
-class Fail(Struct, frozen=True):
-    """The engine itself cannot go on with this run."""
-
-    error: ErrorInfo
-
-
-Command: TypeAlias = (
-    Start | ToolReturned | ToolFailed | RetryDue | TimeUp | Cancel | Stopped | Recover | Fail
-)
-
-
-class Facts(Struct, frozen=True):
-    """What decide must know of the tools: the version and the effects of each, by name."""
-
-    version: Callable[[str], str | None]
-    effects: Callable[[str], Effects]
-
-
-def decide(run: Run, command: Command, facts: Facts) -> list[Payload]:
-    """Return the events that a command makes true; an empty list means nothing changes."""
-    match command:
-        case Start():
-            return _start(run, command, facts)
-        case _ if run.seq == 0 or run.ended:
-            return []
-        case ToolReturned() | ToolFailed():
-            scope = run.scopes.get(command.place.scope)
-            if scope is None or run.status != "running" or not _is_at(scope, command.place):
-                return []
-            if isinstance(command, ToolReturned):
-                return _returned(run, scope, command, facts)
-            return _failed(run, scope, command, facts)
-        case RetryDue(scope=path):
-            position = run.scopes[path].position
-            if position is None or position.phase != "backing-off":
-                return []
-            return [_again(run, path, position, facts)]
-        case TimeUp(running_ms=running_ms):
-            return _time_up(run, running_ms)
-        case Cancel(actor=actor, reason=reason):
-            return _cancel(run, actor, reason)
-        case Stopped():
-            return [RunCancelled()] if run.status == "cancelling" else []
-        case Recover():
-            return _recover(run, facts)
-        case Fail(error=error):
-            return [RunFailed(error=error)]
-        case _:
-            assert_never(command)
+    Raises Unanswered when predicates must be asked first, and EngineError for what somebody asked
+    and cannot have: RunFinished, NotHeld, UnknownSignal, SignalRefused, TooManySignals, NotJson.
+    """
+    steps = Steps(run, outside)
+    _obey(steps, command)
+    _settle(steps)
+    return Decision(steps.events, steps.run, steps.is_full, tuple(steps.agenda))
 
 
 def places(run: Run) -> list[Place]:
     """Return the attempts that should be under way now."""
-    if run.status != "running":
+    if run.status not in GOING or not run.count("running"):
         return []
-    return [
-        Place(scope.path, scope.position.node, scope.position.visit, scope.position.attempt)
-        for scope in run.scopes.values()
-        if scope.position is not None and scope.position.phase == "running"
-    ]
+    return [place for path in run.scopes if (place := running_at(run, path)) is not None]
 
 
-def retries(run: Run) -> dict[str, str]:
-    """Return the scopes that wait for a retry, and the time each is due."""
-    if run.status != "running":
-        return {}
-    return {
-        scope.path: scope.position.retry_at
-        for scope in run.scopes.values()
-        if scope.position is not None and scope.position.retry_at is not None
-    }
+def running_at(run: Run, path: str) -> Place | None:
+    """Return the attempt that should be under way in a scope, if there is one."""
+    scope = peek(run, path)
+    at = None if scope is None or run.status not in GOING else scope.position
+    if at is None or at.phase != "running":
+        return None
+    return Place(path, at.node, at.visit, at.attempt)
 
 
-def compiled(run: Run) -> CompiledGraph:
-    """Return the graph that a run is pinned to, compiled."""
-    return compile_graph(run.graph)
+def due_at(run: Run, path: str) -> str | None:
+    """Return when something will be due in a scope, if anything ever will."""
+    scope = peek(run, path)
+    if scope is None or scope.position is None or not run.goes_on:
+        return None
+    return scope.position.retry_at or scope.position.due_at
 
 
-def backoff_s(retry: Retry, failed: int, jitter: float) -> float:
-    """Return how long to wait after the ``failed``-th failure; in [0, max_delay_s].
-
-    Source: "full jitter", M. Brooker, Exponential Backoff And Jitter, AWS, 2015.
-    """
-    # Past 2.0**1023 a float overflows, and a day-long outage gets there.
-    exponent = min(failed - 1, 60)
-    delay = min(retry.max_delay_s, retry.delay_s * retry.factor**exponent)
-    return delay * jitter if retry.jitter else delay
+def first_due(run: Run) -> str | None:
+    """Return when the first thing will be due in a run."""
+    dues = (due_at(run, path) for path in run.scopes)
+    return min((due for due in dues if due is not None), default=None)
 
 
-def _start(run: Run, start: Start, facts: Facts) -> list[Payload]:
-    if run.seq:
-        return []
-    created = RunCreated(
-        graph_id=start.graph_id,
-        version=start.version,
-        graph=Raw(start.graph),
-        state=Raw(start.state),
-        limits=RunLimits(start.limits.steps, start.limits.time_s),
-        tags=start.tags,
-        actor=start.actor,
-    )
-    graph = compile_graph(start.graph)
-    return [created, _entry("/", graph.nodes[graph.graph.start], 1, 1, facts)]
-
-
-def _is_at(scope: Scope, place: Place) -> bool:
-    at = scope.position
-    return (
-        at is not None
-        and at.phase == "running"
-        and (at.node, at.visit, at.attempt) == (place.node, place.visit, place.attempt)
-    )
-
-
-def _returned(run: Run, scope: Scope, command: ToolReturned, facts: Facts) -> list[Payload]:
-    place, node = command.place, compiled(run).nodes[command.place.node]
-    if command.goto is not None and not _is_target(run, command.goto):
-        hint = did_you_mean(command.goto, compiled(run).nodes)
-        message = f"the tool said to go to {command.goto!r}, which is no node of this graph{hint}"
-        error = ErrorInfo("UnknownNode", message, node=place.node)
-        return _leave_failed(
-            run, scope, place, "error", error, command.duration_ms, command.answers, facts
-        )
-    events: list[Payload] = [_exit(place, "ok", None, command.duration_ms)]
-    if command.update.patch:
-        patch = command.update.patch
-        events.append(StatePatched(**_where(place), patch=patch))
-    view = View(state=command.update.over(scope.state), bindings={"visit": place.visit})
-    if command.goto is not None:
-        way: Way | Uncaught | None = Way(command.goto, "goto")
-    else:
-        way = _way(run, scope, node, "ok", view, None, command.answers)
-    return events + _go(run, scope, place, way, facts)
-
-
-def _failed(run: Run, scope: Scope, command: ToolFailed, facts: Facts) -> list[Payload]:
-    node = compiled(run).nodes[command.place.node].node
-    assert scope.position is not None
-    failed = scope.position.tries + 1
-    retry = node.retry
-    if retry and failed < retry.attempts and (not retry.on or set(retry.on) & set(command.types)):
-        wait_us = round(backoff_s(retry, failed, command.jitter) * 1_000_000)
-        return [
-            NodeAttemptFailed(
-                **_where(command.place),
-                error=command.error,
-                duration_ms=command.duration_ms,
-                retry_at=to_text(command.now_us + wait_us),
-            )
-        ]
-    return _leave_failed(
-        run,
-        scope,
-        command.place,
-        command.outcome,
-        command.error,
-        command.duration_ms,
-        command.answers,
-        facts,
-    )
-
-
-def _leave_failed(
-    run: Run,
-    scope: Scope,
-    place: Place,
-    outcome: Outcome,
-    error: ErrorInfo,
-    duration_ms: float,
-    answers: Answers,
-    facts: Facts,
-) -> list[Payload]:
-    """Leave a node whose last attempt failed: by an edge that catches it, or the run fails."""
-    caught = {"type": error.type, "message": error.message, "node": place.node}
-    view = View(state=scope.state, bindings={"visit": place.visit, "error": caught})
-    node = compiled(run).nodes[place.node]
-    way = _way(run, scope, node, outcome, view, error, answers)
-    exited = _exit(place, outcome, error, duration_ms)
-    return [exited, *_go(run, scope, place, way, facts)]
-
-
-def _way(
-    run: Run,
-    scope: Scope,
-    node: CompiledNode,
-    outcome: Outcome,
-    view: View,
-    error: ErrorInfo | None,
-    answers: Answers,
-) -> Way | Uncaught | None:
-    return decide_way(
-        node,
-        outcome,
-        view,
-        error=error,
-        taken=scope.taken,
-        answers=answers,
-        on_no_match=compiled(run).graph.on_no_match,
-    )
-
-
-def _go(
-    run: Run, scope: Scope, place: Place, way: Way | Uncaught | None, facts: Facts
-) -> list[Payload]:
-    """Take the way: the transition, and what it leads to."""
-    match way:
-        case None:
-            return [RunCompleted(reason="end")]
-        case Uncaught(error=error):
-            return [RunFailed(error=error)]
-        case Way(to=to):
-            transition = TransitionTaken(
-                scope=place.scope,
-                node=place.node,
-                visit=place.visit,
-                to=to,
-                reason=way.reason,
-                edge=way.edge,
-                label=way.label,
-                considered=way.considered,
-            )
-            return [transition, *_arrive(run, scope, place, way, facts)]
+def _obey(steps: Steps, command: Command) -> None:
+    run = steps.run
+    match command:
+        case Start():
+            _start(steps, command)
+        case Signal() | Resume() | Retry() | Pause():
+            _asked(steps, command)
+        case _ if run.seq == 0 or run.ended:
+            pass
+        case ToolReturned() | ToolFailed():
+            if running_at(run, command.place.scope) == command.place:
+                _settled(steps, command)
+        case Due(scope=path, at=at):
+            if due_at(run, path) == at:
+                _due(steps, path, at)
+        case Turn():
+            _turn(steps)
+        case TimeUp(running_ms=running_ms):
+            if run.status == "running" and run.limits.time_s is not None and not run.halt:
+                places_now = places(run)
+                steps.emit(LimitReached(limit="time_s", value=run.limits.time_s))
+                for place in places_now[:BUDGET]:
+                    _interrupted(steps, place, running_ms.get(place.scope, 0.0))
+        case Cancel(actor=actor, reason=reason):
+            _cancel(steps, actor, reason)
+        case Stopped():
+            if run.status == "cancelling":
+                steps.emit(RunCancelled())
+        case Recover():
+            _recover(steps)
+        case Advance(scopes=scopes):
+            if scopes is None:
+                _look_everywhere(steps)
+            else:
+                steps.agenda.update(dict.fromkeys(each for each in scopes if each in run.scopes))
+        case Fail(error=error):
+            steps.emit(RunFailed(error=error))
         case _:
-            assert_never(way)
+            assert_never(command)
 
 
-def _arrive(run: Run, scope: Scope, place: Place, way: Way, facts: Facts) -> list[Payload]:
-    if way.to == END:
-        match way.reason:
-            case "loop-done" | "loop-cap" | "no-edge-matched":
-                return [RunCompleted(reason=way.reason)]
-            case _:
-                return [RunCompleted(reason="end")]
-    if way.to == FAIL:
-        return [RunFailed(error=_no_way(place, way))]
-    if run.steps >= run.limits.steps:
-        message = f"the run has entered {run.steps:,} nodes, which is its limit"
-        reached = LimitReached(limit="steps", value=run.limits.steps)
-        return [reached, RunParked(reason="limit", message=message)]
-    visit = scope.visits.get(way.to, 0) + 1
-    return [_entry(place.scope, compiled(run).nodes[way.to], visit, 1, facts)]
+def _asked(steps: Steps, command: Signal | Resume | Retry | Pause) -> None:
+    """Do what a person asked, or say why it cannot be."""
+    run = steps.run
+    if isinstance(command, Retry):
+        if run.status != "failed":
+            raise NotHeld(run.id, run.status, "retry", "failed")
+        steps.emit(RunRetried(actor=command.actor, limits=command.limits))
+        _set_timers_anew(steps)
+        _look_everywhere(steps)
+    elif isinstance(command, Resume):
+        _resume(steps, command)
+    elif run.ended or run.status == "cancelling":
+        raise RunFinished(run.id, run.status)
+    elif isinstance(command, Signal):
+        receive(steps, command)
+    elif run.status in GOING and run.halt != "pause":
+        steps.emit(RunPausing(actor=command.actor, reason=command.reason))
 
 
-def _no_way(place: Place, way: Way) -> ErrorInfo:
-    if way.reason == "no-edge-matched":
-        message = (
-            f"no edge of node {place.node!r} was eligible; add one without a condition at the end"
+def _set_timers_anew(steps: Steps) -> None:
+    """Give the sub-graphs that are tried again their whole time."""
+    for scope in list(within(steps.run, ROOT)):
+        if scope.position is not None and scope.position.phase == "calling":
+            set_time_limit(steps, scope.path)
+
+
+def _start(steps: Steps, start: Start) -> None:
+    if steps.run.seq:
+        return
+    steps.emit(
+        RunCreated(
+            graph_id=start.graph_id,
+            version=start.version,
+            graph=Raw(start.graph),
+            state=Raw(start.state),
+            limits=RunLimits(start.limits.steps, start.limits.time_s),
+            tags=start.tags,
+            actor=start.actor,
+            graphs=start.graphs,
+            key=start.key,
+            request=start.request,
+            turn=start.turn,
         )
-        return ErrorInfo("no-edge-matched", message, node=place.node)
-    by = "the tool said so" if way.edge is None else f"edge {way.edge} leads there"
-    return ErrorInfo("failed", f"node {place.node!r} went to $fail: {by}", node=place.node)
+    )
+    due_at = steps.due(start.delay_s) if start.delay_s else None
+    if start.is_queued or due_at is not None:
+        begin_later(steps, "turn" if start.is_queued else "delay", due_at)
+    steps.agenda[ROOT] = None
 
 
-def _time_up(run: Run, running_ms: float) -> list[Payload]:
-    limit = run.limits.time_s
-    if run.status != "running" or limit is None:
-        return []
-    message = f"nodes of the run have run for {limit:g} s, which is its limit"
-    error = ErrorInfo("Interrupted", message)
-    stopped = [
-        NodeAttemptFailed(**_where(place), error=error, duration_ms=running_ms)
-        for place in places(run)
-    ]
-    reached = LimitReached(limit="time_s", value=limit)
-    return [*stopped, reached, RunParked(reason="limit", message=message)]
+def _settled(steps: Steps, command: ToolReturned | ToolFailed) -> None:
+    if isinstance(command, ToolReturned):
+        update, duration_ms = command.update, command.duration_ms
+        leave(steps, command.place, update, goto=command.goto, duration_ms=duration_ms)
+    else:
+        fall_short(
+            steps,
+            command.place,
+            command.outcome,
+            command.error,
+            command.types,
+            command.duration_ms,
+        )
 
 
-def _cancel(run: Run, actor: str, reason: str) -> list[Payload]:
+def _due(steps: Steps, path: str, at: str) -> None:
+    if steps.position(path).phase == "backing-off":
+        _enter_next(steps, path)
+    else:
+        time_out(steps, path, at)
+
+
+def _turn(steps: Steps) -> None:
+    position = steps.scope(ROOT).position
+    if position is not None and position.phase == "waiting" and position.kind == "turn":
+        take_turn(steps)
+
+
+def _cancel(steps: Steps, actor: str, reason: str) -> None:
+    if steps.run.status != "cancelling":
+        runs = steps.run.status in GOING and steps.run.count("running")
+        steps.emit(RunCancelling(actor=actor, reason=reason))
+        if not runs:
+            steps.emit(RunCancelled())
+
+
+def _resume(steps: Steps, resume: Resume) -> None:
+    run = steps.run
+    if run.status not in ("paused", "parked"):
+        raise NotHeld(run.id, run.status, "resume", "paused or parked")
+    path, _ = run.parked_at
+    if resume.scope is not None and resume.scope != path:
+        raise NotHeld(run.id, run.status, f"a resume for {resume.scope}", "parked there")
+    judged = run.reason == "effects-once" and path in run.scopes
+    if resume.result is not None and not judged:
+        raise NotHeld(run.id, run.status, "resume with a result", "parked over a node's effects")
+    steps.emit(RunResumed(actor=resume.actor, limits=resume.limits))
+    if resume.result is not None:
+        result = dict(resume.result)
+        goto = result.pop(NEXT_NODE, None)
+        if not isinstance(goto, str | None):
+            raise NotJson(pointer(NEXT_NODE), "is the name of a node, as text")
+        update = steps.scope(path).state.accept(result, steps.graph(path).rules)
+        leave(steps, steps.place(path), update, goto=goto)
+    _look_everywhere(steps)
+
+
+def _recover(steps: Steps) -> None:
+    run = steps.run
     if run.status == "cancelling":
-        return []
-    cancelling = RunCancelling(actor=actor, reason=reason)
-    return [cancelling] if places(run) else [cancelling, RunCancelled()]
+        steps.emit(RunRecovered(lost=0))
+        steps.emit(RunCancelled())
+    elif lost := len(places(run)):
+        steps.emit(RunRecovered(lost=lost))
+    _look_everywhere(steps)
 
 
-def _recover(run: Run, facts: Facts) -> list[Payload]:
-    if run.status == "cancelling":
-        return [RunRecovered(lost=0), RunCancelled()]
-    interrupted = places(run)
-    if not interrupted:
-        return []
-    events: list[Payload] = [RunRecovered(lost=len(interrupted))]
-    for place in interrupted:
+def _look_everywhere(steps: Steps) -> None:
+    """Look at every scope that has not ended: some may have something to do next."""
+    for scope in within(steps.run, ROOT):
+        position = scope.position
+        is_idle = position is not None and position.phase in ("running", "backing-off", "calling")
+        if not is_idle:
+            steps.agenda[scope.path] = None
+
+
+def _settle(steps: Steps) -> None:
+    """Do what the scopes on the agenda have to do next, as much as fits; then come to rest if so."""
+    _tell_interrupted(steps)
+    if parked := _unsure(steps):
+        steps.emit(parked)
+    while steps.agenda and not steps.is_full and steps.run.status in GOING:
+        path = next(iter(steps.agenda))
+        del steps.agenda[path]
+        if path in steps.run.scopes:
+            _next(steps, path)
+    run = steps.run
+    is_still = run.status in GOING and not run.count("running", "interrupted")
+    if run.halt and is_still and not steps.is_full:
+        steps.emit(RunPaused() if run.halt == "pause" else _parked(run))
+
+
+def _next(steps: Steps, path: str) -> None:
+    """Do the next thing in a scope, if there is any."""
+    scope = steps.scope(path)
+    position = scope.position
+    if scope.fork is not None:
+        if (branch := tend(steps, path)) is not None:
+            steps.agenda[path] = None
+            _enter(steps, branch[0], branch[1], 1, 1)
+    elif position is None or not steps.run.goes_on:
+        return
+    elif position.phase == "waiting" and position.kind == "signal":
+        take_signal(steps, path)
+    elif position.phase == "to-enter":
+        if _has_arrived(steps, path, position):
+            end(steps, path, "joined")
+        elif position.attempt or not is_at_limit(steps):
+            _enter_next(steps, path)
+    elif position.phase == "left":  # behind a fork that joined at an end
+        end(steps, path, "end")
+
+
+def _enter_next(steps: Steps, path: str) -> None:
+    """Enter the node that a scope stands before, or the next attempt at it."""
+    position = steps.position(path)
+    _enter(steps, path, steps.node(path), position.visit, position.attempt + 1)
+
+
+def _enter(steps: Steps, path: str, node: CompiledNode, visit: int, attempt: int) -> None:
+    if node.node.wait is not None:
+        begin_wait(steps, path, node, visit, attempt)
+    elif node.node.graph is not None:
+        call(steps, path, node, visit, attempt)
+    else:
+        enter(steps, path, node, visit, attempt)
+
+
+def _has_arrived(steps: Steps, path: str, position: Position) -> bool:
+    """Tell whether a branch stands before the node at which it joins the others."""
+    if path == ROOT:
+        return False
+    parent, index = parent_of(path)
+    fork = steps.scope(parent).fork
+    return index is not None and fork is not None and fork.join == position.node
+
+
+def _tell_interrupted(steps: Steps) -> None:
+    """Say of each attempt that was cut off that it was."""
+    if not steps.run.count("interrupted"):
+        return
+    for scope in list(within(steps.run, ROOT)):
+        if steps.is_full:
+            return
+        if scope.position is not None and scope.position.phase == "interrupted":
+            _interrupted(steps, steps.place(scope.path), 0.0)
+
+
+def _interrupted(steps: Steps, place: Place, duration_ms: float) -> None:
+    if steps.run.halt == "time":
+        error = ErrorInfo("Interrupted", _time_is_up(steps.run))
+    else:
         error = ErrorInfo("Lost", "the engine stopped while this attempt ran")
-        events.append(NodeAttemptFailed(**_where(place), error=error, duration_ms=0.0))
-    parked = next(filter(None, (_park(run, place, facts) for place in interrupted)), None)
-    if parked is not None:
-        return [*events, parked]
-    for place in interrupted:
-        node = compiled(run).nodes[place.node]
-        events.append(_entry(place.scope, node, place.visit, place.attempt + 1, facts))
-    return events
+    steps.emit(NodeAttemptFailed(**where(place), error=error, duration_ms=duration_ms))
 
 
-def _park(run: Run, place: Place, facts: Facts) -> RunParked | None:
-    """Return why a lost attempt must not simply run again, or None."""
-    position = run.scopes[place.scope].position
-    assert position is not None
-    node = compiled(run).nodes[place.node]
-    effects = node.node.effects or ("repeatable" if node.tool is None else facts.effects(node.tool))
-    if effects == "once":
-        message = f"node {place.node!r} may have had its effect, and must not have it twice"
-        return RunParked(reason="effects-once", message=message, scope=place.scope, node=place.node)
-    if position.lost + 1 >= LOST_MAX:
-        message = f"the engine stopped {LOST_MAX} times while node {place.node!r} ran"
-        return RunParked(reason="crash-loop", message=message, scope=place.scope, node=place.node)
+def _unsure(steps: Steps) -> RunParked | None:
+    """Return why an attempt that was lost must not simply be made again, or None."""
+    if steps.run.count("interrupted") or not steps.run.goes_on:
+        return None
+    for path in steps.agenda:
+        position = steps.scope(path).position
+        if position is None or not position.unsure:
+            continue
+        node = steps.node(path)
+        if effects_of(steps, node) == "once":
+            message = (
+                f"{_named(path, node.name)} may have had its effect, and must not have it twice"
+            )
+            return RunParked(reason="effects-once", message=message, scope=path, node=node.name)
+        if position.lost >= LOST_MAX:
+            message = f"the engine stopped {LOST_MAX} times while {_named(path, node.name)} ran"
+            return RunParked(reason="crash-loop", message=message, scope=path, node=node.name)
     return None
 
 
-def _again(run: Run, path: str, position: Position, facts: Facts) -> NodeEntered:
-    node = compiled(run).nodes[position.node]
-    return _entry(path, node, position.visit, position.attempt + 1, facts)
+def _named(path: str, node: str) -> str:
+    return f"node {node!r}" if path == ROOT else f"node {node!r} of {path}"
 
 
-def _entry(scope: str, node: CompiledNode, visit: int, attempt: int, facts: Facts) -> NodeEntered:
-    version = None if node.tool is None else facts.version(node.tool)
-    return NodeEntered(
-        scope=scope,
-        node=node.name,
-        visit=visit,
-        attempt=attempt,
-        tool=node.tool,
-        tool_version=version,
-    )
+def _parked(run: Run) -> RunParked:
+    steps = f"the run has entered {run.steps:,} nodes, which is its limit"
+    return RunParked(reason="limit", message=_time_is_up(run) if run.halt == "time" else steps)
 
 
-def _exit(
-    place: Place, outcome: Outcome, error: ErrorInfo | None, duration_ms: float
-) -> NodeExited:
-    return NodeExited(**_where(place), outcome=outcome, error=error, duration_ms=duration_ms)
-
-
-def _where(place: Place) -> Mapping[str, Any]:
-    return {
-        "scope": place.scope,
-        "node": place.node,
-        "visit": place.visit,
-        "attempt": place.attempt,
-    }
-
-
-def _is_target(run: Run, name: str) -> bool:
-    return name in (END, FAIL) or name in compiled(run).nodes
+def _time_is_up(run: Run) -> str:
+    return f"nodes of the run have run for {run.limits.time_s:g} s, which is its limit"

@@ -13,6 +13,7 @@ from stenograph.engine.conditions import Compiled, PredicateCondition, compile_c
 from stenograph.engine.events import Considered, ErrorInfo
 from stenograph.engine.expressions import EvaluationError, Verdict, View
 from stenograph.engine.graph import END, FAIL, Edge, Graph, Node, Outcome, edges_of
+from stenograph.engine.rules import Rules, rules_of
 
 
 class CompiledEdge(Struct, frozen=True):
@@ -38,10 +39,14 @@ class CompiledGraph(Struct, frozen=True):
 
     graph: Graph
     nodes: dict[str, CompiledNode]
+    rules: Rules
 
 
 class Way(Struct, frozen=True):
-    """The way on: ``to`` a node, ``$end`` or ``$fail``, for ``reason``, by edge ``edge``."""
+    """The way on: ``to`` a node, ``$end`` or ``$fail``, for ``reason``, by edge ``edge``.
+
+    With a ``fork`` by its branches first, and ``to`` is where they join.
+    """
 
     to: str
     reason: Literal[
@@ -51,6 +56,7 @@ class Way(Struct, frozen=True):
     edge: int | None = None
     label: str | None = None
     considered: tuple[Considered, ...] = ()
+    fork: Edge | None = None
 
 
 class Uncaught(Struct, frozen=True):
@@ -67,7 +73,8 @@ Answers: TypeAlias = Mapping[str, bool | ErrorInfo]
 def compile_graph(canonical: bytes) -> CompiledGraph:
     """Compile a graph from its canonical JSON."""
     graph = msgspec.json.decode(canonical, type=Graph)
-    return CompiledGraph(graph, {name: _node(name, node) for name, node in graph.nodes.items()})
+    nodes = {name: _node(name, node) for name, node in graph.nodes.items()}
+    return CompiledGraph(graph, nodes, rules_of(graph.state))
 
 
 def predicates_of(node: CompiledNode, outcome: Outcome) -> list[str]:
@@ -107,12 +114,17 @@ def decide_way(
             return Uncaught(_expression_error(node.name, candidate, fault))
         considered.append(seen)
         if seen.verdict:
-            edge = candidate.edge
-            reason = _reason(edge)
-            return Way(edge.to, reason, candidate.index, edge.label, tuple(considered))
+            return _way(candidate, tuple(considered))
     if error is not None:
         return Uncaught(error)
     return _unmatched(candidates, considered, on_no_match)
+
+
+def _way(taken: CompiledEdge, considered: tuple[Considered, ...]) -> Way:
+    edge = taken.edge
+    fork = edge if edge.is_fork else None
+    to = edge.targets[0] if edge.join is None else edge.join
+    return Way(to, _reason(edge), taken.index, edge.label, considered, fork)
 
 
 def edge_key(node: str, index: int) -> str:

@@ -7,15 +7,34 @@ EngineError
 ├── RunExists        the id is taken by another run
 ├── RunFinished      the run has ended; what was asked needs a live one
 ├── SeqNotReached    the run has not come that far
-├── NotJson          a value that JSON cannot say, with its pointer
-├── StateTooLarge    a state over its limit
+├── KeyReused        the idempotency key was used before, for something else
+├── NotHeld          what was asked needs a run that is held, or failed; this one is not
+├── UnknownSignal    no node of the run ever waits for a signal of that name
+├── SignalRefused    a signal that does not fit what the run waits for
+├── TooManySignals   more signals than a run keeps
+├── TooManyRuns      more runs of a graph than its rules allow
+├── WriteRefused     what a state does not take; ``code`` names the kind in events
+│   ├── NotJson         a value that JSON cannot say, with its pointer
+│   ├── StateTooLarge   a state over its limit
+│   ├── CannotReduce    a value that does not fit the reducer of its key
+│   ├── SchemaViolated  a value that does not fit the schema of its key
+│   ├── MergeConflict   branches whose writes to a key cannot both stand
+│   └── SecretLeaked    a secret in what is about to be written where everybody reads it
+├── StateRefused     a first state that does not fit: every fault with its pointer
 ├── EngineClosed     the engine was closed before the answer was known
-└── ToolRefused      a function that cannot serve as a tool, or a name taken twice
+├── ToolRefused      a function that cannot serve as a tool, or a name taken twice
+└── SecretRefused    a value from outside that poses as the engine's stand-in for a secret
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import ClassVar, Final
+
 from msgspec import Struct
+
+NAMED_MAX: Final = 3
+"""So many of the branches in a conflict are named; the rest are counted."""
 
 
 class EngineError(Exception):
@@ -33,9 +52,7 @@ class GraphInvalid(EngineError):
     """The graph cannot run; ``faults`` names everything that is wrong, ``warnings`` the rest."""
 
     def __init__(self, faults: list[Fault], warnings: list[Fault]) -> None:
-        first = "; ".join(f"{fault.pointer or '/'}: {fault.detail}" for fault in faults[:3])
-        more = f"; and {len(faults) - 3} more" if len(faults) > 3 else ""
-        super().__init__(f"the graph cannot run: {first}{more}")
+        super().__init__(f"the graph cannot run: {told(faults)}")
         self.faults, self.warnings = faults, warnings
 
 
@@ -71,6 +88,60 @@ class RunFinished(EngineError):
         self.run_id, self.status = run_id, status
 
 
+class KeyReused(EngineError):
+    """The idempotency key was used before, for something else."""
+
+    def __init__(self, key: str | None, run_id: str) -> None:
+        super().__init__(
+            f"the idempotency key {key!r} began run {run_id}, which was asked for otherwise; "
+            "use a new key, or ask for the same"
+        )
+        self.key, self.run_id = key, run_id
+
+
+class NotHeld(EngineError):
+    """What was asked needs a run of another status."""
+
+    def __init__(self, run_id: str, status: str, asked: str, needed: str) -> None:
+        super().__init__(f"run {run_id} is {status}; {asked} needs one that is {needed}")
+        self.run_id, self.status = run_id, status
+
+
+class UnknownSignal(EngineError):
+    """No node of the run ever waits for a signal of that name."""
+
+    def __init__(self, run_id: str, name: str, names: list[str]) -> None:
+        there = f"there is {', '.join(names[:20])}" if names else "it waits for none"
+        super().__init__(f"no node of run {run_id} waits for a signal {name!r}; {there}")
+        self.run_id, self.name = run_id, name
+
+
+class SignalRefused(EngineError):
+    """A signal that does not fit what the run waits for; nothing was used up."""
+
+    def __init__(self, name: str, faults: list[Fault]) -> None:
+        super().__init__(f"the signal {name!r} does not fit: {told(faults)}")
+        self.name, self.faults = name, faults
+
+
+class TooManySignals(EngineError):
+    """More signals of one name than a run keeps."""
+
+    def __init__(self, run_id: str, name: str, limit: int) -> None:
+        super().__init__(
+            f"run {run_id} keeps {limit:,} signals {name!r} already; wait until some are used"
+        )
+        self.run_id, self.name = run_id, name
+
+
+class TooManyRuns(EngineError):
+    """More runs of a graph than its rules allow."""
+
+    def __init__(self, turn: str, limit: str) -> None:
+        super().__init__(f"there are too many runs of {turn}: its graph allows {limit}")
+        self.turn = turn
+
+
 class SeqNotReached(EngineError):
     """The run has not come that far."""
 
@@ -79,16 +150,73 @@ class SeqNotReached(EngineError):
         self.run_id, self.asked, self.head = run_id, asked, head
 
 
-class NotJson(EngineError):
+class WriteRefused(EngineError):
+    """What a state does not take; a node that writes it fails with ``code``."""
+
+    code: ClassVar[str]
+
+
+class NotJson(WriteRefused):
     """A value that JSON cannot say; ``path`` is the JSON pointer of the first one."""
+
+    code = "not-json"
 
     def __init__(self, path: str, reason: str) -> None:
         super().__init__(f"{path or 'the value'} {reason}")
         self.path, self.reason = path, reason
 
 
-class StateTooLarge(EngineError):
+class StateTooLarge(WriteRefused):
     """A state, or one change of it, is over its limit."""
+
+    code = "state-too-large"
+
+
+class CannotReduce(WriteRefused):
+    """A value that does not fit the reducer of its key; ``path`` is the key's JSON pointer."""
+
+    code = "cannot-reduce"
+
+    def __init__(self, path: str, reason: str) -> None:
+        super().__init__(f"{path} {reason}")
+        self.path, self.reason = path, reason
+
+
+class SchemaViolated(WriteRefused):
+    """A value that does not fit the schema of its key; ``pointer`` leads from the state to where."""
+
+    code = "schema-violated"
+
+    def __init__(self, key: str, pointer: str, sentence: str) -> None:
+        super().__init__(f"{pointer} does not fit the schema of its key: {sentence}")
+        self.key, self.pointer, self.sentence = key, pointer, sentence
+
+
+class MergeConflict(WriteRefused):
+    """Branches whose writes to a key cannot both stand.
+
+    ``writers`` are the first of them in branch order, each with the ``seq`` of the event that wrote
+    the key last; ``more`` counts the others.
+    """
+
+    code = "merge-conflict"
+
+    def __init__(
+        self, key: str, path: str, what: str, writers: Sequence[tuple[str, int]], fix: str
+    ) -> None:
+        self.key, self.path = key, path
+        self.writers, self.more = tuple(writers[:NAMED_MAX]), max(0, len(writers) - NAMED_MAX)
+        named = ", ".join(f"{branch} (event {seq})" for branch, seq in self.writers)
+        rest = f" and {self.more:,} more" if self.more else ""
+        super().__init__(f"{path} {what} {named}{rest}; {fix}")
+
+
+class StateRefused(EngineError):
+    """A first state that does not fit; ``faults`` names everything, with pointers into it."""
+
+    def __init__(self, faults: list[Fault]) -> None:
+        super().__init__(f"the state cannot be taken: {told(faults)}")
+        self.faults = faults
 
 
 class EngineClosed(EngineError):
@@ -100,3 +228,34 @@ class EngineClosed(EngineError):
 
 class ToolRefused(EngineError, ValueError):
     """A function that cannot serve as a tool, or a name that is taken by another."""
+
+
+class SecretRefused(EngineError, ValueError):
+    """A value from outside has the form that stands for a secret: it could be another's."""
+
+    def __init__(self, key: str) -> None:
+        super().__init__(
+            f"{key!r} is a secret, and what was given for it only stands for one "
+            '({"$secret": …}): give the value itself'
+        )
+        self.key = key
+
+
+class SecretLeaked(WriteRefused):
+    """The value of a secret key is in what would be written down; ``where`` says in what."""
+
+    code = "secret-leaked"
+
+    def __init__(self, key: str, where: str) -> None:
+        super().__init__(
+            f"the secret {key!r} is in {where}, which everybody can read: leave it out there, "
+            f"or declare that key secret as well"
+        )
+        self.key, self.where = key, where
+
+
+def told(faults: list[Fault]) -> str:
+    """Return the first few faults as one line."""
+    first = "; ".join(f"{fault.pointer or '/'}: {fault.detail}" for fault in faults[:NAMED_MAX])
+    more = f"; and {len(faults) - NAMED_MAX} more" if len(faults) > NAMED_MAX else ""
+    return first + more

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar, Final, Literal, TypeAlias, get_args
 
 import msgspec
-from msgspec import UNSET, Raw, Struct, UnsetType
+from msgspec import UNSET, Raw, Struct, UnsetType, field
 
 from stenograph.engine.errors import EngineError
 from stenograph.engine.patch import PatchOp
@@ -32,8 +32,20 @@ class RunLimits(Struct, frozen=True):
     time_s: float | None = None
 
 
+class PinnedGraph(Struct, frozen=True, kw_only=True):
+    """A graph as a run holds on to it: whole, so that no later version changes the run."""
+
+    graph_id: str
+    version: str
+    graph: Raw
+
+
 class RunCreated(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A run began: its graph, whole and by version, and its first state."""
+    """A run began: its graph, whole and by version, and its first state.
+
+    ``graphs``: the sub-graphs, by the name that nodes call them; ``key`` and ``request``: the
+    idempotency key and a hash of what was asked; ``turn``: the queue of runs it stands in.
+    """
 
     TYPE: ClassVar[str] = "run.created"
     graph_id: str
@@ -43,6 +55,40 @@ class RunCreated(Struct, frozen=True, kw_only=True, omit_defaults=True):
     limits: RunLimits
     actor: str
     tags: dict[str, str] = {}
+    graphs: dict[str, PinnedGraph] = {}
+    key: str | None = None
+    request: str | None = None
+    turn: str | None = None
+
+
+class RunPausing(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Somebody asked the run to pause; nodes under way finish first."""
+
+    TYPE: ClassVar[str] = "run.pausing"
+    actor: str
+    reason: str = ""
+
+
+class RunPaused(Struct, frozen=True):
+    """Nothing of the run is under way, and nothing will be until it is resumed."""
+
+    TYPE: ClassVar[str] = "run.paused"
+
+
+class RunResumed(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Somebody let a paused or parked run go on, perhaps with other limits."""
+
+    TYPE: ClassVar[str] = "run.resumed"
+    actor: str
+    limits: RunLimits | None = None
+
+
+class RunRetried(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Somebody reopened a failed run: what failed or was stopped by it is tried afresh."""
+
+    TYPE: ClassVar[str] = "run.retried"
+    actor: str
+    limits: RunLimits | None = None
 
 
 class RunParked(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -83,11 +129,14 @@ class RunCompleted(Struct, frozen=True, kw_only=True):
     reason: Literal["end", "loop-done", "loop-cap", "no-edge-matched"]
 
 
-class RunFailed(Struct, frozen=True, kw_only=True):
-    """The run could not go on."""
+class RunFailed(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The run could not go on; ``scope``, ``node`` and ``visit`` say where it began to fail."""
 
     TYPE: ClassVar[str] = "run.failed"
     error: ErrorInfo
+    scope: str = ""
+    node: str = ""
+    visit: int = 0
 
 
 class LimitReached(Struct, frozen=True, kw_only=True):
@@ -99,7 +148,11 @@ class LimitReached(Struct, frozen=True, kw_only=True):
 
 
 class NodeEntered(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """An attempt at a node began: the n-th try within the n-th visit."""
+    """An attempt at a node began: the n-th try within the n-th visit.
+
+    Where the node runs a ``graph``, its state begins with the keys of ``in``, each from a path of
+    the state here, or as a copy of that.
+    """
 
     TYPE: ClassVar[str] = "node.entered"
     scope: str
@@ -108,6 +161,9 @@ class NodeEntered(Struct, frozen=True, kw_only=True, omit_defaults=True):
     attempt: int
     tool: str | None = None
     tool_version: str | None = None
+    graph: str | None = None
+    graph_version: str | None = None
+    in_: dict[str, str] | None = field(name="in", default=None)
 
 
 class NodeAttemptFailed(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -160,7 +216,10 @@ class Considered(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class TransitionTaken(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """The way that was taken, and why; ``edge`` is None after a goto and at an end."""
+    """The way that was taken, and why; ``edge`` is None after a goto and at an end.
+
+    After a fork, to the nodes of ``fork``, ``to`` is where the scope goes on once they have joined.
+    """
 
     TYPE: ClassVar[str] = "transition.taken"
     scope: str
@@ -174,6 +233,118 @@ class TransitionTaken(Struct, frozen=True, kw_only=True, omit_defaults=True):
     edge: int | None = None
     label: str | None = None
     considered: tuple[Considered, ...] = ()
+    fork: tuple[str, ...] = ()
+
+
+class ForkOpened(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A scope went several ways: ``count`` branches, one for each of ``targets``.
+
+    Or, with ``each``, to the one target for every item of the list at that path.
+    """
+
+    TYPE: ClassVar[str] = "fork.opened"
+    scope: str
+    node: str
+    visit: int
+    attempt: int
+    targets: tuple[str, ...]
+    count: int
+    join: str
+    need: int
+    on_error: Literal["fail", "collect"]
+    each: str | None = None
+    as_: str | None = field(name="as", default=None)
+    width: int | None = None
+
+
+class BranchEnded(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A branch, whose own ``scope`` this is, came to its end, or was stopped for the others' sake.
+
+    ``failed_in``, a scope, ``node`` and ``visit`` say where it began to fail.
+    """
+
+    TYPE: ClassVar[str] = "branch.ended"
+    scope: str
+    outcome: Literal["ok", "error", "cancelled"]
+    reason: str = ""
+    error: ErrorInfo | None = None
+    failed_in: str = ""
+    node: str = ""
+    visit: int = 0
+
+
+class ForkJoined(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """All that a fork waited for has arrived, and the scope goes on at ``join``.
+
+    With ``error`` what the branches changed could not be brought together.
+    """
+
+    TYPE: ClassVar[str] = "fork.joined"
+    scope: str
+    node: str
+    visit: int
+    attempt: int
+    join: str
+    arrived: int
+    failed: int = 0
+    cancelled: int = 0
+    error: ErrorInfo | None = None
+
+
+class WaitOpened(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A scope waits: for a ``signal``, for a ``time``, or before its start for a ``delay`` or a turn."""
+
+    TYPE: ClassVar[str] = "wait.opened"
+    scope: str
+    node: str
+    visit: int
+    attempt: int
+    kind: Literal["signal", "time", "delay", "turn"]
+    signal: str | None = None
+    schema: Raw | UnsetType = UNSET
+
+
+class WaitResolved(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A wait is over; ``signal_seq`` is the event of the signal that it used up."""
+
+    TYPE: ClassVar[str] = "wait.resolved"
+    scope: str
+    node: str
+    visit: int
+    attempt: int
+    reason: Literal["signal", "time", "timeout", "turn"]
+    signal_seq: int | None = None
+
+
+class SignalReceived(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Somebody gave the run input; ``saw`` is the last event that they had seen."""
+
+    TYPE: ClassVar[str] = "signal.received"
+    name: str
+    payload: Raw
+    actor: str
+    scope: str | None = None
+    saw: int | None = None
+
+
+class TimerSet(Struct, frozen=True, kw_only=True):
+    """Something will happen to what a scope does now when its time comes."""
+
+    TYPE: ClassVar[str] = "timer.set"
+    scope: str
+    node: str
+    visit: int
+    due_at: str
+
+
+class TimerFired(Struct, frozen=True, kw_only=True):
+    """The time of a timer came."""
+
+    TYPE: ClassVar[str] = "timer.fired"
+    scope: str
+    node: str
+    visit: int
+    due_at: str
 
 
 class LogWritten(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -201,6 +372,10 @@ class GraphCreated(Struct, frozen=True, kw_only=True):
 
 Payload: TypeAlias = (
     RunCreated
+    | RunPausing
+    | RunPaused
+    | RunResumed
+    | RunRetried
     | RunParked
     | RunRecovered
     | RunCancelling
@@ -213,6 +388,14 @@ Payload: TypeAlias = (
     | NodeExited
     | StatePatched
     | TransitionTaken
+    | ForkOpened
+    | BranchEnded
+    | ForkJoined
+    | WaitOpened
+    | WaitResolved
+    | SignalReceived
+    | TimerSet
+    | TimerFired
     | LogWritten
     | GraphCreated
 )

@@ -13,9 +13,9 @@ from msgspec import Raw, Struct
 from stenograph.engine.clock import Clock
 from stenograph.engine.edges import compile_graph
 from stenograph.engine.errors import Fault, GraphInvalid, UnknownGraph
-from stenograph.engine.events import GraphCreated, UnknownEvent, decode, encode_payload
-from stenograph.engine.graph import Graph, as_data, functions_of
-from stenograph.engine.parse import ID_PATTERN, ParsedGraph, parse_graph
+from stenograph.engine.events import GraphCreated, PinnedGraph, UnknownEvent, decode, encode_payload
+from stenograph.engine.graph import Graph, as_data, functions_of, subgraphs_of
+from stenograph.engine.parse import ID_PATTERN, ParsedGraph, graph_refs, parse_graph
 from stenograph.engine.times import to_text
 from stenograph.engine.tools import Registry
 from stenograph.journal import Journal, NewRecord
@@ -48,21 +48,54 @@ class Graphs:
         self._known: OrderedDict[str, list[StoredGraph]] = OrderedDict()
         self._creating = asyncio.Lock()
 
-    def parse(self, graph: Graph | Mapping[str, Any]) -> ParsedGraph:
+    async def parse(self, graph: Graph | Mapping[str, Any]) -> ParsedGraph:
         """Read a graph without storing it; raises GraphInvalid."""
         if isinstance(graph, Graph):
             for function in functions_of(graph):
                 self._registry.add(function)
             graph = as_data(graph)
         return parse_graph(
-            dict(graph), tools=self._registry.tools, predicates=self._registry.predicates
+            dict(graph),
+            tools=self._registry.tools,
+            predicates=self._registry.predicates,
+            graphs=[
+                ref.partition("@")[0] for ref in graph_refs(graph) if await self._is_known(ref)
+            ],
         )
+
+    async def _is_known(self, ref: str) -> bool:
+        graph_id, _, version = ref.partition("@")
+        try:
+            await self.get(graph_id, version or None)
+        except UnknownGraph:
+            return False
+        return True
+
+    async def pin(self, graph: Graph) -> dict[str, PinnedGraph]:
+        """Return the graphs that a graph's nodes run, and theirs, by the names they are called by.
+
+        Raises UnknownGraph.
+        """
+        pinned: dict[str, PinnedGraph] = {}
+        waiting = refs_of(graph)
+        while waiting:
+            ref = waiting.pop()
+            if ref not in pinned:
+                graph_id, _, version = ref.partition("@")
+                stored = await self.get(graph_id, version or None)
+                pinned[ref] = PinnedGraph(
+                    graph_id=stored.graph_id, version=stored.version, graph=Raw(stored.data)
+                )
+                waiting += refs_of(stored.graph)
+        return pinned
 
     async def create(
         self, graph: Graph | Mapping[str, Any], *, graph_id: str | None, actor: str
     ) -> StoredGraph:
         """Store a graph under ``graph_id``, its own id, or one made of its content."""
-        parsed = self.parse(graph)
+        for inner in subgraphs_of(graph) if isinstance(graph, Graph) else ():
+            await self.create(inner, graph_id=None, actor=actor)
+        parsed = await self.parse(graph)
         graph_id = graph_id or parsed.id or f"g-{parsed.version[:16]}"
         if not ID_PATTERN.fullmatch(graph_id):
             raise GraphInvalid([Fault("/id", f"{graph_id!r} is no id")], [])
@@ -118,6 +151,11 @@ class Graphs:
         if known is not None and len(known) == seq:  # if not, it was read again, or is to be
             known.append(stored)
         return msgspec.structs.replace(stored, created=True, warnings=parsed.warnings)
+
+
+def refs_of(graph: Graph) -> list[str]:
+    """Return the names by which a graph's nodes call others."""
+    return [node.graph for node in graph.nodes.values() if isinstance(node.graph, str)]
 
 
 def _stream(graph_id: str) -> str:

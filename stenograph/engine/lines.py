@@ -9,7 +9,7 @@ from contextlib import suppress
 from typing import Final
 
 from stenograph.engine.clock import Clock, Timer
-from stenograph.engine.context import LogLine
+from stenograph.engine.context import LogLine, add
 
 WAIT_S: Final = 0.1
 FLUSH_BYTES: Final = 64 * 1024
@@ -21,7 +21,7 @@ class Lines:
     """Keeps lines in their order, and tells ``ready`` on the loop when they should be taken.
 
     That is 100 ms after the first or, if sooner, when they come to 64 KiB; then not again until
-    ``take``.
+    ``take``. Of lines of progress in a row the latest is kept.
     """
 
     def __init__(self, clock: Clock, ready: Callable[[], None]) -> None:
@@ -40,15 +40,15 @@ class Lines:
         """Add a line, from any thread; dropped once ``close`` was called."""
         on_loop = threading.get_ident() == self._loop_thread
         with self._taken:
-            while self._bytes >= WAITING_MAX_BYTES and not on_loop and not self._closed:
+            while self._is_full(line) and not on_loop and not self._closed:
                 self._taken.wait()
             if self._closed:
                 return
-            if self._bytes >= WAITING_MAX_BYTES:
+            if self._is_full(line):
                 self._left_out += 1  # a task cannot be made to wait here: nobody would take
                 return
-            before, self._bytes = self._bytes, self._bytes + _weight(line)
-            self._lines.append(line)
+            before = self._bytes
+            self._bytes += add(self._lines, line)
             tell = before == 0 or before < FLUSH_BYTES <= self._bytes
         if tell and on_loop:
             self._look()
@@ -75,6 +75,10 @@ class Lines:
             self._taken.notify_all()
         self._stop_timer()
 
+    def _is_full(self, line: LogLine) -> bool:
+        """Tell whether there is no room for a line; one of progress takes none that counts."""
+        return self._bytes >= WAITING_MAX_BYTES and not line.is_progress
+
     def _look(self) -> None:
         """Tell that there are lines: now if they are many, else soon."""
         if self._closed or self._announced or not self._lines:
@@ -99,7 +103,3 @@ def call_on(loop: asyncio.AbstractEventLoop, callback: Callable[[], None]) -> No
     """Call ``callback`` on the loop, from any thread; nobody is called once the loop is closed."""
     with suppress(RuntimeError):
         loop.call_soon_threadsafe(callback)
-
-
-def _weight(line: LogLine) -> int:
-    return len(line.message) + len(line.fields) + 100  # as an event, about

@@ -37,11 +37,35 @@ def patch_key(key: str, old: bytes | None, new: bytes | None) -> list[PatchOp]:
     whole = [PatchOp("replace", path, Raw(new))]
     if not _grew(old, new):
         return whole
-    tail = b"[" + new[len(old) - 1 :].removeprefix(b",")
-    items = msgspec.json.decode(tail, type=list[Raw])
+    items = msgspec.json.decode(added_to(old, new) or b"[]", type=list[Raw])
     grown = [PatchOp("add", path + "/-", item) for item in items]
     few = len(grown) <= GROWTH_MAX_OPS
     return grown if few or size_of(grown) < size_of(whole) else whole
+
+
+def grow_key(key: str, old: bytes, items: bytes) -> list[PatchOp]:
+    """Return the least operations that add to a key's list what is in another; both as JSON.
+
+    Costs as much as what is added, and decodes nothing else.
+    """
+    path = pointer(key)
+    new = msgspec.json.decode(items, type=list[Raw])
+    grown = [PatchOp("add", path + "/-", item) for item in new]
+    if len(grown) <= GROWTH_MAX_OPS or size_of(grown) < len(old) + len(items):
+        return grown
+    return [PatchOp("replace", path, Raw(joined(old, items)))]
+
+
+def joined(*lists: bytes) -> bytes:
+    """Return the JSON of all lists as one."""
+    return b"[" + b",".join(each[1:-1] for each in lists if each != b"[]") + b"]"
+
+
+def added_to(old: bytes, new: bytes) -> bytes | None:
+    """Return as a list what a list grew by at its end; None when it did more than grow."""
+    if new == old:
+        return b"[]"
+    return b"[" + new[len(old) - 1 :].removeprefix(b",") if _grew(old, new) else None
 
 
 def target(op: PatchOp) -> tuple[str, bool]:

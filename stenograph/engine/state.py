@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from itertools import groupby
 from operator import attrgetter
 from typing import Any, Final
@@ -11,9 +11,11 @@ import msgspec
 from msgspec import UNSET
 
 from stenograph.engine.draft import ABSENT, CONTAINERS, Draft
-from stenograph.engine.errors import StateTooLarge
-from stenograph.engine.patch import PatchOp, patch_key, size_of, target
+from stenograph.engine.errors import StateRefused, StateTooLarge
+from stenograph.engine.patch import PatchOp, joined, size_of, target
+from stenograph.engine.rules import NO_RULES, Rules
 from stenograph.engine.values import canonical, encode, plain_key, pointer
+from stenograph.engine.writes import Outcome, Writes, weight_of
 
 STATE_MAX_BYTES: Final = 4 * 1024 * 1024
 PATCH_MAX_BYTES: Final = 2 * 1024 * 1024 - 64 * 1024
@@ -40,7 +42,7 @@ class State(Mapping[str, Any]):
         self._encoded = encoded
         self._decoded: dict[str, Any] = {}
         self._spare: dict[str, Any] = {}  # decoded for drafts alone
-        self._weight = sum(_weight(key, data) for key, data in encoded.items())
+        self._weight = sum(weight_of(key, data) for key, data in encoded.items())
 
     @classmethod
     def from_json(cls, data: bytes) -> State:
@@ -49,16 +51,22 @@ class State(Mapping[str, Any]):
         return cls({key: bytes(value) for key, value in raw.items()})
 
     @classmethod
-    def from_values(cls, values: Mapping[str, Any]) -> State:
-        """Make a first state of plain values; raises NotJson or StateTooLarge."""
-        encoded = {}
+    def from_values(cls, values: Mapping[str, Any], rules: Rules = NO_RULES) -> State:
+        """Make a first state of plain values.
+
+        Raises NotJson, StateTooLarge, or StateRefused with everything that does not fit its schema.
+        """
+        fresh = {}
         for given, value in values.items():
             key = plain_key(given)
-            encoded[key] = canonical(value, pointer(key))[0]
-        state = cls(encoded)
+            fresh[key] = canonical(value, pointer(key))
+        state = cls({key: data for key, (data, _) in fresh.items()})
         if state.size > PATCH_MAX_BYTES:
             what = f"{state.size:,} bytes of JSON; it may have {PATCH_MAX_BYTES:,} at the start"
             raise StateTooLarge(f"the state has {what}: pass large inputs as a path or an id")
+        faults = [rules.fault(key, value) for key, (_, value) in fresh.items()]
+        if found := [fault for fault in faults if fault]:
+            raise StateRefused(found)
         return state
 
     @property
@@ -84,6 +92,10 @@ class State(Mapping[str, Any]):
     def __len__(self) -> int:
         return len(self._encoded)
 
+    def encoded(self, key: str) -> bytes | None:
+        """Return the JSON of a key's value; None when there is no such key."""
+        return self._encoded.get(key)
+
     def to_json(self) -> bytes:
         """Return the whole state as JSON text."""
         fields = (encode(key) + b":" + data for key, data in self._encoded.items())
@@ -101,6 +113,13 @@ class State(Mapping[str, Any]):
         twin._spare, twin._weight = self._spare.copy(), self._weight
         return twin
 
+    def child(self, extra: Mapping[str, bytes]) -> State:
+        """Return a copy with some keys put on top, given as JSON: the view of a branch."""
+        twin = self.copy()
+        for key, data in extra.items():
+            twin._put(key, data)
+        return twin
+
     def apply(self, patch: Iterable[PatchOp]) -> None:
         """Apply operations in place, in order; for the owner alone."""
         for _, at_one_path in groupby(patch, key=attrgetter("path")):
@@ -108,16 +127,26 @@ class State(Mapping[str, Any]):
             key, grows = target(ops[0])
             values = [bytes(op.value) for op in ops if op.value is not UNSET]
             if grows:
-                old = self._encoded.get(key, b"[]")
-                values = [b"".join((old[:-1], b"," * (len(old) > 2), b",".join(values), b"]"))]
-            self._put(key, values[-1] if values else None)
+                self._grow(key, b"[" + b",".join(values) + b"]")
+            else:
+                self._put(key, values[-1] if values else None)
+
+    def _grow(self, key: str, items: bytes) -> None:
+        """Add to the end of a list; what was decoded of it stays so."""
+        decoded, spare = self._decoded.get(key), self._spare.get(key)
+        self._put(key, joined(self._encoded.get(key, b"[]"), items))
+        # New lists: the old ones may be another copy's, or lie in the dict of a tool.
+        if decoded is not None:
+            self._decoded[key] = decoded + msgspec.json.decode(items)
+        if spare is not None:
+            self._spare[key] = spare + msgspec.json.decode(items)
 
     def _put(self, key: str, new: bytes | None) -> None:
         self._decoded.pop(key, None)
         self._spare.pop(key, None)
         old = self._encoded.get(key) if new is not None else self._encoded.pop(key, None)
-        self._weight -= _weight(key, old)
-        self._weight += _weight(key, new)
+        self._weight -= weight_of(key, old)
+        self._weight += weight_of(key, new)
         if new is not None:
             self._encoded[key] = new
 
@@ -136,30 +165,61 @@ class State(Mapping[str, Any]):
         }
         return Draft.of(given, {} if self._is_small else self._encoded.copy())
 
-    def update(self, draft: Draft, returned: Mapping[str, Any]) -> Update:
+    def update(self, draft: Draft, returned: Mapping[str, Any], rules: Rules = NO_RULES) -> Update:
         """Return what a tool changed: what it did to its draft, then what it returned on top.
 
+        What was changed in place is the new value; what was returned meets it by its key's reducer.
         Costs as much as the keys that were touched, whatever the rest of the state weighs.
-        Raises NotJson or StateTooLarge, and changes nothing.
+        Raises WriteRefused, and changes nothing.
         """
         touched = draft.touched()
         rest = draft.given_but(touched)
         if not draft.is_lent:
             touched += self._altered(rest)
-        final = {plain_key(key): dict.get(draft, key, ABSENT) for key in touched}
-        final.update((plain_key(key), value) for key, value in returned.items())
-        ops: list[PatchOp] = []
-        decoded: dict[str, Any] = {}
-        weight = self._weight
-        for key, value in final.items():
-            old, new = self._encoded.get(key), None
-            if value is not ABSENT:
-                new, decoded[key] = canonical(value, pointer(key))
-            weight += _weight(key, new) - _weight(key, old)
-            ops += patch_key(key, old, new)
-        _check_size(ops, 1 + weight)
+        writes = Writes(self, rules)
+        for key in touched:
+            writes.set(plain_key(key), dict.get(draft, key, ABSENT))
+        for key, value in returned.items():
+            writes.reduce(plain_key(key), value)
+        update = self.update_of(writes)
         self._spare = rest if draft.is_lent else {}
-        return Update(tuple(ops), decoded)
+        return update
+
+    def accept(self, values: Mapping[str, Any], rules: Rules = NO_RULES) -> Update:
+        """Return what values from outside change, each by its key's reducer; raises WriteRefused."""
+        writes = Writes(self, rules)
+        for key, value in values.items():
+            writes.reduce(plain_key(key), value)
+        return self.update_of(writes)
+
+    def take(
+        self,
+        values: Mapping[str, Any],
+        rules: Rules,
+        *,
+        given: Collection[str],
+        gone: Iterable[str],
+    ) -> Update:
+        """Return what a sub-graph's values change; raises WriteRefused.
+
+        A key that it was ``given`` has its new value, as if changed in place, and one that is
+        ``gone`` goes; others meet their reducer.
+        """
+        writes = Writes(self, rules)
+        for key in gone:
+            writes.set(key, ABSENT)
+        for key, value in values.items():
+            if key in given:
+                writes.set(key, value)
+            else:
+                writes.reduce(key, value)
+        return self.update_of(writes)
+
+    def update_of(self, writes: Writes) -> Update:
+        """Return what writes to this state come to; raises StateTooLarge or SchemaViolated."""
+        outcome = writes.outcome()
+        _check_size(outcome, 1 + self._weight + outcome.weight)
+        return Update(outcome.patch, outcome.decoded, outcome.grown)
 
     def _altered(self, values: Mapping[str, Any]) -> list[str]:
         """Return the keys whose lists and objects are no longer as they were given."""
@@ -178,50 +238,27 @@ class State(Mapping[str, Any]):
 
 
 class Update:
-    """What a tool changed: the patch for the journal, and the new values, decoded, by key."""
+    """What was changed: the patch for the journal, and decoded by key new values and list ends."""
 
-    __slots__ = ("decoded", "patch")
+    __slots__ = ("decoded", "grown", "patch")
 
-    def __init__(self, patch: tuple[PatchOp, ...] = (), decoded: dict[str, Any] | None = None):
+    def __init__(
+        self,
+        patch: tuple[PatchOp, ...] = (),
+        decoded: dict[str, Any] | None = None,
+        grown: dict[str, list[Any]] | None = None,
+    ) -> None:
         self.patch = patch
         self.decoded = decoded or {}
-
-    def over(self, state: State) -> Mapping[str, Any]:
-        """Return the state as it will be once the patch is applied, without copying the rest."""
-        return _Patched(state, self) if self.patch else state
+        self.grown = grown or {}
 
 
-class _Patched(Mapping[str, Any]):
-    def __init__(self, state: State, update: Update) -> None:
-        self._state, self._new = state, update.decoded
-        self._gone = {target(op)[0] for op in update.patch if op.op == "remove"}
-
-    def __getitem__(self, key: str) -> Any:
-        if key in self._new:
-            return self._new[key]
-        if key in self._gone:
-            raise KeyError(key)
-        return self._state[key]
-
-    def __iter__(self) -> Iterator[str]:
-        yield from (key for key in self._state if key not in self._gone)
-        yield from (key for key in self._new if key not in self._state)
-
-    def __len__(self) -> int:
-        return sum(1 for _ in self)
-
-
-def _weight(key: str, data: bytes | None) -> int:
-    """Return what a key and its value take in the JSON of a state, with colon and comma."""
-    return 0 if data is None else len(encode(key)) + len(data) + 2
-
-
-def _check_size(ops: list[PatchOp], size: int) -> None:
+def _check_size(outcome: Outcome, size: int) -> None:
     if size > STATE_MAX_BYTES:
         raise StateTooLarge(
             f"the state would grow to {size:,} bytes of JSON; it may have {STATE_MAX_BYTES:,}"
         )
-    if (change := size_of(ops)) > PATCH_MAX_BYTES:
+    if (change := size_of(outcome.patch)) > PATCH_MAX_BYTES:
         raise StateTooLarge(
             f"the change has {change:,} bytes of JSON; one step may write {PATCH_MAX_BYTES:,}"
         )

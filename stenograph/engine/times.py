@@ -19,4 +19,8 @@ def to_us(text: str) -> int:
     at = datetime.fromisoformat(text)
     if at.tzinfo is None:
         raise ValueError(f"{text!r} has no zone; end it with Z")
+    try:
+        at = at.astimezone(UTC)
+    except OverflowError:
+        raise ValueError(f"{text!r} is not in the years 1 to 9999 of UTC") from None
     return (at - _EPOCH) // timedelta(microseconds=1)

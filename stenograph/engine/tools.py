@@ -8,17 +8,33 @@ import inspect
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import CodeType, ModuleType
-from typing import Any, Final, Literal, TypeAlias, get_args, overload
+from typing import Annotated, Any, Final, Literal, TypeAlias, get_args, overload
 
-from msgspec import Struct
+import msgspec
+from msgspec import Meta, Struct
+from msgspec.structs import astuple
 
 from stenograph.engine.errors import ToolRefused
+from stenograph.engine.targets import check_findable, target_of
 from stenograph.engine.values import is_utf8
 
 Effects: TypeAlias = Literal["repeatable", "once", "pure"]
 Function: TypeAlias = Callable[..., Any]
+Seconds: TypeAlias = Annotated[float, Meta(gt=0, le=31 * 86_400)]
+COUNT_MAX: Final = 1_000_000
 _EXTRAS: Final = frozenset({"config", "ctx"})
 _NAME: Final = re.compile(r"[^\x00-\x1f\x7f]{1,128}")
+
+
+class Rate(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """At most ``limit`` starts in any ``per_s`` seconds."""
+
+    limit: Annotated[int, Meta(ge=1, le=COUNT_MAX)]
+    per_s: Seconds = 1.0
+
+
+NEXT_NODE: Final = "__next_node__"
+"""The key by which a tool may say where to go, as a spelling of Goto; never part of the state."""
 
 
 class Goto(Struct, frozen=True):
@@ -40,10 +56,20 @@ class Tool:
 
     ``effects``: ``repeatable`` may run again after a crash, ``once`` must not (the run parks for
     a person), ``pure`` has none. ``version`` says which code ran: declared, or a hash of the source.
+    ``process``: it runs in a worker process. ``limit``: so many attempts of it at once in an engine
+    at most; ``rate``: so many that start in a time.
     """
 
     def __init__(
-        self, function: Function, *, name: str | None, effects: Effects, version: str | None
+        self,
+        function: Function,
+        *,
+        name: str | None,
+        effects: Effects,
+        version: str | None,
+        process: bool = False,
+        limit: int | None = None,
+        rate: Rate | tuple[int, float] | None = None,
     ) -> None:
         self.function: Function = function.function if isinstance(function, Tool) else function
         function = self.function
@@ -57,6 +83,9 @@ class Tool:
         self.doc = inspect.getdoc(_inner(function)) or ""
         self.is_async = _is_async(function)
         self.extras = _extras(self.name, function)
+        self.process = _checked_process(self, process)
+        self.limit = _checked_limit(self.name, limit)
+        self.rate = _checked_rate(self.name, rate)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Call the function, as if it were not decorated."""
@@ -90,7 +119,13 @@ class Predicate:
 def tool(function: Function, /) -> Tool: ...
 @overload
 def tool(
-    *, name: str | None = None, effects: Effects = "repeatable", version: str | None = None
+    *,
+    name: str | None = None,
+    effects: Effects = "repeatable",
+    version: str | None = None,
+    process: bool = False,
+    limit: int | None = None,
+    rate: Rate | tuple[int, float] | None = None,
 ) -> Callable[[Function], Tool]: ...
 def tool(
     function: Function | None = None,
@@ -99,15 +134,30 @@ def tool(
     name: str | None = None,
     effects: Effects = "repeatable",
     version: str | None = None,
+    process: bool = False,
+    limit: int | None = None,
+    rate: Rate | tuple[int, float] | None = None,
 ) -> Tool | Callable[[Function], Tool]:
     """Make a tool of a sync or async function ``(state)``, or with ``config`` and ``ctx`` by name.
 
-    It is given a private dict and returns None, a dict of what changed, or ``Goto``. Raises
-    ToolRefused for a function that cannot be called so.
+    It is given a private dict and returns None, a dict of what changed, or ``Goto``. With
+    ``process=True`` it runs in a worker process, which is the place for what computes for long:
+    it has a processor of its own and is stopped, not left behind, when its time is over.
+    ``limit=2`` lets at most two attempts run at once, ``rate=(10, 60)`` at most ten start in any
+    60 s; the others wait, and that is not their time. Raises ToolRefused for a function that
+    cannot be called so.
     """
 
     def decorate(function: Function) -> Tool:
-        return Tool(function, name=name, effects=effects, version=version)
+        return Tool(
+            function,
+            name=name,
+            effects=effects,
+            version=version,
+            process=process,
+            limit=limit,
+            rate=rate,
+        )
 
     return decorate if function is None else decorate(function)
 
@@ -162,6 +212,8 @@ class Registry:
         return old if old is not None and old.function == new.function else new
 
     def _put(self, known: dict[str, Any], new: Tool | Predicate) -> None:
+        if isinstance(new, Tool) and new.process:
+            target_of(new.name, new.function)
         old = known.setdefault(new.name, new)
         if not _is_same(old, new):
             kind = type(new).__name__.lower()
@@ -173,11 +225,13 @@ class Registry:
 
 def _is_same(old: Tool | Predicate, new: Tool | Predicate) -> bool:
     """Tell whether two are one: the same function, declared alike."""
-    declared = [
-        (getattr(each, "effects", None), getattr(each, "version", None)) for each in (old, new)
-    ]
     # A method is a new object at each look, and equal.
-    return old.function == new.function and declared[0] == declared[1]
+    return old.function == new.function and all(
+        getattr(old, each, None) == getattr(new, each, None) for each in _DECLARED
+    )
+
+
+_DECLARED: Final = ("effects", "version", "process", "limit", "rate")
 
 
 def _checked(what: str, given: object) -> str:
@@ -185,6 +239,41 @@ def _checked(what: str, given: object) -> str:
         return given
     rule = "1 to 128 characters, none of them a control character"
     raise ToolRefused(f"{given!r:.200} is no {what} for a tool or predicate; it is text of {rule}")
+
+
+def _checked_process(tool: Tool, given: object) -> bool:
+    if not isinstance(given, bool):
+        raise ToolRefused(f"tool {tool.name!r}: process is True or False, not {given!r:.200}")
+    if given and tool.is_async:
+        raise ToolRefused(
+            f"tool {tool.name!r} cannot run in a process of its own: it is async; "
+            "write it with def, or leave process=True out"
+        )
+    if given:
+        check_findable(tool.name, tool.function)
+    return given
+
+
+def _checked_limit(name: str, given: object) -> int | None:
+    fine = isinstance(given, int) and not isinstance(given, bool) and 1 <= given <= COUNT_MAX
+    if given is None or fine:
+        return given  # type: ignore[return-value]
+    raise ToolRefused(
+        f"tool {name!r}: limit is a number from 1 to {COUNT_MAX:,}, not {given!r:.200}"
+    )
+
+
+def _checked_rate(name: str, given: Any) -> Rate | None:
+    if given is None:
+        return None
+    try:
+        limit, per_s = astuple(given) if isinstance(given, Rate) else given
+        return msgspec.convert({"limit": limit, "per_s": per_s}, Rate)
+    except (TypeError, ValueError):
+        raise ToolRefused(
+            f"tool {name!r}: rate is (starts, seconds), 1 to {COUNT_MAX:,} starts in at most "
+            f"31 days, not {given!r:.200}"
+        ) from None
 
 
 def _name_of(function: Any) -> str:

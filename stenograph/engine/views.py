@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any, Literal, TypeAlias, assert_never
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from typing import Any, Final, Literal, TypeAlias, assert_never
 
 import msgspec
 from msgspec import Struct
@@ -18,15 +19,40 @@ from stenograph.engine.events import (
     StatePatched,
     TransitionTaken,
 )
-from stenograph.engine.run import Run, Status
+from stenograph.engine.run import Run, Status, within
+from stenograph.engine.scopes import ROOT, Position
 
+SHOWN_MAX: Final = 100
 OfAVisit: TypeAlias = (
     NodeEntered | NodeAttemptFailed | NodeExited | StatePatched | TransitionTaken | LogWritten
 )
 
 
+class WaitView(Struct, frozen=True, kw_only=True):
+    """What a scope of a run waits for: a signal that fits ``schema``, or a time, or its turn."""
+
+    scope: str
+    node: str
+    kind: str
+    since: int
+    signal: str | None = None
+    due_at: str | None = None
+    schema: Any = None
+
+
+class ParkedView(Struct, frozen=True, kw_only=True):
+    """The node that a person must judge before a parked run goes on, and the scope it is in."""
+
+    scope: str
+    node: str
+
+
 class RunView(Struct, frozen=True, kw_only=True):
-    """A run at one moment: after event ``seq``. ``state_json`` is the JSON text of its state."""
+    """A run at one moment: after event ``seq``. ``state_json`` is the JSON text of its state.
+
+    ``current``: the nodes it is at, ``waits``: what it waits for, both the first 100; ``replayed``:
+    it had been started before, by the same request.
+    """
 
     id: str
     graph_id: str
@@ -35,6 +61,7 @@ class RunView(Struct, frozen=True, kw_only=True):
     seq: int
     steps: int
     current: tuple[str, ...]
+    waits: tuple[WaitView, ...]
     tags: dict[str, str]
     error: ErrorInfo | None
     reason: str
@@ -42,6 +69,8 @@ class RunView(Struct, frozen=True, kw_only=True):
     updated_at: str
     finished_at: str | None
     state_json: bytes
+    parked: ParkedView | None = None
+    replayed: bool = False
 
     @property
     def state(self) -> dict[str, Any]:
@@ -92,7 +121,7 @@ class Visit(Struct, kw_only=True):
 
 def view(run: Run) -> RunView:
     """Return a run as the outside sees it."""
-    positions = [scope.position for scope in run.scopes.values() if scope.position is not None]
+    scopes = [] if run.ended else list(islice(_standing(run), SHOWN_MAX))
     return RunView(
         id=run.id,
         graph_id=run.graph_id,
@@ -100,7 +129,8 @@ def view(run: Run) -> RunView:
         status=run.status,
         seq=run.seq,
         steps=run.steps,
-        current=tuple(position.node for position in positions),
+        current=tuple(dict.fromkeys(position.node for _, position in scopes)),
+        waits=tuple(_wait(scope, at) for scope, at in scopes if at.phase == "waiting"),
         tags=run.tags,
         error=run.error,
         reason=run.reason,
@@ -108,6 +138,31 @@ def view(run: Run) -> RunView:
         updated_at=run.updated_at,
         finished_at=run.finished_at,
         state_json=run.state.to_json(),
+        parked=_parked(run),
+    )
+
+
+def _parked(run: Run) -> ParkedView | None:
+    scope, node = run.parked_at
+    return ParkedView(scope=scope, node=node) if node and run.status == "parked" else None
+
+
+def _standing(run: Run) -> Iterator[tuple[str, Position]]:
+    """Yield where the scopes stand that have something to do themselves."""
+    for scope in within(run, ROOT):
+        if scope.position is not None and scope.position.phase not in ("forked", "calling"):
+            yield scope.path, scope.position
+
+
+def _wait(scope: str, at: Position) -> WaitView:
+    return WaitView(
+        scope=scope,
+        node=at.node,
+        kind=at.kind,
+        since=at.since,
+        signal=at.signal,
+        due_at=at.due_at,
+        schema=msgspec.json.decode(at.schema) if at.schema else None,
     )
 
 
@@ -142,7 +197,7 @@ def _tell(row: Visit, event: Event, data: OfAVisit) -> None:
     row.seq = event.seq
     match data:
         case NodeEntered(attempt=attempt):
-            row.attempts = attempt
+            row.attempts, row.status, row.finished_at = attempt, "running", None
         case NodeAttemptFailed(error=error):
             row.error = error
         case NodeExited(outcome=outcome, error=error, duration_ms=duration_ms):

@@ -13,13 +13,20 @@ from litestar.di import Provide
 from litestar.exceptions import HTTPException
 
 from stenograph.engine import Engine
-from stenograph.http import classic, docs, graphs, health, pages, runs, sockets
+from stenograph.http import classic, control, docs, graphs, health, pages, runs, sockets
 from stenograph.http.errors import respond
 from stenograph.http.frames import Frames
 from stenograph.http.guard import Guard
 from stenograph.http.wire import BODY_MAX_BYTES
 
-HANDLERS = (*classic.HANDLERS, *graphs.HANDLERS, *runs.HANDLERS, *pages.HANDLERS, *sockets.HANDLERS)
+HANDLERS = (
+    *classic.HANDLERS,
+    *graphs.HANDLERS,
+    *runs.HANDLERS,
+    *control.HANDLERS,
+    *pages.HANDLERS,
+    *sockets.HANDLERS,
+)
 """What stands under both ``/`` and ``/api``."""
 
 

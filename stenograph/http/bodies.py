@@ -9,13 +9,15 @@ from typing import Any, TypeAlias
 from msgspec import Struct
 from msgspec.json import encode
 
-from stenograph.engine import Fault, GraphInvalid, NotJson
+from stenograph.engine import Fault, GraphInvalid, NotJson, StateRefused
 from stenograph.http.classic_wire import RunRequest
 from stenograph.http.errors import Refused
-from stenograph.http.wire import RESERVED_IDS, StartRequest
+from stenograph.http.requests import StartRequest
+from stenograph.http.wire import RESERVED_IDS
 
 Graph: TypeAlias = dict[str, Any]
 STATE_NAMES = ("input", "state", "initial_state")
+ID_NAMES = ("id", "run_id")
 _WRAPPER_FIELDS = frozenset({"graph", "id"})
 
 
@@ -65,11 +67,22 @@ def state_of(request: StartRequest | RunRequest) -> tuple[str, dict[str, Any]]:
     return f"/{first[0]}", first[1]
 
 
-def check_run_id(run_id: str | None, pointer: str) -> None:
-    """Raise Refused for an id that no run may have."""
-    if run_id in RESERVED_IDS:
-        fault = Fault(pointer, f"{run_id!r} is a reserved word; choose another id")
-        raise Refused("body-invalid", f"no run can be called {run_id!r}", [fault])
+def run_id_of(request: StartRequest | RunRequest) -> str | None:
+    """Return the id that a client chose for its run, if it did.
+
+    Raises Refused for an id that no run may have, or two different ones.
+    """
+    given = {name: value for name in ID_NAMES if (value := getattr(request, name, None))}
+    faults = [
+        Fault(f"/{name}", f"{value!r} is a reserved word; choose another id")
+        for name, value in given.items()
+        if value in RESERVED_IDS
+    ]
+    if len(set(given.values())) > 1:
+        faults.append(Fault("/run_id", "differs from id; they are one thing: give one of them"))
+    if faults:
+        raise Refused("body-invalid", "no run can be called so", faults)
+    return next(iter(given.values()), None)
 
 
 @contextmanager
@@ -79,6 +92,8 @@ def within(*, graph: str = "", state: str = "") -> Iterator[None]:
         yield
     except GraphInvalid as error:
         raise GraphInvalid(_moved(error.faults, graph), _moved(error.warnings, graph)) from None
+    except StateRefused as error:
+        raise StateRefused(_moved(error.faults, state)) from None
     except NotJson as error:
         raise NotJson(state + error.path, error.reason) from None
 

@@ -8,19 +8,20 @@ from typing import Annotated, Any, Final, TypeAlias
 from litestar import Request, get, post
 from litestar.di import NamedDependency
 from litestar.openapi.spec import Example
-from litestar.params import BodyKwarg, FromPath, JSONBody
+from litestar.params import BodyKwarg, FromPath
 from litestar.response import Response
 
-from stenograph.engine import Engine, Fault, RunView
-from stenograph.http.bodies import check_run_id, state_of, within
+from stenograph.engine import Engine, Fault
 from stenograph.http.classic_wire import ClassicAnswer, GraphCreatedAnswer, RunRequest
-from stenograph.http.errors import BODY_CODES, Refused, problems
+from stenograph.http.control import CANCEL_PROBLEMS, CancelBody, reason_of
+from stenograph.http.errors import Refused, problems
 from stenograph.http.graphs import ACTOR, GRAPH_PROBLEMS, GraphBody, store
 from stenograph.http.logbook import classic_answer
-from stenograph.http.queries import At, Prefer, PreferHeader
-from stenograph.http.runs import START_PROBLEMS, reason_of, run_answer
+from stenograph.http.queries import At, Key, Prefer, PreferHeader
+from stenograph.http.runs import run_answer
+from stenograph.http.starting import START_PROBLEMS, begin, headers_of, status_of
 from stenograph.http.waiting import wait_for_run
-from stenograph.http.wire import WAIT_DEFAULT_S, CancelRequest, RunAnswer
+from stenograph.http.wire import WAIT_DEFAULT_S, RunAnswer
 
 RunBody: TypeAlias = Annotated[
     RunRequest,
@@ -74,19 +75,21 @@ async def run(
     engine: NamedDependency[Engine],
     stopping: NamedDependency[asyncio.Event],
     prefer: PreferHeader = "",
+    key: Key = None,
 ) -> Response[ClassicAnswer]:
     """Run a graph: 200 with state and log when it ended within 60 s, else 202 with the same body.
 
-    `Prefer: wait=S` waits up to 300 s. With `wait: false` or `background: true` it is 202 at once.
+    It is 202 as soon as the run waits for input, is paused or is parked, too. `Prefer: wait=S`
+    waits up to 300 s. With `wait: false` or `background: true` it is 202 at once.
     """
     wish = Prefer(prefer if _foreground(data) else "respond-async")
-    begun = await _start(data, engine)
+    begun = await begin(engine, data, key)
     wait_s = WAIT_DEFAULT_S if wish.wait_s is None else wish.wait_s
     view = await wait_for_run(engine, begun.id, wait_s, request, stopping)
     return Response(
         await classic_answer(engine, view.id),
-        status_code=200 if view.done else 202,
-        headers={"Location": f"/runs/{view.id}", **wish.headers},
+        status_code=status_of(begun, view),
+        headers={**headers_of(begun), **wish.headers},
     )
 
 
@@ -97,12 +100,17 @@ async def run(
     summary="Start a run",
     tags=["Classic"],
 )
-async def run_async(data: RunBody, engine: NamedDependency[Engine]) -> Response[ClassicAnswer]:
+async def run_async(
+    data: RunBody, engine: NamedDependency[Engine], key: Key = None
+) -> Response[ClassicAnswer]:
     """Start a run and answer at once; `GET /graph/state/{run_id}` tells how it goes on."""
     _foreground(data)
-    begun = await _start(data, engine)
-    answer = await classic_answer(engine, begun.id)
-    return Response(answer, status_code=202, headers={"Location": f"/runs/{begun.id}"})
+    begun = await begin(engine, data, key)
+    return Response(
+        await classic_answer(engine, begun.id),
+        status_code=200 if begun.replayed else 202,
+        headers=headers_of(begun),
+    )
 
 
 @get(
@@ -121,34 +129,20 @@ async def state(
 @post(
     "/graph/cancel/{run_id:str}",
     status_code=200,
-    responses=problems(*BODY_CODES, "run-not-found", "run-finished", "read-only"),
+    responses=CANCEL_PROBLEMS,
     summary="Stop a run and wait a little",
     tags=["Classic"],
 )
 async def cancel(
     run_id: FromPath[str],
     engine: NamedDependency[Engine],
-    data: JSONBody[CancelRequest | None] = None,
+    data: CancelBody = None,
 ) -> Response[RunAnswer]:
     """Stop a run: 200 when it has stopped within a second, else 202 while it is stopping."""
     view = await engine.cancel(run_id, reason=reason_of(data), actor=ACTOR)
     if not view.done:
         view = await engine.wait(run_id, CANCEL_WAIT_S)
     return Response(run_answer(view), status_code=200 if view.done else 202)
-
-
-async def _start(data: RunRequest, engine: Engine) -> RunView:
-    pointer, values = state_of(data)
-    check_run_id(data.run_id, "/run_id")
-    with within(state=pointer):
-        return await engine.start(
-            data.graph_id,
-            values,
-            run_id=data.run_id,
-            limits=data.limits,
-            tags=data.tags,
-            actor=ACTOR,
-        )
 
 
 def _foreground(data: RunRequest) -> bool:

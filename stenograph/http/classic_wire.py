@@ -6,7 +6,8 @@ from typing import Final, Literal
 
 from msgspec import UNSET, Raw, Struct, UnsetType
 
-from stenograph.engine import ErrorInfo, Fault, Limits
+from stenograph.engine import ErrorInfo, Fault, Limits, WaitView
+from stenograph.http.requests import Delay
 from stenograph.http.wire import GraphId, Id, State, Status, Tags
 
 LOGS_MAX: Final = 1000
@@ -28,6 +29,7 @@ class RunRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     wait: bool | None = None
     background: bool | None = None
     run_id: Id | None = None
+    delay_s: Delay = 0.0
     tags: Tags | None = None
     limits: Limits | None = None
 
@@ -44,10 +46,10 @@ class GraphCreatedAnswer(Struct, frozen=True, kw_only=True):
 
 
 class LogEntry(Struct, frozen=True, kw_only=True):
-    """One visit of a node; ``seq`` is that of its last event.
+    """One visit of a node, in the run (``scope`` is ``/``) or in a branch of it.
 
-    ``state`` is the state right after the visit while the whole answer stays under 256 KiB; then
-    ``state_url`` says where it can be read.
+    ``seq`` is that of its last event. ``state`` is the state of the run right after the visit
+    while the whole answer stays under 256 KiB; then ``state_url`` says where it can be read.
     """
 
     node: str
@@ -73,8 +75,10 @@ class ClassicAnswer(Struct, frozen=True, kw_only=True):
     """``POST /graph/run``, ``/graph/run-async``, ``GET /graph/state/{run_id}``.
 
     ``logs``, ``log`` and ``execution_log`` are one list under three names; so are ``state`` and
-    ``current_state``, and once it is done ``final_state``. ``seq`` and ``head`` are the last event
-    that is in here. ``next`` is where the earlier visits are, when not all are shown.
+    ``current_state``, and once it is done ``final_state``. ``current_node`` is the first of
+    ``current_nodes``, which are several while branches run; ``waits`` tells what it waits for.
+    ``seq`` and ``head`` are the last event that is in here. ``next`` is where the earlier visits
+    are, when not all are shown.
     """
 
     run_id: str
@@ -92,6 +96,8 @@ class ClassicAnswer(Struct, frozen=True, kw_only=True):
     error: ErrorInfo | None
     errors: list[ErrorInfo]
     current_node: str | None
+    current_nodes: list[str]
+    waits: list[WaitView]
     created_at: str
     started_at: str | None
     updated_at: str

@@ -2,90 +2,51 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
-from collections.abc import AsyncGenerator, Callable, Mapping
-from contextlib import aclosing, suppress
-from types import TracebackType
-from typing import Any, Final, Self
+from collections.abc import Mapping
+from typing import Any, Final
 from urllib.parse import quote
 
 import msgspec
+from msgspec import Struct
 
 from stenograph.engine import (
-    Event,
     Fault,
     Graph,
     GraphInvalid,
     Limits,
     NotJson,
     RunView,
-    SeqNotReached,
-    StateAt,
     StoredGraph,
-    UnknownGraph,
-    Visit,
     as_data,
     canonical,
-    decode,
 )
-from stenograph.http.refusals import RequestRefused
-from stenograph.http.streams import Stream, record_of
-from stenograph.http.transport import About, Transport, run_id_of, run_path
-from stenograph.http.wire import (
-    ID_PATTERN,
-    LIMIT_MAX,
+from stenograph.http.reading import WAIT_S, Reading, stored_graph
+from stenograph.http.refusals import About
+from stenograph.http.requests import (
+    DELAY_MAX_S,
+    KEY_HEADER,
+    KEY_PATTERN,
+    KEY_WORDS,
     CancelRequest,
-    EventsPage,
-    GraphAnswer,
-    RunAnswer,
-    RunList,
+    PauseRequest,
+    ResumeRequest,
+    RetryRequest,
     StartRequest,
-    StateAnswer,
-    VisitList,
 )
-from stenograph.journal import Record
+from stenograph.http.transport import run_id_of, run_path
+from stenograph.http.wire import GraphAnswer, RunAnswer
 
-URL: Final = "http://127.0.0.1:8000"
-WAIT_S: Final = 60.0
 CREATED: Final = 201
 
 
-class Client:
+class Client(Reading):
     """Runs graphs on a server and tells of them; an async context manager.
 
     Every call raises ServerUnreachable when no server answers, and RequestRefused for a problem
     that is no error of the engine. ``tail`` and ``follow`` take a broken stream up again by
     themselves, unless ``reconnect`` is false; ``on_lost`` is called with the cursor each time.
     """
-
-    def __init__(
-        self,
-        url: str = URL,
-        *,
-        reconnect: bool = True,
-        on_lost: Callable[[int], None] | None = None,
-    ) -> None:
-        self._server = Transport(url)
-        self.reconnect, self.on_lost = reconnect, on_lost
-
-    @property
-    def url(self) -> str:
-        """Where the server is."""
-        return self._server.url
-
-    async def __aenter__(self) -> Self:
-        """Begin; nothing is asked of the server yet."""
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Close the connections; what runs on the server goes on."""
-        await self._server.close()
 
     async def create_graph(
         self, graph: Graph | Mapping[str, Any], *, graph_id: str | None = None
@@ -101,16 +62,8 @@ class Client:
             body, _ = canonical(data, "")
         except NotJson as error:
             raise GraphInvalid([Fault(error.path, error.reason)], []) from None
-        status, answer = await self._server.post("/graphs", GraphAnswer, body)
-        return _stored(answer, created=status == CREATED)
-
-    async def graph(self, graph_id: str, version: str | None = None) -> StoredGraph:
-        """Return a graph's newest version, or the one whose hash begins so; raises UnknownGraph."""
-        name = graph_id if version is None else f"{graph_id}@{version}"
-        if not re.fullmatch(ID_PATTERN, graph_id):
-            raise UnknownGraph(name)
-        path = f"/graphs/{quote(name)}"
-        return _stored(await self._server.get(path, GraphAnswer, about=About(graph_id=name)))
+        status, answer = await self.server.post("/graphs", GraphAnswer, body)
+        return stored_graph(answer, created=status == CREATED)
 
     async def start(
         self,
@@ -118,27 +71,37 @@ class Client:
         state: Mapping[str, Any] | None = None,
         *,
         run_id: str | None = None,
+        key: str | None = None,
+        delay_s: float = 0.0,
         limits: Limits | None = None,
         tags: Mapping[str, str] | None = None,
     ) -> RunView:
         """Begin a run and return at once, as soon as its beginning is durable.
 
         ``graph`` is a graph, or the id of one that is stored (``id@version`` for an older one).
-        Raises UnknownGraph, GraphInvalid, RunExists, NotJson or StateTooLarge, and ValueError for a
-        ``run_id`` that cannot be one.
+        Asking again with the same ``key`` or ``run_id`` and the same of all else returns that run
+        (``replayed``). ``delay_s``: from 0 to ten years.
+        Raises UnknownGraph, GraphInvalid, RunExists, KeyReused, TooManyRuns, NotJson, StateTooLarge,
+        StateRefused, and ValueError for a ``run_id``, ``key`` or ``delay_s`` that cannot be one.
         """
-        if run_id is not None:
-            run_id_of(run_id)
+        _check_options(run_id, key, delay_s)
         if not isinstance(graph, str):
             stored = await self.create_graph(graph)
             graph = f"{stored.graph_id}@{stored.version}"
         _, values = canonical(dict(state or {}), "")
         asked = StartRequest(
-            graph=graph, state=values, id=run_id, tags=dict(tags or {}), limits=limits
+            graph=graph,
+            state=values,
+            id=run_id,
+            delay_s=delay_s,
+            tags=dict(tags or {}),
+            limits=limits,
         )
-        about = About(run_id=run_id or "", graph_id=graph)
-        _, begun = await self._server.post("/runs", RunAnswer, msgspec.json.encode(asked), about)
-        return await self._with_state(begun)
+        about = About(run_id=run_id or "", graph_id=graph, key=key)
+        headers = {} if key is None else {KEY_HEADER: key}
+        body = msgspec.json.encode(asked)
+        _, begun = await self.server.post("/runs", RunAnswer, body, about, headers=headers)
+        return await self.with_state(begun)
 
     async def run(
         self,
@@ -148,168 +111,89 @@ class Client:
         wait_s: float = WAIT_S,
         **options: Any,
     ) -> RunView:
-        """Begin a run and return when it ends or parks, or after ``wait_s`` seconds.
+        """Begin a run and return when it ends or rests, or after ``wait_s`` seconds.
 
         Options and errors are those of ``start``. Who stops waiting does not stop the run.
         """
         begun = await self.start(graph, state, **options)
         return await self.wait(begun.id, wait_s)
 
-    async def wait(self, run_id: str, wait_s: float = WAIT_S) -> RunView:
-        """Return when a run has ended or parked, or after ``wait_s`` seconds; raises UnknownRun."""
-        run = await self._run(run_id)
-        if not run.done and run.status != "parked":
-            with suppress(TimeoutError):
-                async with asyncio.timeout(wait_s):
-                    await self._rest(run_id, run.seq)
-        return await self.get(run_id)
-
-    async def get(self, run_id: str) -> RunView:
-        """Return a run as it is now; raises UnknownRun."""
-        return await self._with_state(await self._run(run_id))
-
-    async def state(self, run_id: str, at: int | None = None) -> StateAt:
-        """Return a run's state, now or after event ``at``; raises UnknownRun or SeqNotReached."""
-        if at is not None and at < 1:
-            raise SeqNotReached(run_id, asked=at, head=(await self._run(run_id)).seq)
-        query = {} if at is None else {"at": at}
-        about = About(run_id=run_id, at=at or 0)
-        found = await self._server.get(run_path(run_id, "/state"), StateAnswer, query, about)
-        return StateAt(
-            run_id=found.run_id, seq=found.seq, status=found.status, json=bytes(found.state)
-        )
-
-    async def visits(self, run_id: str) -> list[Visit]:
-        """Return the visits of a run, in the order of their entry; raises UnknownRun."""
-        visits: list[Visit] = []
-        cursor: str | None = "0"
-        while cursor is not None:
-            query = {"cursor": cursor, "limit": LIMIT_MAX}
-            path = run_path(run_id, "/visits")
-            page = await self._server.get(path, VisitList, query, About(run_id=run_id))
-            visits += page.items
-            cursor = page.next
-        return visits
-
-    async def runs(
-        self,
-        labels: Mapping[str, str] | None = None,
-        *,
-        before: str | None = None,
-        limit: int = 50,
-    ) -> RunList:
-        """Return a page of the runs that carry ``labels`` (``status``, ``graph``, ``tag:…``).
-
-        Newest first. ``before`` is the ``next`` of the page before this one.
-        """
-        query: dict[str, Any] = {"limit": limit}
-        if before is not None:
-            query["cursor"] = before
-        for name, value in (labels or {}).items():
-            if name.startswith("tag:"):
-                query.setdefault("tag", []).append(f"{name.removeprefix('tag:')}:{value}")
-            else:
-                query[name] = value
-        return await self._server.get("/runs", RunList, query)
-
     async def cancel(self, run_id: str, *, reason: str = "") -> RunView:
         """Ask a run to stop, and return once that is durable; asking twice is as asking once.
 
         Raises UnknownRun, or RunFinished when it ended otherwise.
         """
-        body = msgspec.json.encode(CancelRequest(reason=reason))
-        path = run_path(run_id, "/cancel")
-        _, run = await self._server.post(path, RunAnswer, body, About(run_id=run_id))
-        return await self._with_state(run)
+        return await self._tell(run_id, "/cancel", CancelRequest(reason=reason))
 
-    async def tail(self, run_id: str, *, after: int = 0) -> AsyncGenerator[Event, None]:
-        """Yield every event of a run with ``seq > after`` once, then live, up to its end.
+    async def signal(
+        self,
+        run_id: str,
+        name: str,
+        payload: Any = None,
+        *,
+        scope: str | None = None,
+        saw: int | None = None,
+    ) -> RunView:
+        """Give a run input, and return once that is durable.
 
-        Raises UnknownRun or CursorUnknown.
+        A node that waits for it (in ``scope``, if given) takes it; else it is kept until one does.
+        ``saw``: the last event of the run that the giver had seen. Raises UnknownRun, RunFinished,
+        UnknownSignal, SignalRefused when it fits no schema, TooManySignals, NotJson.
         """
-        async with aclosing(self.follow(run_id, after=after)) as pages:
-            async for page in pages:
-                for record in page:
-                    yield decode(record)
+        body, _ = canonical(payload, "")
+        asked = {"scope": scope, "saw": saw}
+        query = {option: value for option, value in asked.items() if value is not None}
+        path = run_path(run_id, f"/signals/{quote(name, safe='')}")
+        about = About(run_id=run_id, signal=name, within="")
+        _, run = await self.server.post(path, RunAnswer, body, about, query=query)
+        return await self.with_state(run)
 
-    async def follow(self, run_id: str, *, after: int = 0) -> AsyncGenerator[list[Record], None]:
-        """As ``tail``, but in pages of records as they are stored."""
-        run_path(run_id)  # raises UnknownRun before a socket is opened in vain
-        async with aclosing(self._follow(run_id, after)) as pages:
-            async for page in pages:
-                yield page
+    async def pause(self, run_id: str, *, reason: str = "") -> RunView:
+        """Have a run begin nothing new; what is under way finishes first. Asking twice is as once.
 
-    def follow_all(self, *, after: int = 0) -> AsyncGenerator[list[Record], None]:
-        """Yield every record of the journal with ``offset > after`` once, then live, for ever."""
-        return self._follow(None, after)
+        Raises UnknownRun or RunFinished.
+        """
+        return await self._tell(run_id, "/pause", PauseRequest(reason=reason))
 
-    async def read(self, run_id: str, *, after: int = 0, limit: int = LIMIT_MAX) -> list[Record]:
-        """Return up to ``limit`` records of a run with ``seq > after``; raises UnknownRun."""
-        query = {"after": after, "limit": limit}
-        about = About(run_id=run_id, after=after)
-        page = await self._server.get(run_path(run_id, "/events"), EventsPage, query, about)
-        return list(map(record_of, page.events))
+    async def resume(
+        self,
+        run_id: str,
+        *,
+        limits: Limits | None = None,
+        result: Mapping[str, Any] | None = None,
+        scope: str | None = None,
+    ) -> RunView:
+        """Let a paused or parked run go on, with other limits if given.
 
-    async def read_all(self, *, after: int = 0, limit: int = LIMIT_MAX) -> list[Record]:
-        """Return up to ``limit`` records of the whole journal with ``offset > after``."""
-        query = {"after": after, "limit": limit}
-        page = await self._server.get("/journal", EventsPage, query, About(after=after))
-        return list(map(record_of, page.events))
-
-    async def _follow(self, run_id: str | None, after: int) -> AsyncGenerator[list[Record], None]:
-        stream = Stream(
-            self.url,
-            run_id,
-            after,
-            proxy=self._server.proxy,
-            on_lost=self.on_lost,
-            reconnect=self.reconnect,
-        )
-        try:
-            async with aclosing(stream.pages()) as pages:
-                async for page in pages:
-                    yield page
-        except RequestRefused as refused:
-            about = About(run_id=run_id or "", after=stream.after)
-            raise await self._server.error(refused.problem, about) from None
-
-    async def _rest(self, run_id: str, after: int) -> None:
-        """Return once a run has ended or parked."""
-        async with aclosing(self.follow(run_id, after=after)) as pages:
-            async for page in pages:
-                if any(record.type == "run.parked" for record in page):
-                    return
-
-    async def _run(self, run_id: str) -> RunAnswer:
-        return await self._server.get(run_path(run_id), RunAnswer, about=About(run_id=run_id))
-
-    async def _with_state(self, run: RunAnswer) -> RunView:
-        """Return a run together with its state at the same moment."""
-        state = await self.state(run.id, at=run.seq)
-        return RunView(
-            id=run.id,
-            graph_id=run.graph_id,
-            version=run.version,
-            status=run.status,
-            seq=run.seq,
-            steps=run.steps,
-            current=tuple(run.current),
-            tags=run.tags,
-            error=run.error,
-            reason=run.reason,
-            created_at=run.created_at,
-            updated_at=run.updated_at,
-            finished_at=run.finished_at,
-            state_json=state.json,
+        ``result`` is for a run that is parked over a node's effects: they did happen, and this is
+        what the node returned; without it the node is entered again. With ``scope`` it is for a run
+        alone that is parked there (``RunView.parked``). Raises UnknownRun, NotHeld, or
+        what a result may raise: NotJson, StateTooLarge, CannotReduce, SchemaViolated.
+        """
+        values = None if result is None else canonical(dict(result), "")[1]
+        return await self._tell(
+            run_id, "/resume", ResumeRequest(limits=limits, result=values, scope=scope)
         )
 
+    async def retry(self, run_id: str, *, limits: Limits | None = None) -> RunView:
+        """Reopen a failed run where it failed; what had finished does not run again.
 
-def _stored(answer: GraphAnswer, *, created: bool = False) -> StoredGraph:
-    return StoredGraph(
-        graph_id=answer.graph_id,
-        version=answer.version,
-        data=bytes(answer.graph),
-        created_at=answer.created_at,
-        created=created,
-        warnings=tuple(answer.warnings),
-    )
+        Raises UnknownRun, or NotHeld when it has not failed.
+        """
+        return await self._tell(run_id, "/retry", RetryRequest(limits=limits))
+
+    async def _tell(self, run_id: str, what: str, asked: Struct) -> RunView:
+        body = msgspec.json.encode(asked)
+        about = About(run_id=run_id, within="/result")
+        _, run = await self.server.post(run_path(run_id, what), RunAnswer, body, about)
+        return await self.with_state(run)
+
+
+def _check_options(run_id: str | None, key: str | None, delay_s: float) -> None:
+    """Raise ValueError for options of a start that no server takes."""
+    if run_id is not None:
+        run_id_of(run_id)
+    if key is not None and (key.strip() != key or not re.fullmatch(KEY_PATTERN, key)):
+        raise ValueError(f"{key!r} is no idempotency key: use {KEY_WORDS}, no space at the ends")
+    if not 0 <= delay_s <= DELAY_MAX_S:
+        raise ValueError(f"a run can be delayed by 0 to {DELAY_MAX_S:,} seconds, not {delay_s!r}")

@@ -20,17 +20,29 @@ from litestar.exceptions import (
 from litestar.openapi import ResponseSpec
 
 from stenograph.engine import (
+    CannotReduce,
     EngineClosed,
     Fault,
     GraphInvalid,
+    KeyReused,
+    MergeConflict,
+    NotHeld,
     NotJson,
     RunExists,
     RunFinished,
+    SchemaViolated,
+    SecretLeaked,
+    SecretRefused,
     SeqNotReached,
+    SignalRefused,
+    StateRefused,
     StateTooLarge,
+    TooManyRuns,
+    TooManySignals,
     UnknownEvent,
     UnknownGraph,
     UnknownRun,
+    UnknownSignal,
 )
 from stenograph.http.wire import PROBLEM_TYPE, Problem
 from stenograph.journal import (
@@ -57,6 +69,7 @@ KINDS: Final[Mapping[str, Kind]] = {
     "not-utf8": Kind(400, "The body is not UTF-8"),
     "too-deep": Kind(400, "The body nests too deep"),
     "query-invalid": Kind(400, "The query is not valid"),
+    "idempotency-key-invalid": Kind(400, "The idempotency key is not one"),
     "origin-refused": Kind(403, "The request comes from another site"),
     "not-found": Kind(404, "There is nothing at this path"),
     "graph-not-found": Kind(404, "There is no such graph"),
@@ -66,6 +79,7 @@ KINDS: Final[Mapping[str, Kind]] = {
     "body-timeout": Kind(408, "The body did not arrive in time"),
     "run-exists": Kind(409, "The id is taken by another run"),
     "run-finished": Kind(409, "The run has ended"),
+    "not-held": Kind(409, "The run is not held, or has not failed"),
     "cursor-unknown": Kind(409, "The cursor is not one of this journal"),
     "payload-too-large": Kind(413, "The body is too large"),
     "state-too-large": Kind(413, "The state is too large"),
@@ -73,7 +87,18 @@ KINDS: Final[Mapping[str, Kind]] = {
     "host-refused": Kind(421, "The server does not go by this name"),
     "body-invalid": Kind(422, "The body is not what is asked for"),
     "graph-invalid": Kind(422, "The graph cannot run"),
-    "state-not-json": Kind(422, "The state holds what JSON cannot say"),
+    "state-not-json": Kind(422, "The state, or what is to go into it, is not JSON"),
+    "state-refused": Kind(422, "The state does not fit its graph"),
+    "schema-violated": Kind(422, "A value does not fit the schema of its key"),
+    "secret-refused": Kind(422, "What is given for a secret is not a value"),
+    "secret-leaked": Kind(422, "A secret stands where everybody can read it"),
+    "cannot-reduce": Kind(422, "A value cannot be reduced into the state"),
+    "merge-conflict": Kind(422, "What branches changed does not go together"),
+    "idempotency-key-reused": Kind(422, "The idempotency key was used for something else"),
+    "unknown-signal": Kind(422, "The run never waits for this signal"),
+    "signal-refused": Kind(422, "The signal does not fit what the run waits for"),
+    "too-many-runs": Kind(429, "The graph allows no more runs now"),
+    "too-many-signals": Kind(429, "The run keeps as many of this signal as it can"),
     "internal-error": Kind(500, "The server failed"),
     "history-unreadable": Kind(500, "The history of the run cannot be read by this version"),
     "read-only": Kind(503, "Nothing can be written any more; reading goes on"),
@@ -102,6 +127,18 @@ CODES: Final[Mapping[type[Exception], str]] = {
     UnknownRun: "run-not-found",
     RunExists: "run-exists",
     RunFinished: "run-finished",
+    KeyReused: "idempotency-key-reused",
+    NotHeld: "not-held",
+    UnknownSignal: "unknown-signal",
+    SignalRefused: "signal-refused",
+    TooManySignals: "too-many-signals",
+    TooManyRuns: "too-many-runs",
+    StateRefused: "state-refused",
+    SchemaViolated: "schema-violated",
+    SecretRefused: "secret-refused",
+    SecretLeaked: "secret-leaked",
+    CannotReduce: "cannot-reduce",
+    MergeConflict: "merge-conflict",
     SeqNotReached: "seq-not-reached",
     NotJson: "state-not-json",
     StateTooLarge: "state-too-large",
@@ -117,7 +154,7 @@ CODES: Final[Mapping[type[Exception], str]] = {
 }
 """What the rooms below and the framework raise, and the code it becomes."""
 
-_RETRY_AFTER: Final = {"journal-busy": "1", "shutting-down": "5"}
+_RETRY_AFTER: Final = {"journal-busy": "1", "shutting-down": "5", "too-many-runs": "5"}
 _DETAIL_MAX: Final = 2000
 _FIELD_FAULTS: Final = (
     (r"unknown field `(.+)`", "is no field of this request"),
@@ -138,8 +175,6 @@ def problem_of(error: Exception, instance: str | None = None) -> Problem:
     match error:
         case Refused(code=code, faults=faults):
             return _problem(code, str(error), instance, faults)
-        case GraphInvalid(faults=faults):
-            return _problem("graph-invalid", str(error), instance, faults)
         case NotJson(path=path, reason=reason):
             return _problem("state-not-json", str(error), instance, [Fault(path, reason)])
         case ValidationException():
@@ -148,7 +183,8 @@ def problem_of(error: Exception, instance: str | None = None) -> Problem:
             return _problem("not-json", _why_not_json(error.__cause__), instance)
     for kind in type(error).__mro__:
         if kind in CODES:
-            return _problem(CODES[kind], _detail(error), instance)
+            several = getattr(error, "faults", ())
+            return _problem(CODES[kind], _detail(error), instance, several)
     if isinstance(error, HTTPException) and error.status_code < 500:
         return _problem("bad-request", error.detail, instance)
     return _unexpected(error, instance)
@@ -222,6 +258,8 @@ def _why_not_json(error: BaseException) -> str:
 def _invalid(error: ValidationException, instance: str | None) -> Problem:
     """Tell of a body or a query that does not fit, as the framework's list of messages."""
     found = error.extra if isinstance(error.extra, list) else []
+    # A body that may be left out is told of as missing when anything else is wrong.
+    found = [each for each in found if each["message"] != "'data'"] or found
     faults = [_fault(each["message"], each.get("key", "")) for each in found]
     in_body = any(each.get("source") == "body" or each.get("key") == "data" for each in found)
     detail = "; ".join(f"{fault.pointer or 'the body'}: {fault.detail}" for fault in faults[:3])

@@ -9,7 +9,7 @@ from typing import Final
 import msgspec
 from msgspec import UNSET, Raw
 
-from stenograph.engine import RunView, StatePatched, decode
+from stenograph.engine import RunView, StatePatched, WaitView, decode
 from stenograph.http.wire import ErrorMessage, Problem, StatusMessage
 from stenograph.journal import Record, envelope
 
@@ -133,7 +133,22 @@ def sentence(run: RunView) -> str:
             return f"the run completed after {steps} ({run.reason or 'end'})"
         case "cancelled":
             return f"the run was cancelled{f': {run.reason}' if run.reason else ''}"
+        case "waiting" if run.waits:
+            more = f", and {len(run.waits) - 1} more" if len(run.waits) > 1 else ""
+            return f"the run waits in {run.waits[0].node} for {_awaited(run.waits[0])}{more}"
         case _:
             where = f" in {', '.join(run.current)}" if run.current else ""
             why = f": {run.reason}" if run.reason else ""
             return f"the run is {run.status}{where}{why}"
+
+
+def _awaited(wait: WaitView) -> str:
+    """Return what a scope waits for, for people."""
+    until = f" until {wait.due_at}" if wait.due_at else ""
+    match wait.kind:
+        case "signal":
+            return f"the signal {wait.signal!r}{until}"
+        case "turn":
+            return "its turn"
+        case _:
+            return str(wait.due_at)

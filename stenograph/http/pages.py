@@ -1,19 +1,25 @@
-"""Events as pages and as lines, of one run or of the whole journal: the stored bytes, joined."""
+"""Events of one run or of the whole journal: as pages, lines, or live; the stored bytes, joined."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from typing import Final
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
+from typing import Any, Final, TypeAlias
 
-from litestar import get
+from litestar import Request, get
 from litestar.di import NamedDependency
 from litestar.openapi import ResponseSpec
 from litestar.params import FromPath
 from litestar.response import Response, Stream
+from msgspec import Struct
 
-from stenograph.engine import Engine, UnknownRun
+from stenograph.engine import Engine, RunView, UnknownRun
 from stenograph.http.errors import Refused, problems
-from stenograph.http.queries import Accept, After, JournalId, Limit
+from stenograph.http.following import to_its_end
+from stenograph.http.queries import Accept, After, JournalId, LastEventId, Limit, Wait, cursor_of
+from stenograph.http.server_sent import SSE_TYPE, server_sent
+from stenograph.http.waiting import first_of, until_gone
 from stenograph.http.wire import (
     DONE,
     EVENTS_DEFAULT,
@@ -21,19 +27,27 @@ from stenograph.http.wire import (
     JOURNAL_HEADER,
     LIMIT_MAX,
     NDJSON_TYPE,
+    WAIT_MAX_S,
     EventsPage,
 )
-from stenograph.journal import CursorUnknown, Journal, Record, envelope
+from stenograph.journal import CursorUnknown, Record, envelope
 
 JSON_TYPE: Final = "application/json"
+Pages: TypeAlias = AsyncGenerator[list[Record] | RunView, None]
 PAGE: Final = ResponseSpec(EventsPage, generate_examples=False, description="A page of events")
 
 
 class RunSource:
     """The events of one run, by ``seq``."""
 
-    def __init__(self, journal: Journal, run_id: str) -> None:
-        self.journal, self.run_id = journal, run_id
+    whole = False
+
+    def __init__(self, engine: Engine, run_id: str) -> None:
+        self.engine, self.journal, self.run_id = engine, engine.journal, run_id
+
+    def follow(self, after: int) -> Pages:
+        """Yield what comes after a cursor, then live, and last the ended run."""
+        return to_its_end(self.engine, self.run_id, after)
 
     async def read(self, after: int, limit: int) -> list[Record]:
         """Return up to ``limit`` records after a cursor."""
@@ -54,8 +68,16 @@ class RunSource:
 class JournalSource:
     """The events of the whole journal, by ``offset``; it never ends."""
 
-    def __init__(self, journal: Journal) -> None:
-        self.journal = journal
+    whole = True
+
+    def __init__(self, engine: Engine) -> None:
+        self.journal = engine.journal
+
+    async def follow(self, after: int) -> Pages:
+        """Yield what comes after a cursor, then live."""
+        async with aclosing(self.journal.tail_all(after=after)) as pages:
+            async for page in pages:
+                yield page
 
     async def read(self, after: int, limit: int) -> list[Record]:
         """Return up to ``limit`` records after a cursor."""
@@ -70,7 +92,16 @@ class JournalSource:
         return record.offset
 
 
-Source = RunSource | JournalSource
+Source: TypeAlias = RunSource | JournalSource
+
+
+class Asked(Struct, frozen=True):
+    """What a request for events says: from where on, how many, how patient it is, in which form."""
+
+    after: int
+    limit: int
+    wait_s: int
+    accept: str
 
 
 @get(
@@ -80,19 +111,26 @@ Source = RunSource | JournalSource
     tags=["Runs"],
 )
 async def run_events(
+    request: Request[Any, Any, Any],
     run_id: FromPath[str],
     engine: NamedDependency[Engine],
+    stopping: NamedDependency[asyncio.Event],
     after: After = 0,
     limit: Limit = EVENTS_DEFAULT,
+    wait: Wait = 0,
     journal: JournalId = None,
+    last_event_id: LastEventId = None,
     accept: Accept = "",
 ) -> Response[bytes] | Stream:
     """Read the events of a run after a cursor.
 
-    With `Accept: application/x-ndjson` all of them up to the head, one a line.
+    With `wait=S` the answer comes as soon as there is one, or after S seconds. With `Accept:
+    application/x-ndjson` all of them up to the head, one a line; with `Accept: text/event-stream`
+    also what comes, live, to the end of the run.
     """
     check_journal(engine, journal)
-    return await _answer(RunSource(engine.journal, run_id), after, limit, accept)
+    asked = Asked(cursor_of(after, last_event_id), limit, min(wait, WAIT_MAX_S), accept.lower())
+    return await _answer(RunSource(engine, run_id), asked, request, stopping)
 
 
 @get(
@@ -102,15 +140,20 @@ async def run_events(
     tags=["Journal"],
 )
 async def journal_events(
+    request: Request[Any, Any, Any],
     engine: NamedDependency[Engine],
+    stopping: NamedDependency[asyncio.Event],
     after: After = 0,
     limit: Limit = EVENTS_DEFAULT,
+    wait: Wait = 0,
     journal: JournalId = None,
+    last_event_id: LastEventId = None,
     accept: Accept = "",
 ) -> Response[bytes] | Stream:
     """Read the events of the whole journal after an offset, as those of a run."""
     check_journal(engine, journal)
-    return await _answer(JournalSource(engine.journal), after, limit, accept)
+    asked = Asked(cursor_of(after, last_event_id), limit, min(wait, WAIT_MAX_S), accept.lower())
+    return await _answer(JournalSource(engine), asked, request, stopping)
 
 
 def check_journal(engine: Engine, journal: str | None) -> None:
@@ -123,13 +166,40 @@ def check_journal(engine: Engine, journal: str | None) -> None:
         raise Refused("cursor-unknown", detail)
 
 
-async def _answer(source: Source, after: int, limit: int, accept: str) -> Response[bytes] | Stream:
-    if NDJSON_TYPE in accept.lower():
-        return await _lines_answer(source, after)
+async def _answer(
+    source: Source, asked: Asked, request: Request[Any, Any, Any], stopping: asyncio.Event
+) -> Response[bytes] | Stream:
     head, done = await source.head()
-    _check_cursor(after, head)
-    records = await source.read(after, min(limit, LIMIT_MAX))
-    return _page_answer(source, records, after, head, done=done)
+    _check_cursor(asked.after, head)
+    if SSE_TYPE in asked.accept:
+        if done and asked.after == head:  # anything else would have a browser ask for ever
+            return Response(b"", status_code=204)
+        chunks = server_sent(
+            source.follow(asked.after), source.journal.id, stopping, whole=source.whole
+        )
+        headers = {**_headers(source, head), "Cache-Control": "no-store"}
+        return Stream(chunks, media_type=SSE_TYPE, headers=headers)
+    if NDJSON_TYPE in asked.accept:
+        lines = _lines(source, asked.after, head)
+        return Stream(lines, media_type=NDJSON_TYPE, headers=_headers(source, head))
+    if asked.wait_s and asked.after == head and not done:
+        await _until_news(source, asked, request, stopping)
+        head, done = await source.head()
+    records = await source.read(asked.after, min(asked.limit, LIMIT_MAX))
+    return _page_answer(source, records, asked.after, head, done=done)
+
+
+async def _until_news(
+    source: Source, asked: Asked, request: Request[Any, Any, Any], stopping: asyncio.Event
+) -> None:
+    """Return when something comes after the cursor, it has been long enough, or nobody listens."""
+    async with aclosing(source.follow(asked.after)) as pages:
+        await first_of(
+            lambda: anext(pages, None),
+            lambda: asyncio.sleep(asked.wait_s),
+            lambda: until_gone(request),
+            stopping.wait,
+        )
 
 
 def _page_answer(
@@ -145,13 +215,6 @@ def _page_answer(
         source.journal.id.encode(),
     )
     return Response(body, media_type=JSON_TYPE, headers=_headers(source, head))
-
-
-async def _lines_answer(source: Source, after: int) -> Stream:
-    head, _ = await source.head()
-    _check_cursor(after, head)
-    headers = _headers(source, head)
-    return Stream(_lines(source, after, head), media_type=NDJSON_TYPE, headers=headers)
 
 
 async def _lines(source: Source, after: int, head: int) -> AsyncIterator[bytes]:

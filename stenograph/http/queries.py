@@ -8,17 +8,32 @@ from typing import Annotated, Final, TypeAlias
 
 from litestar.params import HeaderParameter, QueryParameter
 
+from stenograph.http.errors import Refused
+from stenograph.http.requests import KEY_HEADER, KEY_PATTERN, KEY_WORDS
 from stenograph.http.wire import WAIT_MAX_S
 from stenograph.journal import Stream
 
 NUMBER_MAX: Final = 2**63 - 1
 """The largest number that a journal can look for."""
+SCOPE_MAX_CHARS: Final = 1024
 
 After: TypeAlias = Annotated[
     int,
     QueryParameter(
         ge=0,
         description="The cursor: the `seq` (whole journal: `offset`) of the last event you hold",
+    ),
+]
+Wait: TypeAlias = Annotated[
+    int,
+    QueryParameter(
+        ge=0, description="Seconds to wait while there is nothing after the cursor; at most 300"
+    ),
+]
+LastEventId: TypeAlias = Annotated[
+    str | None,
+    HeaderParameter(
+        name="Last-Event-ID", description="What a browser sends by itself; wins over `after`"
     ),
 ]
 At: TypeAlias = Annotated[
@@ -46,6 +61,28 @@ IfNoneMatch: TypeAlias = Annotated[
 PreferHeader: TypeAlias = Annotated[
     str,
     HeaderParameter(name="Prefer", description="`wait=S`: answer within S seconds, at most 300"),
+]
+Key: TypeAlias = Annotated[
+    str | None,
+    HeaderParameter(
+        name=KEY_HEADER,
+        description=f"{KEY_WORDS}; the same key and body again begin nothing, and are answered "
+        "with the run that they began, and `Idempotency-Replayed: true`",
+    ),
+]
+SignalScope: TypeAlias = Annotated[
+    str | None,
+    QueryParameter(
+        name="scope",
+        max_length=SCOPE_MAX_CHARS,
+        description="The scope whose wait the signal is for; else whichever asks for it first",
+    ),
+]
+Saw: TypeAlias = Annotated[
+    int | None,
+    QueryParameter(
+        ge=0, le=NUMBER_MAX, description="The last event of the run that you had seen; recorded"
+    ),
 ]
 Accept: TypeAlias = Annotated[str, HeaderParameter(name="Accept", include_in_schema=False)]
 
@@ -76,6 +113,21 @@ def _preferences(header: str) -> Iterable[tuple[str, str]]:
     for each in header.split(","):
         name, _, value = each.partition(";")[0].partition("=")
         yield name.strip().lower(), value.strip().strip('"')
+
+
+def cursor_of(after: int, last_event_id: str | None) -> int:
+    """Return the cursor of a request; raises Refused for an event id that is none of ours."""
+    if not last_event_id:
+        return after
+    if not re.fullmatch("[0-9]{1,19}", last_event_id):
+        raise Refused("query-invalid", "Last-Event-ID is a number: that of the last event you hold")
+    return int(last_event_id)
+
+
+def check_key(key: str | None) -> None:
+    """Raise Refused for what is no idempotency key."""
+    if key is not None and not re.fullmatch(KEY_PATTERN, key):
+        raise Refused("idempotency-key-invalid", f"{KEY_HEADER} has {KEY_WORDS}")
 
 
 def etag_matches(header: str, etag: str) -> bool:

@@ -8,18 +8,37 @@ ClientError
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Final, TypeVar
+
+from msgspec import Struct
+
 from stenograph.engine import (
+    CannotReduce,
     EngineClosed,
+    Fault,
     GraphInvalid,
+    KeyReused,
+    MergeConflict,
     NotJson,
     RunExists,
+    SchemaViolated,
+    SecretLeaked,
+    SecretRefused,
+    SignalRefused,
+    StateRefused,
     StateTooLarge,
+    TooManyRuns,
+    TooManySignals,
     UnknownEvent,
     UnknownGraph,
     UnknownRun,
+    UnknownSignal,
 )
 from stenograph.http.wire import Problem
 from stenograph.journal import JournalBusy, JournalFailed, JournalUnreadable
+
+E = TypeVar("E", bound=Exception)
 
 
 class ClientError(Exception):
@@ -52,31 +71,71 @@ class RequestRefused(ClientError):
         self.problem = problem
 
 
-def error_of(problem: Problem, *, run_id: str, graph_id: str) -> Exception:
-    """Return the error that a problem stands for; the ids are those that were asked for."""
+class About(Struct, frozen=True):
+    """What a question was about, for the error that may come back."""
+
+    run_id: str = ""
+    graph_id: str = ""
+    signal: str = ""
+    key: str | None = None
+    at: int = 0
+    after: int = 0
+    within: str = "/state"
+    """Where in the body the caller's own values stood."""
+
+
+def error_of(problem: Problem, about: About) -> Exception:
+    """Return the error that a problem stands for, but for what only the server can tell."""
     match problem.code:
         case "graph-invalid":
             return GraphInvalid(problem.errors, [])
         case "graph-not-found":
-            return UnknownGraph(graph_id)
+            return UnknownGraph(about.graph_id)
         case "run-not-found":
-            return UnknownRun(run_id)
+            return UnknownRun(about.run_id)
         case "run-exists":
-            return RunExists(run_id)
+            return RunExists(about.run_id)
+        case "idempotency-key-reused":
+            return KeyReused(about.key, about.run_id)
+        case "unknown-signal":
+            return UnknownSignal(about.run_id, about.signal, [])
+        case "signal-refused":
+            return SignalRefused(about.signal, problem.errors)
+        case "too-many-signals":
+            return TooManySignals(about.run_id, about.signal, 0)
+        case "state-refused":
+            return StateRefused(_in_values(problem.errors, about))
         case "state-not-json" if problem.errors:
-            first = problem.errors[0]
-            return NotJson(first.pointer.removeprefix("/state"), first.detail)
-        case "state-too-large":
-            return StateTooLarge()
-        case "read-only":
-            return JournalFailed()
-        case "journal-busy":
-            return JournalBusy()
-        case "journal-unreadable":
-            return JournalUnreadable()
-        case "history-unreadable":
-            return UnknownEvent()
-        case "shutting-down":
-            return EngineClosed()
+            first = _in_values(problem.errors, about)[0]
+            return NotJson(first.pointer, first.detail)
+        case code if kind := _PLAIN.get(code):
+            return _as_told(kind, problem.detail)
         case _:
             return RequestRefused(problem)
+
+
+def _in_values(faults: list[Fault], about: About) -> list[Fault]:
+    """Return faults with pointers into the caller's own values, instead of into the body."""
+    return [Fault(fault.pointer.removeprefix(about.within), fault.detail) for fault in faults]
+
+
+def _as_told(kind: type[E], detail: str) -> E:
+    """Return an error with the server's words alone: its facts stayed behind with the server."""
+    return kind.__new__(kind, detail)
+
+
+_PLAIN: Final[Mapping[str, type[Exception]]] = {
+    "cannot-reduce": CannotReduce,
+    "history-unreadable": UnknownEvent,
+    "journal-busy": JournalBusy,
+    "journal-unreadable": JournalUnreadable,
+    "merge-conflict": MergeConflict,
+    "read-only": JournalFailed,
+    "schema-violated": SchemaViolated,
+    "secret-leaked": SecretLeaked,
+    "secret-refused": SecretRefused,
+    "shutting-down": EngineClosed,
+    "state-too-large": StateTooLarge,
+    "too-many-runs": TooManyRuns,
+}
+"""Problems whose whole tale is their detail."""

@@ -1,4 +1,4 @@
-"""Runs as resources: start, list, read, cancel."""
+"""Runs as resources: start, list, read."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from typing import Annotated, Any, TypeAlias
 from litestar import Request, get, post
 from litestar.di import NamedDependency
 from litestar.openapi.spec import Example
-from litestar.params import BodyKwarg, FromPath, FromQuery, JSONBody, QueryParameter
+from litestar.params import BodyKwarg, FromPath, FromQuery, QueryParameter
 from litestar.response import Response
 from msgspec import Raw
+from msgspec.structs import replace
 
 from stenograph.engine import Engine, Fault, RunView
-from stenograph.http.bodies import check_run_id, state_of, within
-from stenograph.http.errors import BODY_CODES, Refused, problems
-from stenograph.http.graphs import ACTOR
+from stenograph.http.errors import Refused, problems
 from stenograph.http.pages import check_journal
 from stenograph.http.queries import (
     At,
     Cursor,
     IfNoneMatch,
     JournalId,
+    Key,
     Limit,
     Prefer,
     PreferHeader,
@@ -30,31 +30,22 @@ from stenograph.http.queries import (
     etag_matches,
     next_cursor,
 )
+from stenograph.http.requests import StartRequest
+from stenograph.http.starting import START_PROBLEMS, begin, headers_of, status_of
 from stenograph.http.waiting import wait_for_run
 from stenograph.http.wire import (
     DONE,
     LIMIT_MAX,
     PAGE_DEFAULT,
-    CancelRequest,
     RunAnswer,
     RunItem,
     RunList,
-    StartRequest,
     StateAnswer,
     Status,
     VisitList,
 )
 from stenograph.journal import Stream
 
-START_PROBLEMS = problems(
-    *BODY_CODES,
-    "graph-not-found",
-    "run-exists",
-    "graph-invalid",
-    "state-not-json",
-    "read-only",
-    "journal-busy",
-)
 StartBody: TypeAlias = Annotated[
     StartRequest,
     BodyKwarg(
@@ -76,20 +67,19 @@ async def start_run(
     engine: NamedDependency[Engine],
     stopping: NamedDependency[asyncio.Event],
     prefer: PreferHeader = "",
+    key: Key = None,
 ) -> Response[RunAnswer]:
-    """Start a run: 202 at once, or with `Prefer: wait=S` 200 when it ended within S seconds."""
+    """Start a run: 202 at once, or with `Prefer: wait=S` 200 when it ended within S seconds.
+
+    The same body again with its `run_id`, or its `Idempotency-Key`, begins nothing: 200.
+    """
     wish = Prefer(prefer)
-    pointer, state = state_of(data)
-    check_run_id(data.id, "/id")
-    with within(graph="/graph", state=pointer):
-        begun = await engine.start(
-            data.graph, state, run_id=data.id, limits=data.limits, tags=data.tags, actor=ACTOR
-        )
+    begun = await begin(engine, data, key)
     run = await wait_for_run(engine, begun.id, wish.wait_s or 0, request, stopping)
     return Response(
-        run_answer(run),
-        status_code=200 if run.done else 202,
-        headers={"Location": f"/runs/{run.id}", **wish.headers},
+        run_answer(replace(run, replayed=begun.replayed)),
+        status_code=status_of(begun, run),
+        headers={**headers_of(begun), **wish.headers},
     )
 
 
@@ -169,28 +159,6 @@ async def list_visits(
     )
 
 
-@post(
-    "/runs/{run_id:str}/cancel",
-    status_code=202,
-    responses=problems(*BODY_CODES, "run-not-found", "run-finished", "read-only"),
-    summary="Ask a run to stop",
-    tags=["Runs"],
-)
-async def cancel_run(
-    run_id: FromPath[str],
-    engine: NamedDependency[Engine],
-    data: JSONBody[CancelRequest | None] = None,
-) -> Response[RunAnswer]:
-    """Ask a run to stop: 202 while it is stopping, 200 once it is cancelled."""
-    run = await engine.cancel(run_id, reason=reason_of(data), actor=ACTOR)
-    return Response(run_answer(run), status_code=200 if run.status == "cancelled" else 202)
-
-
-def reason_of(request: CancelRequest | None) -> str:
-    """Return the reason that a request to cancel gives."""
-    return (request.reason if request else None) or ""
-
-
 def run_answer(run: RunView) -> RunAnswer:
     """Return a run as the outside sees it."""
     return RunAnswer(
@@ -203,12 +171,15 @@ def run_answer(run: RunView) -> RunAnswer:
         seq=run.seq,
         steps=run.steps,
         current=list(run.current),
+        waits=list(run.waits),
         tags=run.tags,
         error=run.error,
         reason=run.reason,
         created_at=run.created_at,
         updated_at=run.updated_at,
         finished_at=run.finished_at,
+        parked=run.parked,
+        replayed=run.replayed,
     )
 
 
@@ -245,4 +216,4 @@ def _tags(pairs: Sequence[str]) -> dict[str, str]:
     return {f"tag:{name}": value for name, _, value in split}
 
 
-HANDLERS = (start_run, list_runs, get_run, get_state, list_visits, cancel_run)
+HANDLERS = (start_run, list_runs, get_run, get_state, list_visits)

@@ -14,9 +14,10 @@ from litestar.exceptions import WebSocketDisconnect
 from litestar.params import FromPath
 from msgspec import Struct
 
-from stenograph.engine import Engine, EngineClosed, nested_deeper
+from stenograph.engine import Engine, EngineClosed, RunView, nested_deeper
 from stenograph.http.bodies import state_in_frame, within
 from stenograph.http.errors import Refused, problem_of
+from stenograph.http.following import to_its_end
 from stenograph.http.frames import Frames, error_message, status_message
 from stenograph.http.graphs import ACTOR
 from stenograph.http.guard import check_names
@@ -36,7 +37,7 @@ from stenograph.http.wire import (
 from stenograph.journal import Record
 
 Socket: TypeAlias = WebSocket[Any, Any, Any]
-Pages: TypeAlias = AsyncIterator[list[Record]]
+Pages: TypeAlias = AsyncIterator[list[Record] | RunView] | AsyncIterator[list[Record]]
 
 SEND_TIMEOUT_S: Final = 30.0
 """How long one message may take to leave: a client that takes nothing for longer is let go."""
@@ -178,12 +179,8 @@ async def _say(socket: Socket, follow: Callable[[], Any]) -> int:
 async def _send_run(
     socket: Socket, engine: Engine, frames: Frames, run_id: str, query: Query
 ) -> None:
-    async with aclosing(engine.follow(run_id, after=query.after or 0)) as pages:
+    async with aclosing(to_its_end(engine, run_id, query.after or 0)) as pages:
         await _send_pages(socket, engine, frames, pages, batch=query.batch, whole=False)
-    run = await engine.get(run_id)
-    if not run.done:  # the journal was closed under the tail, or the run taken up again
-        raise EngineClosed
-    await _send(socket, status_message(run, engine.journal.id, sent=run.seq))
 
 
 async def _send_pages(
@@ -194,7 +191,10 @@ async def _send_pages(
     async def send_all() -> None:
         journal = engine.journal.id
         async for page in pages:
-            await _send_each(socket, frames.of(page, batch=batch, whole=whole, journal=journal))
+            if isinstance(page, RunView):
+                await _send(socket, status_message(page, journal, sent=page.seq))
+            else:
+                await _send_each(socket, frames.of(page, batch=batch, whole=whole, journal=journal))
 
     await first_of(send_all, lambda: _until_gone(socket))
 

@@ -9,10 +9,9 @@ from urllib.parse import quote, urlsplit
 
 import httpx
 import msgspec
-from msgspec import Struct
 
-from stenograph.engine import RunFinished, SeqNotReached, UnknownRun
-from stenograph.http.refusals import RequestRefused, ServerUnreachable, error_of
+from stenograph.engine import NotHeld, RunFinished, SeqNotReached, UnknownRun
+from stenograph.http.refusals import About, RequestRefused, ServerUnreachable, error_of
 from stenograph.http.wire import ID_PATTERN, EventsPage, Problem, RunAnswer
 from stenograph.journal import CursorUnknown
 
@@ -22,15 +21,6 @@ CONNECT_TIMEOUT_S: Final = 10.0
 ID_WORDS: Final = "1 to 128 of a-z A-Z 0-9 . _ : -, the first a letter or digit"
 
 A = TypeVar("A")
-
-
-class About(Struct, frozen=True):
-    """What a question is about, for the error that may come back."""
-
-    run_id: str = ""
-    graph_id: str = ""
-    at: int = 0
-    after: int = 0
 
 
 class Transport:
@@ -64,10 +54,17 @@ class Transport:
         return self._read(await self._ask("GET", path, query, None, about), kind)
 
     async def post(
-        self, path: str, kind: type[A], body: bytes, about: About | None = None
+        self,
+        path: str,
+        kind: type[A],
+        body: bytes,
+        about: About | None = None,
+        *,
+        query: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> tuple[int, A]:
         """Return the status and the answer to a JSON body."""
-        response = await self._ask("POST", path, None, body, about)
+        response = await self._ask("POST", path, query, body, about, headers)
         return response.status_code, self._read(response, kind)
 
     async def error(self, problem: Problem, about: About) -> Exception:
@@ -77,13 +74,16 @@ class Transport:
             case "run-finished":
                 run = await self.get(run_path(about.run_id), RunAnswer)
                 error = RunFinished(about.run_id, run.status)
+            case "not-held":
+                run = await self.get(run_path(about.run_id), RunAnswer)
+                error = NotHeld(about.run_id, run.status, "", "")
             case "seq-not-reached":
                 run = await self.get(run_path(about.run_id), RunAnswer)
                 error = SeqNotReached(about.run_id, asked=about.at, head=run.seq)
             case "cursor-unknown":
                 error = CursorUnknown(after=about.after, head=await self._head(about.run_id))
             case _:
-                error = error_of(problem, run_id=about.run_id, graph_id=about.graph_id)
+                error = error_of(problem, about)
         if not isinstance(error, RequestRefused):
             error.args = (problem.detail,)
         return error
@@ -104,11 +104,12 @@ class Transport:
         query: Mapping[str, Any] | None,
         body: bytes | None,
         about: About | None,
+        headers: Mapping[str, str] | None = None,
     ) -> httpx.Response:
-        headers = {} if body is None else {"Content-Type": "application/json"}
+        typed = {} if body is None else {"Content-Type": "application/json"}
         try:
             response = await self._http.request(
-                method, path, content=body, headers=headers, params=query
+                method, path, content=body, headers={**typed, **(headers or {})}, params=query
             )
         except httpx.TransportError as error:
             raise ServerUnreachable(self.url, str(error) or type(error).__name__) from error

@@ -18,7 +18,7 @@ async def wait_for_run(
     request: Request[Any, Any, Any],
     stopping: asyncio.Event,
 ) -> RunView:
-    """Return a run once it has ended or parked, or as it is after ``wait_s`` seconds at most.
+    """Return a run once it ends, waits, pauses or parks, or as it is after ``wait_s`` seconds at most.
 
     Ends early when the client has left (the run goes on) or the server is to stop.
     """
@@ -43,5 +43,6 @@ async def first_of(*ways: Callable[[], Awaitable[Any]]) -> None:
 
 
 async def until_gone(request: Request[Any, Any, Any]) -> None:
-    """Return when the client of a request, the body of which was read, has hung up."""
-    await request.receive()
+    """Return when the client of a request has hung up."""
+    while (await request.receive())["type"] != "http.disconnect":
+        pass

@@ -1,4 +1,4 @@
-"""What travels over HTTP: every request and every answer, as structs; the same words as in Python.
+"""What travels over HTTP: every answer, as structs; the same words as in Python.
 
 Times are RFC 3339 in UTC with microseconds. Values that the journal holds as JSON text (states,
 graphs, events) are ``Raw``: they leave as the bytes that are stored, and are never encoded again.
@@ -10,7 +10,7 @@ from typing import Annotated, Any, Final, Literal, TypeAlias
 
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
-from stenograph.engine import ErrorInfo, Fault, Limits, Visit
+from stenograph.engine import ErrorInfo, Fault, ParkedView, Visit, WaitView
 
 API_VERSION: Final = "1"
 """Of the paths and shapes here; what is only added does not change it."""
@@ -58,6 +58,8 @@ Status: TypeAlias = Literal[
 ]
 DONE: Final[frozenset[str]] = frozenset({"completed", "failed", "cancelled"})
 """The statuses of a run that has ended."""
+GOING: Final[frozenset[str]] = frozenset({"running", "cancelling"})
+"""The statuses of a run that has something to do by itself; in all others it is at rest."""
 
 State: TypeAlias = Annotated[
     dict[str, Any], Meta(description="A JSON object", examples=[{"issues_open": 1}])
@@ -69,30 +71,6 @@ Tags: TypeAlias = Annotated[
 GraphId: TypeAlias = Annotated[
     str, Meta(max_length=255, description="id or id@version", examples=["code-review"])
 ]
-
-
-# --- requests ---------------------------------------------------------------------------------
-
-
-class StartRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """``POST /runs``. ``input``, ``state`` and ``initial_state`` are one thing; give one."""
-
-    graph: Annotated[
-        GraphId | dict[str, Any],
-        Meta(description="A graph's id, id@version, or a whole graph", examples=["code-review"]),
-    ]
-    input: State | None = None
-    state: State | None = None
-    initial_state: State | None = None
-    id: Id | None = None
-    tags: Tags | None = None
-    limits: Limits | None = None
-
-
-class CancelRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """``POST /runs/{id}/cancel``; the whole body may be left out."""
-
-    reason: Annotated[str, Meta(max_length=1000)] | None = None
 
 
 # --- problems ---------------------------------------------------------------------------------
@@ -199,7 +177,8 @@ class ToolList(Struct, frozen=True, kw_only=True):
 class RunAnswer(Struct, frozen=True, kw_only=True):
     """A run at one moment, after event ``seq``; ``id`` and ``run_id`` are the same.
 
-    ``current`` names the nodes it stands in; ``done`` tells whether it has ended.
+    ``current`` names the nodes it stands in, ``waits`` tells what it waits for, the first 100 of
+    each. ``done`` tells whether it has ended, ``replayed`` whether an earlier request had begun it.
     """
 
     id: str
@@ -211,12 +190,15 @@ class RunAnswer(Struct, frozen=True, kw_only=True):
     seq: int
     steps: int
     current: list[str]
+    waits: list[WaitView]
     tags: dict[str, str]
     error: ErrorInfo | None
     reason: str
     created_at: str
     updated_at: str
     finished_at: str | None
+    parked: ParkedView | None = None
+    replayed: bool = False
 
 
 class RunItem(Struct, frozen=True, kw_only=True):

@@ -24,7 +24,7 @@ Durability: TypeAlias = Literal["full", "normal"]
 APPLICATION_ID: Final = 0x5354_454E  # "STEN"
 FORMAT: Final = 1
 BUSY_TIMEOUT_S: Final = 0.5
-PROBE: Final = "DELETE FROM label WHERE 0"
+PROBE: Final = "DELETE FROM label WHERE 0;"
 """Changes nothing, and fails where nothing can be changed: SQLite opens such a file in silence."""
 
 
@@ -70,7 +70,7 @@ async def connect_writer(path: Path, durability: Durability) -> AsyncIterator[ai
             )
             is_blank = await check_format(db, path)
             await set_up(db, path, durability)
-            await db.executescript(creation() if is_blank else PROBE)
+            await db.executescript(creation() if is_blank else PROBE + script("additions.sql"))
         yield db
 
 
@@ -117,6 +117,7 @@ async def set_up(db: aiosqlite.Connection, path: Path, durability: Durability) -
         "fullfsync=1",  # on macOS a plain fsync does not reach the disk
         "wal_autocheckpoint=0",  # errors of automatic checkpoints go unseen
         "recursive_triggers=1",  # or REPLACE would delete past the triggers
+        "secure_delete=1",  # what is forgotten or erased does not stay in free pages
         "cache_size=-16000",
         "mmap_size=0",
     ):
@@ -125,13 +126,18 @@ async def set_up(db: aiosqlite.Connection, path: Path, durability: Durability) -
 
 def creation() -> str:
     """Return the script that makes a blank file a journal, in one transaction."""
-    schema = files(__package__).joinpath("schema.sql").read_text("utf-8")
     at = datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
     return f"""
         BEGIN IMMEDIATE;
-        {schema}
+        {script("schema.sql")}
+        {script("additions.sql")}
         INSERT INTO meta (key, value) VALUES ('id', '{token_hex(8)}'), ('created_at', '{at}');
         PRAGMA application_id={APPLICATION_ID};
         PRAGMA user_version={FORMAT};
         COMMIT;
     """
+
+
+def script(name: str) -> str:
+    """Return an SQL script of this package."""
+    return files(__package__).joinpath(name).read_text("utf-8")

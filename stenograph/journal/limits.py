@@ -15,14 +15,21 @@ LABELS_MAX: Final = 64
 """Most labels of one append, or of one search."""
 LABEL_MAX_BYTES: Final = 1024
 """Most bytes of a label's key, and of its value."""
+SECRET_NAME_MAX_CHARS: Final = 300
+"""Longest name of a secret."""
 
 RUN_ID: Final = re.compile(r"(?:graph/)?[A-Za-z0-9][A-Za-z0-9._:-]{0,127}")
 TYPE: Final = re.compile(r"[a-z][a-z0-9_.]{0,127}")
 TIME: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{6}Z")
 
 
-def check_append(run_id: str, records: Sequence[NewRecord], labels: Mapping[str, str]) -> int:
-    """Return how many bytes of data the append holds.
+def check_append(
+    run_id: str,
+    records: Sequence[NewRecord],
+    labels: Mapping[str, str],
+    secrets: Mapping[str, bytes],
+) -> int:
+    """Return how many bytes the append holds, in data and secrets.
 
     Raises AppendTooLarge over a limit, ValueError where something is not what it should be.
     """
@@ -40,6 +47,8 @@ def check_append(run_id: str, records: Sequence[NewRecord], labels: Mapping[str,
         check_type(record.type)
         check_time(record.at)
         size += checked_size(record.data)
+    if secrets:
+        size += secrets_size(run_id, secrets)
     if size > APPEND_MAX_BYTES:
         raise AppendTooLarge(f"{run_id}: {size} bytes in one append; at most {APPEND_MAX_BYTES}")
     return size
@@ -54,6 +63,26 @@ def check_labels(labels: Mapping[str, str]) -> None:
             # Strict UTF-8: half a surrogate pair is refused here, not inside a commit.
             if len(text.encode()) > LABEL_MAX_BYTES:
                 raise AppendTooLarge(f"label {text[:40]!r}…: at most {LABEL_MAX_BYTES} bytes")
+
+
+def secrets_size(run_id: str, secrets: Mapping[str, bytes]) -> int:
+    """Return how many bytes names and values have; no message quotes them.
+
+    Raises AppendTooLarge for a long name, ValueError or TypeError for what is none, or no bytes.
+    """
+    size = 0
+    for name, value in secrets.items():
+        if not name:
+            raise ValueError(
+                f"{run_id}: a secret has a name of 1 to {SECRET_NAME_MAX_CHARS} characters"
+            )
+        if len(name) > SECRET_NAME_MAX_CHARS:
+            most = f"at most {SECRET_NAME_MAX_CHARS}"
+            raise AppendTooLarge(f"{run_id}: a secret's name of {len(name)} characters; {most}")
+        if not isinstance(value, bytes):
+            raise TypeError(f"a secret's value must be bytes, not {type(value).__name__}")
+        size += len(name.encode()) + len(value)
+    return size
 
 
 @lru_cache(maxsize=256)

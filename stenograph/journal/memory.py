@@ -50,16 +50,28 @@ class MemoryJournal(ReadableJournal):
         *,
         expected_seq: int,
         labels: Mapping[str, str] | None = None,
+        secrets: Mapping[str, bytes] | None = None,
+        forget_secrets: bool = False,
     ) -> list[Record]:
         """Write all records or none; see ``Journal.append``."""
         labels = dict(labels or {})
-        check_append(run_id, records, labels)
+        check_append(run_id, records, labels, secrets or {})
         if self.failure:
             raise JournalFailed(str(self.failure))
         sealed = self.store.add(run_id, records, expected_seq, labels)
+        if forget_secrets:
+            self.store.secrets.pop(run_id, None)
+        if secrets:
+            self.store.secrets.setdefault(run_id, {}).update(secrets)
         self.feed.publish(sealed)
         await sleep(0)  # as a commit would: nobody who only appends keeps the loop to himself
         return sealed
+
+    async def secrets(self, run_id: str) -> dict[str, bytes]:
+        """Return what is kept beside a stream; see ``Journal.secrets``."""
+        if self.feed.closed:
+            raise JournalFailed(str(self.failure))
+        return dict(self.store.secrets.get(run_id, {}))
 
 
 class MemoryStorage:
@@ -69,6 +81,7 @@ class MemoryStorage:
         self.all: list[Record] = []
         self.by_stream: dict[str, list[Record]] = {}
         self.heads: dict[str, Head] = {}
+        self.secrets: dict[str, dict[str, bytes]] = {}
 
     def add(
         self, run_id: str, records: Sequence[NewRecord], expected_seq: int, labels: dict[str, str]

@@ -54,6 +54,8 @@ class Journal(Protocol):
         *,
         expected_seq: int,
         labels: Mapping[str, str] | None = None,
+        secrets: Mapping[str, bytes] | None = None,
+        forget_secrets: bool = False,
     ) -> list[Record]:
         """Write all records or none, if the stream still ends at ``expected_seq`` (0: has none).
 
@@ -61,10 +63,17 @@ class Journal(Protocol):
         same transaction; those not named stay. Who is cancelled while waiting must read again:
         the append may have happened. ``records`` is not empty.
 
+        ``secrets`` are small values that no record holds, kept beside the stream by name (1 to 300
+        characters; a name given again has the later value). With ``forget_secrets`` those that the
+        stream had are forgotten, and the new ones then kept: all in the same transaction.
+
         Raises WrongExpectedSeq, AppendTooLarge, JournalBusy or JournalFailed; then nothing was
         written (after JournalFailed the outcome is known only once the journal is opened anew).
         Raises ValueError for a run id, type or time that is not of the form that readers rely on.
         """
+
+    async def secrets(self, run_id: str) -> dict[str, bytes]:
+        """Return what is kept beside a stream by name, and was not forgotten; see ``append``."""
 
     async def head(self, run_id: str) -> int:
         """Return the stream's last seq; 0 when it has no record."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from asyncio import Future, Task
+from asyncio import Future, Task, TimerHandle
 from collections import deque
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
@@ -14,18 +14,25 @@ from typing import Final, TypeAlias, get_args
 
 import aiosqlite
 
-from stenograph.journal.checkpoints import Checkpoints
+from stenograph.journal.checkpoints import Checkpoints, left_behind
 from stenograph.journal.errors import JournalBusy, JournalError, JournalFailed
 from stenograph.journal.files import Durability, connect_writer, place
 from stenograph.journal.limits import check_append
 from stenograph.journal.lock import locked
-from stenograph.journal.reader import Reader, connect_reader
+from stenograph.journal.reader import Reader, bindable, connect_reader
 from stenograph.journal.reading import ReadableJournal
 from stenograph.journal.record import NewRecord, Record
-from stenograph.journal.writer import GROUP_COMMIT, Append, is_busy
+from stenograph.journal.writer import GROUP_COMMIT, SECRET_PADDING, Append, is_busy
 
 BATCH_MAX_RECORDS: Final = 4096
 BATCH_MAX_BYTES: Final = 16 * 1024 * 1024
+TRUNCATE_AGAIN_S: Final = 5.0
+"""How long after a reader kept forgotten secrets in the log the writer tries again by itself."""
+
+SECRETS = """
+    SELECT substr(value, ? + 1), name FROM secret
+    WHERE stream = (SELECT number FROM stream WHERE run_id = ?)
+"""
 
 Waiting: TypeAlias = tuple[Append, Future[list[Record]]]
 
@@ -43,10 +50,14 @@ async def open_journal(
         raise ValueError(f"durability {durability!r}: must be one of {get_args(Durability)}")
     file = place(path)
     with locked(file):
+        log_pages = left_behind(file)
         # The last connection to close checkpoints, which is the writer's business: it closes last.
         async with connect_writer(file, durability) as writer, connect_reader(file) as reader:
-            journal = SqliteJournal(await reader.id(), file, writer, reader)
+            checkpoints = Checkpoints(writer, log_pages)
+            journal = SqliteJournal(await reader.id(), file, writer, reader, checkpoints)
             try:
+                if checkpoints.must_truncate:
+                    journal._begin_to_flush()
                 yield journal
             finally:
                 await journal.close()
@@ -56,7 +67,12 @@ class SqliteJournal(ReadableJournal):
     """A journal in a file that this process holds; made by ``open_journal``."""
 
     def __init__(
-        self, journal_id: str, path: Path, writer: aiosqlite.Connection, reader: Reader
+        self,
+        journal_id: str,
+        path: Path,
+        writer: aiosqlite.Connection,
+        reader: Reader,
+        checkpoints: Checkpoints,
     ) -> None:
         super().__init__(journal_id, reader)
         self.path = path
@@ -64,9 +80,11 @@ class SqliteJournal(ReadableJournal):
         self.commits = 0
         """How many transactions have been committed: far fewer than appends, under load."""
         self._writer = writer
-        self._checkpoints = Checkpoints(writer, path)
+        self._reader = reader
+        self._checkpoints = checkpoints
         self._waiting: deque[Waiting] = deque()
         self._flushing: Task[None] | None = None
+        self._again: TimerHandle | None = None
 
     async def append(
         self,
@@ -75,20 +93,27 @@ class SqliteJournal(ReadableJournal):
         *,
         expected_seq: int,
         labels: Mapping[str, str] | None = None,
+        secrets: Mapping[str, bytes] | None = None,
+        forget_secrets: bool = False,
     ) -> list[Record]:
         """Write all records or none, and return once they are durable; see ``Journal.append``."""
-        labels = dict(labels or {})
+        labels, secrets = dict(labels or {}), dict(secrets or {})
         records = tuple(records)
-        size = check_append(run_id, records, labels)
+        size = check_append(run_id, records, labels, secrets)
         if self.failure:
             raise JournalFailed(str(self.failure))
-        append = Append(run_id, records, expected_seq, labels, size)
+        append = Append(run_id, records, expected_seq, labels, size, secrets, forget_secrets)
         answer: Future[list[Record]] = asyncio.get_running_loop().create_future()
         self._waiting.append((append, answer))
-        if self._flushing is None:
-            # A task of the journal's own: an appender who is cancelled disturbs nobody.
-            self._flushing = asyncio.create_task(self._flush())
+        self._begin_to_flush()
         return await answer
+
+    async def secrets(self, run_id: str) -> dict[str, bytes]:
+        """Return what is kept beside a stream; see ``Journal.secrets``."""
+        if self.feed.closed:
+            raise JournalFailed(str(self.failure))
+        rows = await self._reader.rows(SECRETS, len(SECRET_PADDING), bindable(run_id))
+        return {name: value for value, name in rows}  # bytes in the last column end a page early
 
     async def close(self) -> None:
         """Refuse later appends, wait for those under way, end all tails."""
@@ -96,21 +121,43 @@ class SqliteJournal(ReadableJournal):
             self.failure = JournalFailed("the journal is closed: open it again")
         if self._flushing:
             await asyncio.wait({self._flushing})
+        if self._again:
+            self._again.cancel()
         self.feed.close()
+
+    def _begin_to_flush(self) -> None:
+        """Begin a task of the journal's own: an appender who is cancelled disturbs nobody."""
+        if self._flushing is None:
+            self._flushing = asyncio.create_task(self._flush())
 
     async def _flush(self) -> None:
         """Commit what waits, batch by batch, until nobody does."""
         batch: list[Waiting] = []
         try:
+            if self._checkpoints.must_truncate:
+                await self._checkpoints.run_if_due()
             while batch := self._next_batch():
                 await self._commit(batch)
                 await self._checkpoints.run_if_due()
+            if self._checkpoints.must_truncate:
+                self._try_again_later()
         except BaseException as error:
             await self._stop(error, batch)
             if not isinstance(error, Exception):
                 raise
         finally:
             self._flushing = None
+
+    def _try_again_later(self) -> None:
+        """Come back to a log that a reader has kept from being emptied, also if nobody appends."""
+        if self._again is None:
+            loop = asyncio.get_running_loop()
+            self._again = loop.call_later(TRUNCATE_AGAIN_S, self._try_again)
+
+    def _try_again(self) -> None:
+        self._again = None
+        if self.failure is None:
+            self._begin_to_flush()
 
     def _next_batch(self) -> list[Waiting]:
         batch: list[Waiting] = []

@@ -40,6 +40,17 @@ SET_LABEL = """
     INSERT INTO label (stream, key, value) VALUES (?, ?, ?)
     ON CONFLICT (stream, key) DO UPDATE SET value = excluded.value
 """
+FORGET_SECRETS = "DELETE FROM secret WHERE stream = ?"
+KEEP_SECRET = """
+    INSERT INTO secret (stream, name, value) VALUES (?, ?, ?)
+    ON CONFLICT (stream, name) DO UPDATE SET value = excluded.value
+"""
+SECRET_PADDING: Final = bytes(4096)
+"""Stands before a secret's value, so that the value lies in pages which are its row's alone.
+
+SQLite zeroes such pages when it frees them (``secure_delete``). In a page that rows share it may
+leave behind a copy of a row that it has moved while balancing its tree.
+"""
 STREAM = "stream (number, run_id, created_at)"
 RECORD = "record (offset, stream, seq, at, type, hash, data)"
 
@@ -52,8 +63,15 @@ class Append(Struct):
     expected_seq: int
     labels: Mapping[str, str]
     size: int
+    secrets: Mapping[str, bytes] = {}
+    forget_secrets: bool = False
     sealed: list[Record] = []
     refused: WrongExpectedSeq | None = None
+    has_forgotten: bool = False
+    """Whether there were secrets to forget, which are now in older pages of the log alone."""
+
+    def __repr__(self) -> str:  # aiosqlite logs what it is given: neither data nor secrets
+        return f"<append of {len(self.records)} to {self.run_id}>"
 
 
 class Writer:
@@ -125,6 +143,7 @@ class Draft:
         self.streams: list[Row] = []
         self.labels: list[Row] = []
         self.rows: list[Row] = []
+        self.secretive: list[tuple[int, Append]] = []
 
     def take(self, append: Append) -> None:
         """Seal the append, or refuse it because its stream ends elsewhere."""
@@ -150,6 +169,8 @@ class Draft:
             (one.offset, head.number, one.seq, one.at, one.type, bytes.fromhex(one.hash), one.data)
             for one in append.sealed
         ]
+        if append.secrets or append.forget_secrets:
+            self.secretive.append((head.number, append))
 
     def write(self, db: sqlite3.Connection) -> None:
         """Write down what was drafted."""
@@ -157,6 +178,8 @@ class Draft:
         insert(db, RECORD, self.rows)
         for label in self.labels:
             db.execute(SET_LABEL, label)
+        for stream, append in self.secretive:
+            write_secrets(db, stream, append)
 
 
 class CommitConnection(sqlite3.Connection):
@@ -188,6 +211,14 @@ def insert(db: sqlite3.Connection, table: str, rows: Sequence[Row]) -> None:
         sql = insert_statement(table, len(several[0]), count)
         db.execute(sql, tuple(chain.from_iterable(several)))
         done += count
+
+
+def write_secrets(db: sqlite3.Connection, stream: int, append: Append) -> None:
+    """Forget a stream's secrets, keep new ones, or both, as the append says."""
+    if append.forget_secrets:
+        append.has_forgotten = db.execute(FORGET_SECRETS, (stream,)).rowcount > 0
+    for name, value in append.secrets.items():
+        db.execute(KEEP_SECRET, (stream, name, SECRET_PADDING + value))
 
 
 @lru_cache(maxsize=32)

@@ -57,7 +57,10 @@ def test_it_tells_its_version() -> None:
 def test_commands_are_listed_in_the_order_they_are_learned_in() -> None:
     commands = steno("-h").out.partition("Commands:\n")[2].splitlines()
     names = [line.split()[0] for line in commands]
-    assert names == ["serve", "demo", "run", "runs", "show", "tail", "cancel", "check"]
+    assert names == [
+        "serve", "demo", "run", "runs", "show", "tail",
+        "signal", "pause", "resume", "retry", "cancel", "check",
+    ]  # fmt: skip
 
 
 def test_what_is_no_command_gives_2() -> None:

@@ -11,8 +11,9 @@ import pytest
 
 import stenograph as st
 from stenograph.cli.marks import OF_STATUS, SIGNS
-from stenograph.cli.rows import ROWS, Row, Teller
+from stenograph.cli.rows import CHANGES, PLAIN, Row, Teller
 from stenograph.cli.runs import STATUSES
+from stenograph.cli.times import local
 from stenograph.engine.events import Payload
 from stenograph.http.wire import Status
 from tests.cli.tools import BOOM, COUNT, boom, count
@@ -112,6 +113,52 @@ SCOPE = {"scope": "/", "node": "a", "visit": 1, "attempt": 1}
          '→ b “ok” [{"fn":"good"}]'),
         ("log", {**SCOPE, "message": "hot", "level": "warning"}, "warning: hot"),
         ("graph.created", {"graph_id": "g", "version": "1" * 64}, "graph g@11111111 stored"),
+        ("run.pausing", {"actor": "me", "reason": "lunch"}, "pausing, asked by me: lunch"),
+        ("run.paused", {}, "paused"),
+        ("run.resumed", {"actor": "me"}, "resumed by me"),
+        ("run.resumed", {"actor": "me", "limits": {"steps": 2000, "time_s": 60.0}},
+         "resumed by me, up to 2,000 steps and 60 s"),
+        ("run.retried", {"actor": "me", "limits": {"steps": 20, "time_s": None}},
+         "retried by me, up to 20 steps"),
+        ("node.entered", {**SCOPE, "graph": "child"}, "entered, runs graph child"),
+        ("transition.taken", {**SCOPE, "to": "c", "reason": "next", "fork": ["a", "b"]}, "→ a, b"),
+        ("fork.opened",
+         {**SCOPE, "targets": ["a", "b"], "count": 2, "join": "c", "need": 1, "on_error": "fail"},
+         "2 branches: a, b; to join at c, 1 needed"),
+        ("fork.opened",
+         {**SCOPE, "targets": ["a"], "count": 1000, "join": "c", "need": 1000, "each": "parts",
+          "width": 8},
+         "1,000 branches over parts: a, 8 at a time; to join at c"),
+        ("branch.ended", {"scope": "/a#1[0]/", "outcome": "ok", "reason": "joined"},
+         "branch has arrived"),
+        ("branch.ended", {"scope": "/a#1[0]/", "outcome": "ok"}, "branch ended"),
+        ("branch.ended", {"scope": "/a#1[0]/", "outcome": "ok", "reason": "loop-cap"},
+         "branch ended (loop-cap)"),
+        ("branch.ended", {"scope": "/a#1[0]/", "outcome": "cancelled"}, "branch stopped"),
+        ("branch.ended",
+         {"scope": "/a#1[0]/", "outcome": "error", "error": {"type": "E", "message": "no"},
+          "failed_in": "/a#1[0]/b#1/", "node": "c", "visit": 1},
+         "branch failed in a#1[0]/b#1/c: E: no"),
+        ("fork.joined", {**SCOPE, "join": "c", "arrived": 2, "failed": 1, "cancelled": 3},
+         "joined at c: 2 arrived, 1 failed, 3 cancelled"),
+        ("fork.joined",
+         {**SCOPE, "join": "c", "arrived": 2, "error": {"type": "merge-conflict", "message": "x"}},
+         "cannot join at c: merge-conflict: x"),
+        ("wait.opened", {**SCOPE, "kind": "signal", "signal": "go"}, "waits for signal go"),
+        ("wait.opened", {**SCOPE, "kind": "time"}, "waits for its time"),
+        ("wait.opened", {**SCOPE, "kind": "delay"}, "waits for the start it was given"),
+        ("wait.opened", {**SCOPE, "kind": "turn"}, "waits for its turn"),
+        ("wait.resolved", {**SCOPE, "reason": "signal", "signal_seq": 9}, "takes signal 9"),
+        ("wait.resolved", {**SCOPE, "reason": "time"}, "goes on"),
+        ("wait.resolved", {**SCOPE, "reason": "timeout"}, "no signal came in time"),
+        ("wait.resolved", {**SCOPE, "reason": "turn"}, "its turn has come"),
+        ("signal.received", {"name": "go", "payload": {"ok": True}, "actor": "me"},
+         'signal go from me: {"ok":true}'),
+        ("signal.received", {"name": "go", "payload": None, "actor": "me", "saw": 3},
+         "signal go from me, who saw 3: null"),
+        ("timer.set", {**SCOPE, "due_at": "2026-11-20T22:55:01.000000Z"},
+         f"until {local('2026-11-20T22:55:01.000000Z')}"),
+        ("timer.fired", {**SCOPE, "due_at": "2026-11-20T22:55:01.000000Z"}, "its time has come"),
         ("run.teleported", {"to": "mars"}, 'run.teleported {"to":"mars"}'),
         ("run.failed", {"$erased": "ab"}, 'run.failed {"$erased":"ab"}'),
         ("log", "erased", 'log "erased"'),
@@ -122,7 +169,7 @@ def test_every_event_has_a_phrase(type_: str, data: Any, phrase: str) -> None:
 
 
 def test_every_type_there_is_has_a_row_of_its_own() -> None:
-    assert {kind.TYPE for kind in get_args(Payload)} <= ROWS.keys()
+    assert {kind.TYPE for kind in get_args(Payload)} <= CHANGES.keys() | PLAIN.keys()
 
 
 def test_every_status_has_a_mark() -> None:
@@ -178,3 +225,52 @@ def test_what_grew_unseen_stays_unknown() -> None:
         data = json.dumps({**SCOPE, "patch": [operation]}).encode()
         last = teller.row("state.patched", data)
     assert last.phrase == "list: ? → ∅"
+
+
+@pytest.mark.parametrize(
+    ("type_", "data", "node"),
+    [
+        ("log", {**SCOPE, "message": "x"}, "a"),
+        ("log", {**SCOPE, "scope": "/split#1[0]/", "message": "x"}, "split#1[0]/a"),
+        ("branch.ended", {"scope": "/split#1[0]/", "outcome": "cancelled"}, "split#1[0]"),
+        ("signal.received", {"name": "go", "payload": 1, "actor": "me"}, "run"),
+        ("run.parked", {**SCOPE, "reason": "effects-once", "message": "x"}, "run"),
+    ],
+)
+def test_a_row_says_where_it_happened(type_: str, data: Any, node: str) -> None:
+    assert row(type_, data).node == node
+
+
+def in_scope(teller: Teller, scope: str, op: str, path: str, value: Any = None) -> str:
+    data = {**SCOPE, "scope": scope, "patch": [{"op": op, "path": path, "value": value}]}
+    return teller.row("state.patched", json.dumps(data).encode()).phrase
+
+
+def happens(teller: Teller, type_: str, **data: Any) -> None:
+    assert teller.row(type_, json.dumps({**SCOPE, **data}).encode()).mark != "unknown"
+
+
+FORK: Any = {"targets": ["b"], "count": 2, "join": "c", "need": 2, "on_error": "fail"}
+
+
+def test_a_branch_changes_its_own_view_of_the_state() -> None:
+    teller = Teller({"n": 1, "list": [1]})
+    happens(teller, "fork.opened", **FORK)
+    first, second = "/a#1[0]/", "/a#1[1]/"
+    assert in_scope(teller, first, "replace", "/n", 2) == "n: 1 → 2"
+    assert in_scope(teller, second, "replace", "/n", 3) == "n: 1 → 3"
+    assert in_scope(teller, first, "add", "/list/-", 4) == "list: + 4"
+    assert in_scope(teller, first, "add", "/list/-", 5) == "list: + 5"
+    assert in_scope(teller, first, "remove", "/list") == "list: [1,4,5] → ∅"
+    assert in_scope(teller, first, "add", "/list", []) == "list: ∅ → []"
+    happens(teller, "fork.joined", join="c", arrived=2)
+    assert in_scope(teller, "/", "replace", "/n", 9) == "n: 1 → 9"
+    assert in_scope(teller, "/", "remove", "/list") == "list: [1] → ∅"
+
+
+def test_of_a_fork_that_was_not_seen_to_begin_nothing_is_claimed() -> None:
+    teller = Teller({"n": 1})
+    assert in_scope(teller, "/a#1[0]/", "replace", "/n", 2) == "n: ? → 2"
+    assert in_scope(teller, "/call#1/", "replace", "/n", 2) == "n: ? → 2"
+    happens(teller, "node.exited", outcome="ok")
+    assert in_scope(teller, "/call#1/", "replace", "/n", 2) == "n: ? → 2"

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 
 import pytest
 
 from stenograph.cli.failures import NEEDS_A_PERSON
 from tests.cli.running import Server, graph_file, seqs, steno, steno_process
-from tests.cli.tools import BOOM, COUNT
+from tests.cli.tools import BOOM, COUNT, GATED
 
 
 def test_a_graph_file_is_stored_and_started(server: Server, tmp_path: Path) -> None:
@@ -48,13 +49,73 @@ def test_a_graph_can_come_from_stdin(server: Server) -> None:
 def test_a_run_that_fails_gives_1(server: Server, tmp_path: Path) -> None:
     done = steno("--url", server.url, "run", graph_file(tmp_path, BOOM), "--follow")
     assert (done.code, done.documents[-1]["type"]) == (1, "run.failed")
+    retry = f"steno --url {server.url} retry {done.documents[0]['run_id']}"
+    assert done.err.splitlines()[-1] == f"-- to try again what failed: {retry}"
 
 
 def test_a_run_that_parks_gives_75(server: Server, tmp_path: Path) -> None:
     file = graph_file(tmp_path, {**COUNT, "id": "short", "limits": {"steps": 2}})
     done = steno("--url", server.url, "run", file, "-s", "to=9", "--follow")
     assert done.code == NEEDS_A_PERSON == 75
-    assert done.err.splitlines()[-1].endswith("it needs a person")
+    run_id = done.documents[0]["run_id"]
+    assert done.err.splitlines()[-1] == (
+        "-- it is parked (limit): the run has entered 2 nodes, which is its limit; to go on: "
+        f"steno --url {server.url} resume {run_id} --steps 4"
+    )
+
+
+def test_a_run_that_waits_gives_75_and_the_command_that_answers(
+    server: Server, tmp_path: Path
+) -> None:
+    file = graph_file(tmp_path, GATED)
+    done = steno("--url", server.url, "run", file, "--id", "run-waits", "--follow")
+    assert (done.code, done.documents[-1]["type"]) == (75, "wait.opened")
+    said = f"-- approval waits for signal approval: steno --url {server.url} signal run-waits "
+    assert done.err.splitlines()[-1] == said + """approval '{"ok": true}'"""
+    answer = shlex.split(done.err.splitlines()[-1].partition(": steno ")[2])
+    assert steno(*answer).code == 0
+
+
+def test_a_run_that_is_paused_gives_75(server: Server, tmp_path: Path) -> None:
+    words = ["run", graph_file(tmp_path, GATED), "--id", "run-paused"]
+    assert steno("--url", server.url, *words).code == 0
+    steno("--url", server.url, "pause", "run-paused", "--reason", "lunch")
+    done = steno("--url", server.url, *words, "--follow")
+    assert done.code == 75
+    said = f"-- it is paused: lunch; to go on: steno --url {server.url} resume run-paused"
+    assert done.err.splitlines()[-1] == said
+
+
+def test_a_run_that_waits_for_a_time_only_is_followed_on(server: Server, tmp_path: Path) -> None:
+    file = graph_file(
+        tmp_path, {"id": "brief", "start": "a", "nodes": {"a": {"wait": {"for_s": 0.05}}}}
+    )
+    done = steno("--url", server.url, "run", file, "--delay", "0.05", "--follow")
+    assert (done.code, done.documents[-1]["type"]) == (0, "run.completed")
+    kinds = [event["data"]["kind"] for event in done.documents if event["type"] == "wait.opened"]
+    assert kinds == ["delay", "time"]
+
+
+def test_the_same_key_is_the_same_run(server: Server) -> None:
+    words = ["--url", server.url, "run", "count", "-s", "to=1", "--key", "order-7"]
+    first, again = steno(*words), steno(*words)
+    [run], [same] = first.documents, again.documents
+    assert run["id"] == same["id"]
+    assert again.err == f"-- run {run['id']} was there already: the same was asked for before\n"
+    other = steno("--url", server.url, "run", "count", "-s", "to=2", "--key", "order-7")
+    assert (other.code, "order-7" in other.err) == (6, True)
+
+
+def test_a_key_and_an_id_are_not_given_together(server: Server) -> None:
+    done = steno("--url", server.url, "run", "count", "--key", "k", "--id", "mine")
+    assert (done.code, done.out) == (2, "")
+    assert "leave the run's id out, or the key" in done.err
+
+
+def test_a_key_that_can_be_none_is_refused_before_anything_is_asked(server: Server) -> None:
+    done = steno("--url", server.url, "run", "count", "--key", " k")
+    assert (done.code, done.out) == (2, "")
+    assert "' k' is no idempotency key" in done.err
 
 
 def test_a_graph_that_cannot_run_is_told_fault_by_fault(server: Server, tmp_path: Path) -> None:
@@ -95,7 +156,7 @@ def test_people_get_a_line_and_what_to_type_next(server: Server) -> None:
 def test_what_cannot_be_started_is_told_in_a_sentence(
     server: Server, words: list[str], code: int, sentence: str
 ) -> None:
-    steno("--url", server.url, "run", "count", "-s", "to=1", "--id", "taken")
+    steno("--url", server.url, "run", "count", "-s", "to=2", "--id", "taken")
     done = steno("--url", server.url, "run", *words, "-s", "to=1")
     assert (done.code, sentence in done.err) == (code, True), done.err
 

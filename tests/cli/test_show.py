@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any, TypeAlias
 
 import pytest
 
-from tests.cli.running import Server, graph_file, steno
+from stenograph.cli.overview import Overview
+from stenograph.journal import Record
+from tests.cli.running import Server, graph_file, on_terminal, steno
+from tests.cli.tools import FLAKY, GATED, VOTES
 
 
 @pytest.fixture(scope="module")
@@ -116,3 +121,126 @@ def test_a_run_is_found_by_how_its_id_alone_begins(server: Server, run: str) -> 
 def test_the_last_run_needs_no_name(server: Server) -> None:
     steno("--url", server.url, "run", "count", "-s", "to=1", "--id", "the-last")
     assert steno("--url", server.url, "show", "@last").documents[0]["id"] == "the-last"
+
+
+def started(server: Server, folder: Path, graph: Any, run_id: str, *words: str) -> None:
+    file = graph_file(folder, graph)
+    steno("--url", server.url, "run", file, "--id", run_id, "--follow", *words)
+
+
+def test_a_run_that_waits_is_shown_with_what_answers_it(server: Server, tmp_path: Path) -> None:
+    started(server, tmp_path, GATED, "show-waits")
+    for place, hint in ((["--url", server.url], f" --url {server.url}"), (["--db", server.db], "")):
+        [wait] = steno(*place, "show", "show-waits").documents[0]["waits"]
+        assert (wait["node"], wait["signal"], wait["schema"]["required"]) == (
+            "approval", "approval", ["ok"],
+        )  # fmt: skip
+        lines = steno(*place, "-o", "table", "show", "show-waits").out.splitlines()
+        assert lines[2:4] == [
+            "approval waits for signal approval:",
+            f"""    steno{hint} signal show-waits approval '{{"ok": true}}'""",
+        ]
+        assert ["‖", "approval", "waiting", "1"] in [line.split() for line in lines]
+    past = steno("--url", server.url, "-o", "table", "show", "show-waits", "--at", "3").out
+    assert "waits for" not in past
+
+
+def test_scopes_have_a_column_where_there_are_some(server: Server, tmp_path: Path) -> None:
+    started(server, tmp_path, VOTES, "show-votes", "-s", 'people=["ann","bob"]')
+    steno("--url", server.url, "signal", "show-votes", "vote", "1", "--scope", "/split#1[0]/")
+    lines = steno("--url", server.url, "-o", "table", "show", "show-votes").out.splitlines()
+    assert "split: 1 of 2 branches open, to join at done" in lines
+    rows = [line.split()[:4] for line in lines]
+    assert ["✓", "split", "/", "done"] in rows
+    assert ["✓", "ask", "/split#1[0]/", "done"] in rows
+    assert ["‖", "ask", "/split#1[1]/", "waiting"] in rows
+    past = steno("--url", server.url, "-o", "table", "show", "show-votes", "--at", "11").out
+    assert "split: 2 of 2 branches open" in past
+    steno("--url", server.url, "cancel", "show-votes")
+    after = steno("--url", server.url, "-o", "table", "show", "show-votes").out
+    assert "branches open" not in after
+    assert "interrupted" in after
+
+
+def test_a_fork_that_has_joined_is_open_no_more(server: Server, tmp_path: Path) -> None:
+    started(server, tmp_path, VOTES, "show-joined", "-s", 'people=["ann"]')
+    steno("--url", server.url, "signal", "show-joined", "vote", "1")
+    assert steno("--url", server.url, "tail", "show-joined").code == 0
+    out = steno("--url", server.url, "-o", "table", "show", "show-joined").out
+    assert ("branch" in out, "waiting" in out, "/split#1[0]/" in out) == (False, False, True)
+
+
+def test_many_branches_are_told_together(server: Server, tmp_path: Path) -> None:
+    people = json.dumps(list(range(9)))
+    started(server, tmp_path, VOTES, "show-many", "-s", f"people={people}")
+    steno("--url", server.url, "signal", "show-many", "vote", "1")
+    lines = steno("--url", server.url, "-o", "table", "show", "show-many").out.splitlines()
+    [row] = [line.split() for line in lines if "/split#1[*]/" in line]
+    assert row == ["‖", "ask", "/split#1[*]/", "1", "done,", "8", "waiting", "9"]
+
+
+def test_a_long_scope_is_cut_to_the_terminal(server: Server, tmp_path: Path) -> None:
+    graph = {**VOTES, "id": "long", "start": "s" * 60}
+    nodes = graph["nodes"]
+    graph["nodes"] = {"s" * 60: nodes["split"], "ask": nodes["ask"], "done": nodes["done"]}
+    started(server, tmp_path, graph, "show-long", "-s", 'people=["ann"]')
+    wide = steno("--url", server.url, "-o", "table", "show", "show-long").out
+    assert f"/{'s' * 60}#1[0]/" in wide
+    narrow = on_terminal("--url", server.url, "show", "show-long", COLUMNS="80", NO_COLOR="1").out
+    assert "…" in next(line for line in narrow.splitlines() if "‖  ask" in line)
+
+
+def test_a_failure_says_how_to_try_again(server: Server, tmp_path: Path) -> None:
+    started(server, tmp_path, FLAKY, "show-flaky")
+    lines = steno("--url", server.url, "-o", "table", "show", "show-flaky").out.splitlines()
+    assert lines[3:5] == [
+        "to try again what failed:",
+        f"    steno --url {server.url} retry show-flaky",
+    ]
+
+
+Happened: TypeAlias = tuple[str, dict[str, Any]]
+
+
+def overview(*events: Happened) -> Overview:
+    found = Overview()
+    for seq, (type_, data) in enumerate(events, 1):
+        whole = {"scope": "/", "node": "a", "visit": 1, "attempt": 1, **data}
+        text = json.dumps(whole).encode()
+        found.add(Record(offset=seq, run_id="r", seq=seq, at="", type=type_, data=text, hash=""))
+    return found
+
+
+ENTERED: Happened = ("node.entered", {})
+INNER: Happened = ("node.entered", {"scope": "/a#1/", "node": "b"})
+FORKED: Happened = ("fork.opened", {"count": 2, "join": "c"})
+BRANCH: Happened = ("node.entered", {"scope": "/a#1[0]/", "node": "b"})
+
+
+def statuses(found: Overview) -> dict[str, str]:
+    return {line.scope + line.node: line.status for line in found.nodes()}
+
+
+def test_what_runs_in_a_scope_that_ended_was_cut_off() -> None:
+    timed_out = ("node.exited", {"outcome": "timeout"})
+    assert statuses(overview(ENTERED, INNER)) == {"/a": "running", "/a#1/b": "running"}
+    assert statuses(overview(ENTERED, INNER, timed_out))["/a#1/b"] == "interrupted"
+    again: tuple[Happened, ...] = (
+        ("node.attempt_failed", {}),
+        ("node.entered", {"attempt": 2}),
+        INNER,
+    )
+    assert statuses(overview(ENTERED, INNER, *again))["/a#1/b"] == "running"
+
+
+def test_a_branch_that_is_tried_again_is_open_again() -> None:
+    failed: tuple[Happened, ...] = (
+        ("branch.ended", {"scope": "/a#1[0]/", "outcome": "error"}),
+        ("run.failed", {}),
+    )
+    found = overview(FORKED, BRANCH, *failed)
+    assert (list(found.forks()), statuses(found)) == ([], {"/a#1[0]/b": "interrupted"})
+    found = overview(FORKED, BRANCH, *failed, ("run.retried", {}), BRANCH)
+    assert list(overview(failed[0]).forks()) == []
+    [fork] = found.forks()
+    assert (fork.ended, statuses(found)) == (set(), {"/a#1[0]/b": "running"})

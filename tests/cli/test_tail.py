@@ -4,13 +4,31 @@ from __future__ import annotations
 
 import json
 import signal
+from collections.abc import AsyncGenerator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 
-from tests.cli.running import Server, graph_file, running, seqs, serving, steno, steno_process
-from tests.cli.tools import WAIT
+import stenograph as st
+from stenograph.cli.following import follow_run
+from stenograph.cli.output import Output
+from stenograph.cli.settings import Settings
+from stenograph.engine import Engine
+from stenograph.journal import Record
+from tests.cli import tools
+from tests.cli.running import (
+    Server,
+    graph_file,
+    on_terminal,
+    running,
+    seqs,
+    serving,
+    steno,
+    steno_process,
+)
+from tests.cli.tools import FLAKY, WAIT
 from tests.ports import free_port
 
 
@@ -156,6 +174,31 @@ def test_people_see_which_run_an_event_is_of(
     assert row.split()[3:6] == ["10", "±", "count"]
 
 
+class Reopened:
+    """A source whose run is retried in the moment in which a reader has seen it fail."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.get, self._engine = engine.get, engine
+
+    async def follow(self, run_id: str, *, after: int) -> AsyncGenerator[list[Record], None]:
+        async for page in self._engine.follow(run_id, after=after):
+            yield page
+        if (await self.get(run_id)).status == "failed":
+            await self._engine.retry(run_id)
+
+
+async def test_a_run_that_is_retried_meanwhile_is_followed_on(
+    capsysbinary: pytest.CaptureFixture[bytes],
+) -> None:
+    async with st.open(":memory:", tools=[tools]) as engine:
+        await engine.run(FLAKY, run_id="r")
+        source: Any = Reopened(engine)
+        code = await follow_run(Output(Settings()), source, Settings(), "r", 0)
+        written = await engine.journal.head("r")
+    lines = capsysbinary.readouterr().out.decode().splitlines()
+    assert (code, seqs(lines)) == (0, list(range(1, written + 1)))
+
+
 @pytest.mark.parametrize(
     ("words", "code", "sentence"),
     [
@@ -173,3 +216,22 @@ def test_what_cannot_be_tailed_is_told_in_a_sentence(
 ) -> None:
     done = steno("--url", server.url, "tail", *words)
     assert (done.code, done.out, sentence in done.err) == (code, "", True), done.err
+
+
+def test_on_a_terminal_a_long_place_keeps_its_end(server: Server, tmp_path: Path) -> None:
+    name = "s" * 40
+    graph = {
+        "id": "long-place",
+        "start": name,
+        "nodes": {
+            name: {"next": {"each": "people", "to": "work", "join": "$end"}},
+            "work": {},
+        },
+    }
+    words = ["run", graph_file(tmp_path, graph), "-s", "people=[1]", "--id", "tail-long"]
+    assert steno("--url", server.url, *words, "--follow").code == 0
+    tail = ["--url", server.url, "tail", "tail-long"]
+    assert f"{name}#1[0]/work  entered" in steno(*tail, "-o", "table").out
+    out = on_terminal(*tail, COLUMNS="80", NO_COLOR="1").out
+    assert f"▶  …{'s' * 15}#1[0]/work  entered" in out
+    assert max(map(len, out.splitlines())) <= 80

@@ -8,7 +8,7 @@ from typing import Any
 import click
 import pytest
 
-from stenograph.cli.values import state_of, tags_of
+from stenograph.cli.values import Seconds, state_of, tags_of
 
 
 @pytest.mark.parametrize(
@@ -68,3 +68,13 @@ def test_tags_are_names_with_values() -> None:
     for pair in ("who", "=me"):
         with pytest.raises(click.UsageError, match="NAME=VALUE"):
             tags_of([pair])
+
+
+@pytest.mark.parametrize("text", ["nan", "inf", "-1", "soon"])
+def test_seconds_are_a_number_in_their_range(text: str) -> None:
+    with pytest.raises(click.BadParameter, match=text):
+        Seconds(min=0).convert(text, None, None)
+
+
+def test_seconds_may_be_parts_of_one() -> None:
+    assert Seconds(min=0).convert("0.5", None, None) == 0.5

@@ -28,6 +28,14 @@ async def wait(state: State) -> State:
 
 
 @st.tool
+async def flaky(state: State, ctx: st.Context) -> State:
+    """Fail at the first try."""
+    if ctx.attempt == 1:
+        raise ConnectionError("nobody answers")
+    return {"tried": ctx.attempt}
+
+
+@st.tool
 async def boom(state: State) -> None:
     """Raise, with what a terminal must not get to see."""
     raise ValueError("the fuse\nblew \x1b[31mred")
@@ -42,6 +50,39 @@ WAIT: State = {
     "id": "wait",
     "start": "wait",
     "nodes": {"wait": {"tool": "wait", "next": "count"}, "count": {"tool": "count"}},
+}
+GATED: State = {
+    "id": "gated",
+    "start": "count",
+    "nodes": {
+        "count": {"tool": "count", "next": "approval"},
+        "approval": {
+            "wait": {
+                "signal": "approval",
+                "schema": {
+                    "type": "object",
+                    "properties": {"ok": {"type": "boolean"}, "why": {"type": "string"}},
+                    "required": ["ok"],
+                },
+            },
+            "next": [{"to": "count", "when": "approval['ok']"}, {"to": "$end"}],
+        },
+    },
+}
+VOTES: State = {
+    "id": "votes",
+    "start": "split",
+    "nodes": {
+        "split": {"next": {"each": "people", "as": "who", "to": "ask", "join": "done"}},
+        "ask": {"wait": {"signal": "vote"}, "next": "done"},
+        "done": {"tool": "count"},
+    },
+    "state": {"vote": {"reducer": "append"}},
+}
+FLAKY: State = {
+    "id": "flaky",
+    "start": "flaky",
+    "nodes": {"flaky": {"tool": "flaky", "next": "count"}, "count": {"tool": "count"}},
 }
 BOOM: State = {
     "id": "boom",

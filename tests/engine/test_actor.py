@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,8 @@ import pytest
 import stenograph as st
 from stenograph.engine import Engine, UnknownEvent
 from stenograph.engine.actor import Said
-from stenograph.engine.decide import Recover, decide
+from stenograph.engine.commands import Recover
+from stenograph.engine.decide import decide
 from stenograph.journal import (
     AppendTooLarge,
     JournalBusy,
@@ -27,6 +28,7 @@ from stenograph.journal import (
 from tests.clocks import VirtualClock
 from tests.crashes import FaultJournal
 from tests.graphs import TOOLS, chain, one
+from tests.stage import held, staged
 
 
 class BusyJournal:
@@ -45,12 +47,12 @@ class BusyJournal:
         records: Sequence[NewRecord],
         *,
         expected_seq: int,
-        labels: Mapping[str, str] | None = None,
+        **more: Any,
     ) -> list[Record]:
         if self.busy:
             self.busy -= 1
             raise JournalBusy("another program is writing")
-        return await self._inner.append(run_id, records, expected_seq=expected_seq, labels=labels)
+        return await self._inner.append(run_id, records, expected_seq=expected_seq, **more)
 
 
 async def test_a_run_waits_while_the_journal_is_busy() -> None:
@@ -163,7 +165,7 @@ async def test_lines_that_were_written_already_cost_no_commit() -> None:
     async with MemoryJournal() as journal, Engine(journal, tools=TOOLS) as engine:
         run = await engine.start(one("hang", next="after"))
         actor = engine._actors[run.id]
-        actor.tell(Said(next(iter(actor._attempts.values()))))
+        actor.tell(Said(next(iter(actor._crew._attempts.values()))))
         await asyncio.sleep(0.01)
         assert len(await journal.read(run.id)) == 2
 
@@ -403,7 +405,7 @@ async def test_who_is_refused_disturbs_nobody() -> None:
         graph = {**one("count", next="work"), "limits": {"steps": 2}}
         run = await engine.run(graph, run_id="parked")
         refused, cancelled, waited = await asyncio.gather(
-            engine.start(graph, run_id="parked"),
+            engine.start(graph, {"n": 1}, run_id="parked"),
             engine.cancel("parked"),
             engine.wait("parked"),
             return_exceptions=True,
@@ -489,3 +491,44 @@ async def test_graphs_that_were_not_asked_for_lately_are_read_again(
         await engine.create_graph({**chain("note"), "id": "a"})
         assert len(await engine.graph_versions("a")) == 2
         assert len(await engine.graph_versions("d")) == 1
+
+
+async def test_a_tool_that_closing_stops_may_tidy_up() -> None:
+    begun, tidied = asyncio.Event(), list[str]()
+
+    @st.tool
+    async def careful(state: dict[str, Any]) -> None:
+        begun.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            for _ in range(20):
+                await asyncio.sleep(0)
+            tidied.append("all")
+
+    async with MemoryJournal() as journal, Engine(journal, tools=[careful]) as engine:
+        await engine.start({"start": "a", "nodes": {"a": {"tool": "careful"}}})
+        await asyncio.wait_for(begun.wait(), 30)
+        assert tidied == []
+        await engine.__aexit__(None, None, None)
+        assert tidied == ["all"]
+
+
+async def test_the_time_that_is_left_is_looked_at_again_when_less_ran_than_might_have() -> None:
+    split = {"next": {"to": ["a", "b"], "join": "$end"}}
+    graph = {
+        "start": "split",
+        "nodes": {"split": split, "a": held(), "b": held()},
+        "limits": {"time_s": 10},
+    }
+    async with staged() as stage:
+        await stage.engine.start(graph, run_id="run")
+        await stage.settle()
+        await stage.pass_time(2)
+        await stage.finish("run/split#1[0]/a#1.1")
+        await stage.pass_time(3)
+        assert await stage.status() == "running"
+        await stage.pass_time(2.9)
+        assert await stage.status() == "running"
+        await stage.pass_time(0.2)
+        assert await stage.status() == "parked"

@@ -12,20 +12,14 @@ from typing import Any
 
 import pytest
 
-from stenograph.engine.attempt import (
-    MESSAGE_MAX_CHARS,
-    TRACEBACK_MAX_CHARS,
-    Attempt,
-    Raised,
-    Result,
-    Returned,
-    raised,
-)
+from stenograph.engine.attempt import Attempt, Raised, Result, Returned, raised
+from stenograph.engine.commands import Place
 from stenograph.engine.context import Context
-from stenograph.engine.decide import Place
+from stenograph.engine.failure import MESSAGE_MAX_CHARS, TRACEBACK_MAX_CHARS
+from stenograph.engine.gates import Gates
 from stenograph.engine.state import State
 from stenograph.engine.threads import Threads
-from stenograph.engine.tools import Function, tool
+from stenograph.engine.tools import Function, Tool, tool
 from tests.clocks import VirtualClock
 
 SOON_S = 30
@@ -41,11 +35,12 @@ class Bench:
         self.results: list[Result] = []
         self.said = 0
         self.settled = asyncio.Event()
+        self.gates = Gates(self.clock)
 
-    def begin(self, function: Function | None, **config: Any) -> Attempt:
+    def begin(self, function: Function | Tool | None, **config: Any) -> Attempt:
         attempt = Attempt(
             Place("/", "node", 2, 3),
-            None if function is None else tool(name="tool")(function),
+            function if isinstance(function, Tool | None) else tool(name="tool")(function),
             State.from_values({"n": 1}).draft(),
             config,
             run_id="run",
@@ -54,6 +49,7 @@ class Bench:
             threads=self.threads,
             settled=self.settle,
             said=self.say,
+            gates=self.gates,
         )
         attempt.start()
         return attempt
@@ -465,6 +461,94 @@ async def test_lines_of_a_helping_thread_keep_their_place() -> None:
         attempt = bench_.begin(talk)
         await asyncio.wait_for(bench_.settled.wait(), SOON_S)
         assert [int(each.message) for each in attempt.take_lines()] == list(range(100))
+
+
+async def test_many_steps_of_progress_cost_one_line_and_that_is_the_last() -> None:
+    def advance(state: Any, ctx: Context) -> None:
+        for number in range(100_000):
+            ctx.progress(number)
+
+    with bench() as bench_:
+        attempt = bench_.begin(advance)
+        await asyncio.wait_for(bench_.settled.wait(), SOON_S)
+        (line,) = attempt.take_lines()
+        assert line.fields == b'{"done":99999,"total":null}'
+
+
+async def test_the_wait_at_a_gate_is_not_the_tools_time() -> None:
+    opened = asyncio.Event()
+
+    @tool(limit=1)
+    async def one_at_a_time(state: Any) -> str:
+        await opened.wait()
+        return "done"
+
+    with bench() as bench_:
+        bench_.begin(one_at_a_time)
+        attempt = bench_.begin(one_at_a_time)
+        await turn()
+        assert attempt.task is None
+        assert len(bench_.clock.timers) == 1
+        bench_.clock.advance(4)
+        opened.set()
+        await turn()
+        assert bench_.results == [Returned("done"), Returned("done")]
+        assert attempt.running_ms() == 0
+
+
+@pytest.mark.parametrize("end", ["abandoned", "timed out", "failed"])
+async def test_however_an_attempt_ends_it_lets_the_next_in(end: str) -> None:
+    @tool(limit=1)
+    async def end_somehow(state: Any) -> None:
+        if end == "failed":
+            raise ValueError(end)
+        await asyncio.sleep(3600)
+
+    with bench() as bench_:
+        first, second, third = (bench_.begin(end_somehow) for _ in range(3))
+        second.abandon()
+        if end == "abandoned":
+            first.abandon()
+        elif end == "timed out":
+            bench_.clock.advance(5)
+        await turn()
+        assert second.task is None
+        assert third.task is not None
+        third.abandon()
+        await turn()
+
+
+async def test_a_tool_waits_for_its_rate() -> None:
+    @tool(rate=(1, 60))
+    async def seldom(state: Any) -> None: ...
+
+    with bench() as bench_:
+        bench_.begin(seldom)
+        bench_.begin(seldom)
+        await turn()
+        assert len(bench_.results) == 1
+        bench_.clock.advance(60)
+        await turn()
+        assert len(bench_.results) == 2
+
+
+async def test_a_call_that_cannot_begin_behind_a_gate_is_an_error(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    @tool(limit=1)
+    def work(state: Any) -> None: ...
+
+    def refuse(self: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with bench() as bench_:
+        monkeypatch.setattr(threading.Thread, "start", refuse)
+        bench_.begin(work)
+        bench_.begin(work)
+        await turn()
+        assert [type(each) for each in bench_.results] == [Raised, Raised]
+        assert bench_.results[0] == bench_.results[1]
+        monkeypatch.undo()
 
 
 async def test_how_long_an_attempt_ran_is_not_told_by_the_clock_on_the_wall() -> None:

@@ -158,3 +158,39 @@ def test_no_bound_is_said_to_be_missing_exactly_when_no_walk_can_end(
 
     warned = any("has no bound" in detail for detail in doubts(**nodes).values())
     assert warned is not all(can_end(name) for name in ways)
+
+
+def fork(*targets: str, join: str) -> dict[str, Any]:
+    return {"to": list(targets), "join": join}
+
+
+def test_a_fork_leads_to_its_branches_and_to_its_join() -> None:
+    assert doubts(a=fork("b", "c", join="d"), b="$end", c=None, d=None) == {}
+    assert doubts(a=fork("b", join="d"), b=None, c=None, d=None) == {"/nodes/c": UNREACHABLE}
+
+
+def test_an_edge_behind_a_fork_that_is_always_taken_is_hidden() -> None:
+    forked = [fork("b", join="d"), "d"]
+    assert doubts(a=forked, b="d", d=None) == {"/nodes/a/next/1": HIDDEN}
+
+
+def test_a_cycle_through_a_fork_goes_by_its_join() -> None:
+    assert doubts(a=fork("b", join="d"), b="d", d="a") == {
+        "/nodes/a": f"the cycle a → d → a {BOUND}"
+    }
+    assert doubts(a=fork("b", join="d"), b="d", d=[to("a", max=3)]) == {}
+
+
+def test_a_cycle_within_a_branch_is_named() -> None:
+    branch = [to("d", when="x"), to("c")]
+    assert doubts(a=fork("b", join="d"), b=branch, c="c", d=None) == {
+        "/nodes/c": f"the cycle c → c {BOUND}"
+    }
+
+
+def test_a_cycle_within_a_branch_that_leads_out_to_the_join_is_bounded() -> None:
+    """Also where what comes behind the join never ends: that is no matter of the branch."""
+    branch = [to("d", when="x"), to("b")]
+    assert doubts(a=fork("b", join="d"), b=branch, d="a") == {
+        "/nodes/a": f"the cycle a → d → a {BOUND}"
+    }

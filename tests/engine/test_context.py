@@ -120,3 +120,53 @@ def test_a_level_is_kept(level: Any) -> None:
 @pytest.mark.parametrize("level", ["WARN", None, 5, [], "fatal"])
 def test_what_is_no_level_is_info(level: Any) -> None:
     assert said("x", level=level).level == "info"
+
+
+def progressed(*args: Any, **named: Any) -> LogLine:
+    """The line that one call of ``progress`` writes."""
+    lines: list[LogLine] = []
+    context(lines).progress(*args, **named)
+    (line,) = lines
+    return line
+
+
+def test_progress_is_a_line_with_how_much_is_done_and_of_how_much() -> None:
+    assert progressed(3, 10) == LogLine(17, "info", "progress", b'{"done":3,"total":10}', True)
+    assert progressed(0.5).fields == b'{"done":0.5,"total":null}'
+    assert progressed(done=1, total=2, message="reading").message == "reading"
+
+
+class Count(int):
+    def __lt__(self, other: Any) -> bool:
+        raise RuntimeError("no")
+
+    __ge__ = __le__ = __gt__ = __lt__
+
+
+@pytest.mark.parametrize(
+    ("amount", "shown"),
+    [
+        (0, 0),
+        (2**63 - 1, 2**63 - 1),
+        (2**63, str(2**63)),
+        (-1, "-1"),
+        (-0.5, "-0.5"),
+        (float("nan"), "nan"),
+        (float("inf"), "inf"),
+        (True, "True"),
+        ("half", "half"),
+        ([1], "[1]"),
+        (Count(5), 5),
+        (Mute(), "(Mute: its text cannot be had: ValueError)"),
+    ],
+    ids=["none", "most", "too much", "below", "a little below", "nan", "inf", "true", "text", "list",
+         "rude", "mute"],
+)  # fmt: skip
+def test_an_amount_that_is_no_number_from_0_on_is_shown_as_text(amount: Any, shown: Any) -> None:
+    assert json.loads(progressed(amount).fields) == {"done": shown, "total": None}
+    assert json.loads(progressed(0, amount).fields) == {"done": 0, "total": shown}
+
+
+def test_progress_never_fails() -> None:
+    assert progressed(1, message=Mute()).message == "(Mute: its text cannot be had: ValueError)"
+    assert progressed("x" * 50_000, "y" * 50_000).fields.startswith(b'{"omitted":')

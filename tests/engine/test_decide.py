@@ -6,22 +6,23 @@ from typing import Any
 
 import pytest
 
-from stenograph.engine.decide import (
+from stenograph.engine.commands import (
+    Due,
     Fail,
     Place,
     Recover,
-    RetryDue,
+    Start,
     Stopped,
     TimeUp,
     ToolReturned,
-    backoff_s,
-    places,
-    retries,
+    Turn,
 )
+from stenograph.engine.decide import due_at, places
 from stenograph.engine.events import ErrorInfo
-from stenograph.engine.graph import Retry
+from stenograph.engine.graph import Limits, Retry
 from stenograph.engine.state import Update
-from tests.scenario import Scenario, at_s, failed
+from stenograph.engine.steps import backoff_s
+from tests.scenario import AT, Scenario, at_s
 
 STEP = ("node.exited", "transition.taken", "node.entered")
 
@@ -175,15 +176,15 @@ def test_a_timeout_has_edges_of_its_own() -> None:
 def test_a_failed_attempt_is_tried_again_when_its_backoff_is_over() -> None:
     scene = Scenario(graph(TO_B, retry={"attempts": 3, "delay_s": 2, "jitter": False}))
     scene.when_failed().then("node.attempt_failed")
-    assert retries(scene.run) == {"/": at_s(2)}
+    assert due_at(scene.run, "/") == at_s(2)
     assert not places(scene.run)
-    entered = scene.when_retry_is_due().then("node.entered").last()
+    entered = scene.when_due().then("node.entered").last()
     assert (entered.visit, entered.attempt) == (1, 2)
 
 
 def test_the_last_failed_attempt_leaves_the_node() -> None:
     scene = Scenario(graph(TO_B, retry={"attempts": 2, "delay_s": 0}))
-    scene.when_failed().when_retry_is_due().when_failed().then("node.exited", "run.failed")
+    scene.when_failed().when_due().when_failed().then("node.exited", "run.failed")
 
 
 def test_only_named_errors_are_tried_again_by_type_or_base() -> None:
@@ -194,7 +195,7 @@ def test_only_named_errors_are_tried_again_by_type_or_base() -> None:
 
 
 def test_a_retry_that_is_not_due_changes_nothing() -> None:
-    Scenario(graph()).when(RetryDue("/")).then_nothing_happened()
+    Scenario(graph()).when(Due("/", AT)).then_nothing_happened()
 
 
 @pytest.mark.parametrize(
@@ -207,7 +208,8 @@ def test_backoff_grows_up_to_its_bound(failures: int, jitter: float, delay: floa
 def test_jitter_takes_a_part_of_the_backoff() -> None:
     assert backoff_s(Retry(delay_s=8), 1, 0.25) == 2.0
     scene = Scenario(graph(retry={"delay_s": 8}))
-    assert scene.when(failed(scene.run, "OSError", jitter=0.25)).last().retry_at == at_s(2)
+    scene.draw = 0.25
+    assert scene.when_failed().last().retry_at == at_s(2)
 
 
 def test_the_step_limit_parks_the_run_with_its_state() -> None:
@@ -220,14 +222,14 @@ def test_the_step_limit_parks_the_run_with_its_state() -> None:
 
 
 def test_the_time_limit_interrupts_what_runs_and_parks() -> None:
-    scene = Scenario({**graph(), "limits": {"time_s": 5}}).when(TimeUp(running_ms=5000))
-    scene.then("node.attempt_failed", "limit.reached", "run.parked")
+    scene = Scenario({**graph(), "limits": {"time_s": 5}}).when(TimeUp(running_ms={"/": 5000}))
+    scene.then("limit.reached", "node.attempt_failed", "run.parked")
     assert scene.find("node.attempt_failed").error.type == "Interrupted"
     assert scene.run.busy_ms == 5000
 
 
 def test_time_without_a_limit_is_never_up() -> None:
-    Scenario(graph()).when(TimeUp(running_ms=1)).then_nothing_happened()
+    Scenario(graph()).when(TimeUp(running_ms={})).then_nothing_happened()
 
 
 def test_cancelling_waits_for_what_runs() -> None:
@@ -270,7 +272,7 @@ def test_a_result_of_another_attempt_is_dropped() -> None:
 
 def test_nothing_follows_the_end() -> None:
     scene = Scenario(graph()).when_returned()
-    for command in (Recover(), Stopped(), RetryDue("/"), TimeUp(running_ms=1)):
+    for command in (Recover(), Stopped(), Due("/", AT), Turn(), TimeUp(running_ms={})):
         scene.when(command).then_nothing_happened()
     scene.when_cancelled().then_nothing_happened()
 
@@ -333,9 +335,6 @@ def test_the_engine_may_fail_a_run_it_cannot_go_on_with() -> None:
 
 def test_a_run_begins_once() -> None:
     scene = Scenario(graph())
-    from stenograph.engine.decide import Start
-    from stenograph.engine.graph import Limits
-
     again = Start(
         graph_id="g",
         version="v",

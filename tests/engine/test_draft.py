@@ -558,7 +558,6 @@ def test_a_draft_is_a_plain_dict(function: Use, make: Callable[[Values], State])
     draft = state.draft()
     assert outcome(function, draft) == outcome(function, plain)
     update = state.update(draft, {})
-    assert dict(update.over(state)) == plain
     state.apply(update.patch)
     assert state.to_values() == plain
     assert type(plain) is dict
@@ -699,7 +698,7 @@ def test_in_a_large_state_a_change_past_its_methods_is_not_recorded(convert: Use
     spoil(convert(draft))
     update = state.update(draft, {})
     assert update.patch == ()
-    assert dict(update.over(state)) == dict(state) == plain_for(large, VALUES)
+    assert dict(state) == plain_for(large, VALUES)
     assert dict(draft) == plain_for(large, VALUES), "also in the tool itself"
     assert dict(state.draft()) == plain_for(large, VALUES)
 
@@ -838,7 +837,6 @@ class DictOfTheTool(RuleBasedStateMachine):
     def end_the_step(self) -> None:
         update = self.state.update(self.draft, {})
         expected = json.loads(json.dumps(self.plain))
-        assert dict(update.over(self.state)) == expected
         self.state.apply(update.patch)
         self.state.remember(update.decoded)
         assert self.state.to_values() == expected

@@ -60,17 +60,17 @@ async def test_a_run_id_is_given_once() -> None:
     async with st.open(":memory:", tools=TOOLS) as engine:
         await engine.run(chain("count"), run_id="mine")
         with pytest.raises(st.RunExists, match="'mine'"):
-            await engine.start(chain("count"), run_id="mine")
+            await engine.start(chain("note"), run_id="mine")
         await engine.start(ENDLESS, run_id="live")
         with pytest.raises(st.RunExists):
-            await engine.start(ENDLESS, run_id="live")
+            await engine.start(ENDLESS, {"n": 1}, run_id="live")
         assert (await engine.get("live")).status == "running"
 
 
 async def test_two_that_begin_one_run_at_once_leave_one_run() -> None:
     async with st.open(":memory:", tools=TOOLS) as engine:
         begun = await asyncio.gather(
-            *(engine.start(chain("count"), run_id="same") for _ in range(5)),
+            *(engine.start(chain("count"), {"n": n}, run_id="same") for n in range(5)),
             return_exceptions=True,
         )
         assert sum(isinstance(each, st.RunExists) for each in begun) == 4
@@ -106,7 +106,12 @@ async def test_a_state_at_an_event_that_is_not_there_is_refused(at: int) -> None
 async def test_what_a_run_is_can_be_told_from_its_journal_alone() -> None:
     async with MemoryJournal() as journal:
         async with Engine(journal, tools=TOOLS) as engine:
+            for sample in SAMPLES.values():
+                for graph in sample.graphs:
+                    await engine.create_graph(graph)
             runs = [await engine.run(each.graph, each.state) for each in SAMPLES.values()]
+            await asyncio.sleep(0.02)  # what was to be due in a moment has been
+            runs = [await engine.get(run.id) for run in runs]
         async with Engine(journal) as without_tools:
             for run in runs:
                 assert await without_tools.get(run.id) == run
@@ -378,7 +383,7 @@ async def test_when_the_journal_fails_nothing_is_acknowledged_and_reading_goes_o
     from tests.crashes import FaultJournal
 
     async with MemoryJournal() as inner:
-        journal = FaultJournal(inner, 4, "before")
+        journal = FaultJournal(inner, 3, "before")
         async with Engine(journal, tools=TOOLS) as engine:
             run = await engine.run(chain("count"))
             with pytest.raises(JournalFailed):

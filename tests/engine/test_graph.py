@@ -15,19 +15,33 @@ from hypothesis import strategies as hs
 import stenograph as st
 from stenograph.engine import Predicate, Registry
 from stenograph.engine.errors import Fault, GraphInvalid, ToolRefused
-from stenograph.engine.graph import EDGES_MAX, NODES_MAX, as_data, edges_of, functions_of
+from stenograph.engine.graph import (
+    EDGES_MAX,
+    NODES_MAX,
+    Concurrency,
+    Edge,
+    StateKey,
+    Wait,
+    as_data,
+    edges_of,
+    functions_of,
+    subgraphs_of,
+)
 from stenograph.engine.parse import (
     FAULTS_MAX,
     HINTS_MAX,
+    ParsedGraph,
     did_you_mean,
     duplicate_keys,
     parse_graph,
 )
+from stenograph.engine.tools import Rate
 from stenograph.engine.values import VALUE_MAX_DEPTH
 from tests.graphs import SAMPLES, TOOLS
 from tests.json_values import JSON
 
 MIB = 1024 * 1024
+
 parse = partial(parse_graph, tools=["lint", "fix", "review"], predicates=["is_short"])
 
 REVIEW: dict[str, Any] = {
@@ -177,7 +191,10 @@ def test_all_faults_are_told_at_once_each_with_its_pointer() -> None:
         (node(next={}), {"/nodes/a/next/to": "is missing"}),
         (node(next=[[]]), {"/nodes/a/next/0": "is an object, not a list"}),
         (node(next="b"), {"/nodes/a/next": "there is no node 'b'; there is $end, $fail, a"}),
-        (node(next={"to": ["a"]}), {"/nodes/a/next/to": "expected `str`, got `array`"}),
+        (
+            node(next={"to": 5}),
+            {"/nodes/a/next/to": "is the name of a node, as text, not a number"},
+        ),
         (node(tool={}), {"/nodes/a/tool": "is the name of a tool, as text, not an object"}),
         (node(config=[]), {"/nodes/a/config": "is an object, not a list"}),
         (node(config=None), {"/nodes/a/config": "is an object, not null"}),
@@ -226,7 +243,7 @@ RANGES: list[tuple[Any, str, str, list[Any], list[Any]]] = [
     (edge, "/nodes/a/next/0", "max", [1, 10**9, None], [0, 10**9 + 1, 1.5, "3"]),
     (edge, "/nodes/a/next/0", "on", ["ok", "error", "timeout"], ["Error", None, 1]),
     (edge, "/nodes/a/next/0", "label", ["", "x" * 200, None], ["x" * 201, 5]),
-    (of_node, "/nodes/a", "timeout_s", [0.001, 31 * 86_400], [0, 31 * 86_400 + 1, None, "5"]),
+    (of_node, "/nodes/a", "timeout_s", [0.001, 3660 * 86_400, None], [0, 3660 * 86_400 + 1, "5"]),
     (of_node, "/nodes/a", "effects", ["once", "repeatable", "pure", None], ["twice", 1]),
     (of_graph, "", "name", ["", "x" * 200, None], ["x" * 201, 5]),
     (of_graph, "", "id", ["a", "A.b_c:d-1", "a" * 128, None], ["", ".a", "a/b", "a" * 129, "ä", 5]),
@@ -424,10 +441,14 @@ def test_the_canonical_form_is_its_own_canonical_form() -> None:
 @pytest.mark.parametrize("name", SAMPLES)
 def test_the_canonical_form_of_a_sample_is_its_own(name: str) -> None:
     known = Registry(TOOLS)
-    parsed = parse_graph(SAMPLES[name].graph, tools=known.tools, predicates=known.predicates)
-    again = parse_graph(
-        msgspec.json.decode(parsed.data), tools=known.tools, predicates=known.predicates
-    )
+
+    def read(graph: Any) -> ParsedGraph:
+        return parse_graph(
+            graph, tools=known.tools, predicates=known.predicates, graphs=["child", "self"]
+        )
+
+    parsed = read(SAMPLES[name].graph)
+    again = read(msgspec.json.decode(parsed.data))
     assert (again.data, again.version) == (parsed.data, parsed.version)
 
 
@@ -509,6 +530,111 @@ def test_a_function_that_cannot_be_what_it_stands_for_is_refused() -> None:
         as_data(st.Graph(start="a", nodes={"a": st.Node(tool=lambda state: None)}))
 
 
+def test_forks_waits_keys_and_flow_in_python_are_what_their_json_is() -> None:
+    graph = st.Graph(
+        start="a",
+        state={"n": StateKey(reducer="add"), "token": StateKey(secret=True)},
+        concurrency=Concurrency(limit=2, key="user", rate=Rate(limit=5, per_s=60)),
+        nodes={
+            "a": st.Node(next=Edge(to=("b", "c"), join="d", need=1)),
+            "b": st.Node(wait=Wait(signal="ok", timeout_s=60)),
+            "c": st.Node(graph="other", in_={"x": "y.z"}, out=("v",)),
+            "d": st.Node(next=[Edge(to="e", each="items", as_="one", join="$end", width=2)]),
+            "e": st.Node(),
+        },
+    )
+    data = {
+        "start": "a",
+        "state": {"n": {"reducer": "add"}, "token": {"secret": True}},
+        "concurrency": {"limit": 2, "key": "user", "rate": {"limit": 5, "per_s": 60.0}},
+        "nodes": {
+            "a": {"next": {"to": ["b", "c"], "join": "d", "need": 1}},
+            "b": {"wait": {"signal": "ok", "timeout_s": 60}},
+            "c": {"graph": "other", "in": {"x": "y.z"}, "out": ["v"]},
+            "d": {"next": {"to": "e", "each": "items", "as": "one", "join": "$end", "width": 2}},
+            "e": {},
+        },
+    }
+    read = parse(as_data(graph), graphs=["other"])
+    assert read == parse(data, graphs=["other"])
+    json.dumps(as_data(graph))
+
+
+def test_where_a_fork_leads_is_a_tuple() -> None:
+    fork = {"to": ["a", "b"], "join": "c"}
+    data = parse(
+        {"start": "a", "nodes": {"a": {}, "b": {}, "c": {"next": "d"}, "d": {"next": fork}}}
+    )
+    nodes = msgspec.json.decode(data.data, type=st.Graph).nodes
+    (forked,), (plain,) = edges_of(nodes["d"]), edges_of(nodes["c"])
+    assert forked == Edge(to=("a", "b"), join="c")
+    assert hash(forked) == hash(Edge(to=("a", "b"), join="c"))
+    assert (forked.is_fork, forked.targets, forked.onward) == (True, ("a", "b"), "c")
+    assert (plain.is_fork, plain.targets, plain.onward) == (False, ("d",), "d")
+
+
+def over(graph: Any, **fields: Any) -> st.Graph:
+    return st.Graph(start="a", nodes={"a": st.Node(graph=graph), "b": st.Node()}, **fields)
+
+
+def test_graphs_within_a_graph_are_found_inner_ones_first_and_named_by_id() -> None:
+    leaf = st.Graph(id="leaf", start="a", nodes={"a": st.Node()})
+    mid = over(leaf, id="mid")
+    top = st.Graph(
+        start="a",
+        nodes={"a": st.Node(graph=mid), "b": st.Node(graph=leaf), "c": st.Node(graph="stored")},
+    )
+    assert [each.id for each in subgraphs_of(top)] == ["leaf", "mid"]
+    assert [node["graph"] for node in as_data(top)["nodes"].values()] == ["mid", "leaf", "stored"]
+    assert subgraphs_of(leaf) == subgraphs_of(st.Graph(start="a", nodes=[])) == []  # type: ignore[arg-type]
+
+
+def test_a_graph_that_several_nodes_or_graphs_name_comes_before_all_of_them() -> None:
+    leaf = over(None, id="leaf")
+    left, right = over(leaf, id="left"), over(leaf, id="right")
+    top = st.Graph(start="a", nodes={"a": st.Node(graph=left), "b": st.Node(graph=right)})
+    assert [each.id for each in subgraphs_of(top)] == ["leaf", "left", "right"]
+
+
+def test_a_graph_may_contain_itself() -> None:
+    own = over(None, id="own")
+    own.nodes["b"] = st.Node(graph=own)
+    assert subgraphs_of(own) == []
+    assert canonical(as_data(own))["nodes"]["b"] == {"graph": "own"}
+
+
+def test_graphs_within_each_other_very_deep_are_found() -> None:
+    graph = over(None, id="g0")
+    for number in range(1, 3000):
+        graph = over(graph, id=f"g{number}")
+    assert [each.id for each in subgraphs_of(graph)] == [f"g{n}" for n in range(2999)]
+
+
+def test_graphs_within_a_graph_each_have_an_id_of_their_own() -> None:
+    nameless, leaf = over(None), over(None, id="leaf")
+    top = st.Graph(
+        id="top",
+        start="a",
+        nodes={
+            "a": st.Node(graph=over(nameless, id="mid")),
+            "b": st.Node(graph=leaf),
+            "c": st.Node(graph=over(None, id="leaf")),
+            "d": st.Node(graph=over("stored", id="leaf")),
+            "e": st.Node(graph=over(None, id="top")),
+        },
+    )
+    with pytest.raises(GraphInvalid) as caught:
+        subgraphs_of(top)
+    assert {fault.pointer: fault.detail for fault in caught.value.faults} == {
+        "/nodes/a/graph/nodes/a/graph": "is a graph without an id, by which it could be stored",
+        "/nodes/d/graph": "is another graph of the id 'leaf'; give each its own",
+        "/nodes/e/graph": "is another graph of the id 'top'; give each its own",
+    }
+    assert faults(as_data(over(nameless))) == {
+        "/nodes/a/graph": "is the id of a graph, or id@version, not Graph"
+    }
+
+
 def test_a_graph_in_python_that_is_no_graph_is_told_as_one_in_json() -> None:
     made: list[tuple[Any, dict[str, str]]] = [
         (
@@ -517,6 +643,10 @@ def test_a_graph_in_python_that_is_no_graph_is_told_as_one_in_json() -> None:
                 "/start": "expected `str`, got `int`",
                 "/nodes": "is an object that gives each node by its name",
             },
+        ),
+        (
+            st.Graph(start="a", nodes={"a": st.Node()}, state=5),  # type: ignore[arg-type]
+            {"/state": "is an object, not a number"},
         ),
         (
             st.Graph(start="a", nodes={"a": {"tool": lint}}),  # type: ignore[dict-item]

@@ -18,6 +18,10 @@ def line(text: str = "x") -> LogLine:
     return LogLine(0, "info", text, b"")
 
 
+def progress(text: str) -> LogLine:
+    return LogLine(0, "info", text, b"{}", is_progress=True)
+
+
 class Taker:
     """Lines, and how often somebody was told to take them."""
 
@@ -267,3 +271,33 @@ def test_a_thread_that_outlives_its_loop_is_not_disturbed() -> None:
     thread.start()
     thread.join()
     assert kept[0].take() == ["one", "two"]
+
+
+async def test_of_progress_in_a_row_the_latest_is_kept() -> None:
+    taker = Taker()
+    for number in range(1000):
+        taker.lines.put(progress(str(number)))
+    taker.put("between")
+    taker.lines.put(progress("again"))
+    taker.lines.put(progress("last"))
+    taker.clock.advance(0.1)
+    assert (taker.told, taker.take()) == (1, ["999", "between", "last"])
+    taker.lines.put(progress("next"))
+    assert taker.take() == ["next"]
+
+
+async def test_progress_weighs_as_much_as_its_latest_line() -> None:
+    taker = Taker()
+    for _ in range(10):
+        taker.lines.put(progress("x" * 10_000))
+    assert taker.told == 0
+    taker.put("x" * FLUSH_BYTES)
+    assert taker.told == 1
+
+
+async def test_progress_is_never_left_out() -> None:
+    taker = Taker()
+    taker.put(*["x" * 1_000_000] * 100)
+    taker.lines.put(progress("first"))
+    taker.lines.put(progress("last"))
+    assert taker.take()[-2:][0] == "last"

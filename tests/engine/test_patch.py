@@ -10,10 +10,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stenograph.engine.patch import GROWTH_MAX_OPS, PatchOp, patch_key, size_of, target
+from stenograph.engine.patch import (
+    GROWTH_MAX_OPS,
+    PatchOp,
+    added_to,
+    grow_key,
+    joined,
+    patch_key,
+    size_of,
+    target,
+)
 from stenograph.engine.state import State
 from stenograph.engine.values import encode
-from tests.json_values import STATES
+from tests.json_values import JSON, STATES
 
 
 def ops(patch: list[PatchOp] | tuple[PatchOp, ...]) -> list[Any]:
@@ -166,3 +175,34 @@ def test_the_size_of_a_patch_is_the_length_of_its_json(values: dict[str, Any]) -
     state = State({})
     change = state.update(state.draft(), values).patch
     assert size_of(change) == len(msgspec.json.encode(change))
+
+
+LISTS = st.lists(JSON, max_size=4)
+
+
+@given(LISTS, LISTS)
+def test_adding_to_a_list_is_the_list_with_more_in_it(old: list[Any], new: list[Any]) -> None:
+    change = grow_key("k", encode(old), encode(new))
+    assert applied({"k": old}, change) == {"k": old + new}
+    assert len(change) == len(new)
+    assert json.loads(joined(encode(old), encode(new))) == old + new
+
+
+@given(LISTS, LISTS)
+def test_what_a_list_grew_by_is_known_unless_it_did_more(old: list[Any], new: list[Any]) -> None:
+    assert added_to(encode(old), encode(old + new)) == encode(new)
+    tail = added_to(encode(old), encode(new))
+    assert tail is None or joined(encode(old), tail) == encode(new)
+
+
+@pytest.mark.parametrize("old", [b"[12]", b'["a"]', b"[[]]"])
+def test_a_list_whose_last_item_changed_did_not_only_grow(old: bytes) -> None:
+    for new in (b"[123]", b'["ab"]', b"[[1]]", b"[]", b"{}", b"1"):
+        assert added_to(old, new) is None
+
+
+def test_very_many_new_items_are_one_operation_when_that_takes_less_room() -> None:
+    many = [0] * (GROWTH_MAX_OPS + 1)
+    assert ops(grow_key("k", b"[1]", encode(many))) == [("replace", "/k", [1, *many])]
+    long = encode(["x" * 100_000])
+    assert len(grow_key("k", long, encode(many))) == GROWTH_MAX_OPS + 1

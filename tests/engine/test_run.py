@@ -5,21 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from stenograph.engine import TERMINAL, decode, fold
-from stenograph.engine.decide import (
-    Cancel,
-    Command,
-    Fail,
-    Recover,
-    RetryDue,
-    Stopped,
-    TimeUp,
-    places,
-    retries,
-)
+from stenograph.engine.commands import Cancel, Command, Fail, Recover, Stopped, TimeUp
+from stenograph.engine.decide import due_at, first_due, places
 from stenograph.engine.events import ErrorInfo, Event, encode_payload
 from stenograph.engine.graph import Outcome
 from stenograph.engine.run import ACTIVE, Run
@@ -54,9 +46,8 @@ OUTCOMES: st.SearchStrategy[Outcome] = st.sampled_from(["error", "timeout"])
 COMMANDS: st.SearchStrategy[Command] = st.sampled_from(
     [
         Recover(),
-        RetryDue("/"),
         Stopped(),
-        TimeUp(running_ms=1.5),
+        TimeUp(running_ms={"/": 1.5}),
         Cancel(actor="me", reason=""),
         Fail(ErrorInfo("internal-error", "no")),
     ]
@@ -69,6 +60,8 @@ def histories(draw: st.DrawFn) -> list[Event]:
     for move in draw(st.lists(st.sampled_from(["return", "fail", "command"]), max_size=15)):
         if move == "command":
             scene.when(draw(COMMANDS))
+        elif due_at(scene.run, "/"):
+            scene.when_due()
         elif places(scene.run) and move == "return":
             scene.when(returned(scene.run, draw(UPDATES), draw(GOTOS)))
         elif places(scene.run):
@@ -122,7 +115,7 @@ def test_a_run_is_never_stuck(history: list[Event]) -> None:
     """What is running has an attempt under way or a retry to come; else it rests."""
     run = fold(history)
     if run.status == "running":
-        assert places(run) or retries(run)
+        assert places(run) or first_due(run)
     else:
         assert run.status in ACTIVE | {"parked", "completed", "failed", "cancelled"}
         assert not places(run)
@@ -141,3 +134,9 @@ def test_no_visit_is_left_twice_and_no_attempt_entered_twice(history: list[Event
 
 def test_a_run_of_no_events_is_not_born() -> None:
     assert fold([]).seq == 0
+
+
+def test_what_is_no_event_of_a_run_is_a_mistake_of_the_program() -> None:
+    odd: Any = object()
+    with pytest.raises(AssertionError, match="not an event of a run as a whole: odd"):
+        fold([Event(0, "run", 1, AT, "odd", odd, "")])

@@ -11,22 +11,53 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stenograph.engine import state as state_module
-from stenograph.engine.errors import NotJson, StateTooLarge
+from stenograph.engine.draft import ABSENT
+from stenograph.engine.errors import (
+    CannotReduce,
+    Fault,
+    NotJson,
+    SchemaViolated,
+    StateRefused,
+    StateTooLarge,
+)
+from stenograph.engine.graph import StateKey
 from stenograph.engine.patch import PatchOp
+from stenograph.engine.reducers import reduce_value
+from stenograph.engine.rules import NO_RULES, Rules, rules_of
 from stenograph.engine.state import OWN_MAX_BYTES, PATCH_MAX_BYTES, STATE_MAX_BYTES, State, Update
+from stenograph.engine.values import encode
+from stenograph.engine.writes import Writes
 from tests.engine.test_patch import ops
-from tests.json_values import STATES
+from tests.json_values import JSON, KEYS, STATES
 
 MIB = 1024 * 1024
 LARGE = {f"key{n}": ["x" * 10_000, {"n": n}] for n in range(100)}
 """A megabyte in a hundred keys."""
 
 
-def step(state: State, returned: Mapping[str, Any], **set_: Any) -> Update:
+RULES = rules_of(
+    {
+        "log": StateKey(reducer="append"),
+        "all": StateKey(reducer="concat"),
+        "n": StateKey(reducer="add"),
+        "info": StateKey(reducer="merge"),
+        "tags": StateKey(reducer="union"),
+        "low": StateKey(reducer="min"),
+        "high": StateKey(reducer="max"),
+        "last": StateKey(reducer="replace"),
+        "age": StateKey(schema={"type": "integer"}),
+        "ages": StateKey(reducer="append", schema={"items": {"type": "integer"}}),
+    }
+)
+
+
+def step(
+    state: State, returned: Mapping[str, Any], rules: Rules = NO_RULES, /, **set_: Any
+) -> Update:
     """One tool: it sets some keys of its draft, and returns others."""
     draft = state.draft()
     draft.update(set_)
-    update = state.update(draft, returned)
+    update = state.update(draft, returned, rules)
     state.apply(update.patch)
     state.remember(update.decoded)
     return update
@@ -96,23 +127,6 @@ def test_the_size_is_the_length_of_the_json_after_any_patches(
         state.apply(state.update(draft, values).patch)
         assert state.size == len(state.to_json())
         assert state.size == State.from_json(state.to_json()).size == state.copy().size
-
-
-@given(STATES, STATES)
-def test_the_state_as_it_will_be_is_the_state_as_it_then_is(
-    old: dict[str, Any], new: dict[str, Any]
-) -> None:
-    state = State.from_values(old)
-    draft = state.draft()
-    for key in list(old)[::2]:
-        del draft[key]
-    update = state.update(draft, new)
-    over = update.over(state)
-    seen, length, keys = dict(over), len(over), [key in over for key in old]
-    state.apply(update.patch)
-    assert seen == dict(state)
-    assert length == len(state)
-    assert keys == [key in state for key in old]
 
 
 def test_a_copy_changes_apart() -> None:
@@ -336,3 +350,178 @@ def test_a_small_state_is_one_that_is_compared_whole() -> None:
     assert not State.from_values({"a": [], "pad": fits}).draft().is_lent
     assert State.from_values({"a": [], "pad": fits + "x"}).draft().is_lent
     assert state_module.OWN_MAX_BYTES == 16 * 1024
+
+
+LISTS = st.lists(JSON, max_size=4)
+RETURNED: st.SearchStrategy[dict[str, Any]] = st.fixed_dictionaries(
+    {},
+    optional={
+        "log": JSON,
+        "all": LISTS,
+        "n": st.integers(-100, 100) | st.floats(-100, 100),
+        "info": st.dictionaries(KEYS, JSON, max_size=3),
+        "tags": LISTS,
+        "low": st.integers(-1000, 1000),
+        "high": st.integers(-1000, 1000),
+        "last": JSON,
+        "free": JSON,
+    },
+)
+
+
+@pytest.mark.parametrize("pad", [0, OWN_MAX_BYTES])
+@given(steps=st.lists(RETURNED, max_size=5))
+def test_what_is_returned_meets_what_is_there_by_the_reducer_of_its_key(
+    pad: int, steps: list[dict[str, Any]]
+) -> None:
+    state, plain = State.from_values({"pad": "x" * pad}), {"pad": "x" * pad}
+    twin = state.copy()
+    for returned in steps:
+        for key, value in returned.items():
+            name = RULES.reducers.get(key, "replace")
+            plain[key] = reduce_value(name, "", plain.get(key, ABSENT), value)
+        draft = state.draft()
+        update = state.update(draft, returned, RULES)
+        assert twin.accept(returned, RULES).patch == update.patch
+        expected = after(state, update), len(after(state, update))
+        for each in (state, twin):
+            each.apply(update.patch)
+            each.remember(update.decoded)
+        assert expected == (dict(state), len(state))
+        assert dict(state) == state.to_values() == plain == dict(state.draft())
+        assert state.size == len(state.to_json())
+    assert twin.to_json() == state.to_json()
+
+
+def test_what_was_changed_in_place_is_the_value_that_the_returned_one_meets() -> None:
+    state = State.from_values({"log": [1], "n": 1, "all": [1]})
+    draft = state.draft()
+    draft["log"].append(2)
+    draft["n"] = 10
+    del draft["all"]
+    update = state.update(draft, {"log": 3, "n": 5, "all": [2]}, RULES)
+    assert ops(update.patch) == [
+        ("replace", "/all", [2]),
+        ("replace", "/n", 15),
+        ("add", "/log/-", 2),
+        ("add", "/log/-", 3),
+    ]
+    assert update.decoded == {"log": [1, 2, 3], "n": 15, "all": [2]}
+
+
+def test_two_values_for_one_key_meet_it_one_after_the_other() -> None:
+    state = State.from_values({"log": [1], "low": 7})
+    writes = Writes(state, RULES)
+    for value in (2, 3):
+        writes.reduce("log", value)
+        writes.reduce("low", value)
+    update = state.update_of(writes)
+    assert ops(update.patch) == [("add", "/log/-", 2), ("add", "/log/-", 3), ("replace", "/low", 2)]
+    assert after(state, update) == {"log": [1, 2, 3], "low": 2}
+
+
+def test_adding_nothing_is_no_change() -> None:
+    state = State.from_values({"all": [1]})
+    assert state.accept({"all": []}, RULES).patch == ()
+    assert ops(State({}).accept({"all": []}, RULES).patch) == [("add", "/all", [])]
+
+
+def test_adding_to_a_large_list_costs_what_is_added(monkeypatch: pytest.MonkeyPatch) -> None:
+    state = State.from_values({"log": [{"n": n, "x": "x" * 90} for n in range(10_000)]})
+    assert len(state["log"]) == 10_000
+    state.update(state.draft(), {})  # whoever is first decodes it
+    calls = Calls(monkeypatch)
+    for number in range(3):
+        update = step(state, {"log": {"n": number}}, RULES)
+        assert ops(update.patch) == [("add", "/log/-", {"n": number})]
+        assert after(state, update)["log"][-1] == {"n": number}
+        assert calls.bytes_since_last_asked() < 1000
+    assert len(state["log"]) == 10_003
+    assert calls.decoded == []
+
+
+def test_a_list_that_grows_does_not_grow_in_copies_or_in_drafts() -> None:
+    state = State.from_values({"log": [0], "pad": "x" * OWN_MAX_BYTES})
+    state.update(state.draft(), {})
+    before, twin, draft = state["log"], state.copy(), state.draft()
+    lent = dict.__getitem__(draft, "log")
+    state.update(draft, {})
+    state.apply(state.accept({"log": 1}, RULES).patch)
+    assert (before, twin["log"], lent, state["log"]) == ([0], [0], [0], [0, 1])
+
+
+def test_what_does_not_fit_its_reducer_is_refused_and_changes_nothing() -> None:
+    state = State.from_values({"log": "x", "n": 2**63 - 1})
+    with pytest.raises(CannotReduce, match=r"/log has the reducer append, .* but was text"):
+        state.accept({"log": 1}, RULES)
+    with pytest.raises(CannotReduce, match=r"/n would be an integer beyond ±2\^63"):
+        step(state, {"log": [], "n": 1}, rules_of({"n": StateKey(reducer="add")}))
+    with pytest.raises(NotJson, match="/log/-/1 is nan"):
+        state.accept({"log": [1, float("nan")]}, RULES)
+    with pytest.raises(NotJson, match="/all/1 is nan"):
+        state.accept({"all": [1, float("nan")]}, RULES)
+    with pytest.raises(NotJson, match="/log"):
+        State({}).accept({"log": nested(64)}, RULES)
+    assert state.to_values() == {"log": "x", "n": 2**63 - 1}
+
+
+def nested(depth: int) -> Any:
+    value: Any = 1
+    for _ in range(depth):
+        value = [value]
+    return value
+
+
+def test_every_key_that_is_written_fits_its_schema() -> None:
+    state = State.from_values({"age": 1, "ages": [1]}, RULES)
+    step(state, {"ages": 2}, RULES, age=3)
+    with pytest.raises(SchemaViolated) as refused:
+        step(state, {"ages": "x"}, RULES)
+    assert refused.value.key == "ages"
+    assert refused.value.pointer == "/ages/2"
+    assert refused.value.sentence == 'expected integer, found "x"'
+    assert refused.value.code == "schema-violated"
+    with pytest.raises(SchemaViolated, match="/age does not fit the schema of its key"):
+        step(state, {}, RULES, age="x")
+    with pytest.raises(SchemaViolated, match="/age"):
+        state.accept({"age": None}, RULES)
+    assert state.to_values() == {"age": 3, "ages": [1, 2]}
+
+
+def test_a_key_with_a_schema_may_be_removed_or_left_alone() -> None:
+    state = State.from_values({"age": "old", "free": 1})
+    draft = state.draft()
+    assert draft["age"] == "old"
+    assert state.update(draft, {}, RULES).patch == ()
+    del draft["age"]
+    assert ops(state.update(draft, {}, RULES).patch) == [("remove", "/age")]
+
+
+def test_a_first_state_tells_of_everything_that_does_not_fit() -> None:
+    with pytest.raises(StateRefused, match="the state cannot be taken: /age: expected") as refused:
+        State.from_values({"age": "x", "ages": [1, None], "free": "x"}, RULES)
+    assert refused.value.faults == [
+        Fault("/age", 'expected integer, found "x"'),
+        Fault("/ages/1", "expected integer, found null"),
+    ]
+
+
+def test_a_child_has_some_keys_on_top_and_changes_apart() -> None:
+    state = State.from_values({"a": 1, "b": [1]})
+    child = state.child({"item": b'{"n":1}', "a": b"2"})
+    assert dict(child) == {"a": 2, "b": [1], "item": {"n": 1}}
+    assert child.size == len(child.to_json())
+    step(child, {"b": 2})
+    assert state.to_values() == {"a": 1, "b": [1]}
+
+
+def test_the_json_of_a_key_can_be_had() -> None:
+    state = State.from_values({"a": {"b": 1}})
+    assert (state.encoded("a"), state.encoded("b")) == (b'{"b":1}', None)
+    assert state.encoded("a") == encode(state["a"])
+
+
+def after(state: State, update: Update) -> dict[str, Any]:
+    twin = state.copy()
+    twin.apply(update.patch)
+    return dict(twin)

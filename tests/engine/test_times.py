@@ -96,3 +96,9 @@ def test_setting_a_virtual_clock_back_brings_no_timer_nearer() -> None:
     assert order == []
     clock.advance(0.1)
     assert order == ["due"]
+
+
+@pytest.mark.parametrize("text", ["0001-01-01T00:00:00+01:00", "9999-12-31T23:59:59-01:00"])
+def test_a_time_that_utc_has_no_year_for_raises_one_as_well(text: str) -> None:
+    with pytest.raises(ValueError, match="is not in the years 1 to 9999 of UTC"):
+        to_us(text)

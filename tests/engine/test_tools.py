@@ -13,7 +13,16 @@ from typing import Any, TypeAlias
 import pytest
 
 from stenograph.engine.errors import ToolRefused
-from stenograph.engine.tools import Goto, Predicate, Registry, Tool, predicate, tool
+from stenograph.engine.tools import (
+    COUNT_MAX,
+    Goto,
+    Predicate,
+    Rate,
+    Registry,
+    Tool,
+    predicate,
+    tool,
+)
 
 State: TypeAlias = dict[str, Any]
 
@@ -417,3 +426,49 @@ def test_a_goto_names_a_node_and_may_change_the_state() -> None:
     for to in (5, None, ["next"]):
         with pytest.raises(TypeError, match="Goto takes the name of a node, not"):
             Goto(to)  # type: ignore[arg-type]
+
+
+def test_a_tool_says_where_it_runs_and_how_much_at_once() -> None:
+    made = tool(process=True, limit=2, rate=Rate(10, 60))(plain)
+    assert (made.process, made.limit, made.rate) == (True, 2, Rate(10, 60.0))
+    assert tool(rate=(10, 60))(plain).rate == Rate(10, 60.0)
+    made = tool(plain)
+    assert (made.process, made.limit, made.rate) == (False, None, None)
+
+
+def test_an_async_tool_cannot_run_in_a_process() -> None:
+    rule = "it is async; write it with def, or leave process=True out"
+    with pytest.raises(ToolRefused, match=f"'plain_async' cannot run in a process .*: {rule}$"):
+        tool(process=True)(plain_async)
+
+
+@pytest.mark.parametrize("process", [1, None, "yes"])
+def test_whether_a_tool_runs_in_a_process_is_true_or_false(process: Any) -> None:
+    with pytest.raises(ToolRefused, match=r"^tool 'plain': process is True or False, not "):
+        tool(process=process)(plain)
+
+
+@pytest.mark.parametrize("limit", [0, -1, True, 1.5, "2", COUNT_MAX + 1])
+def test_a_limit_is_a_number_of_attempts(limit: Any) -> None:
+    with pytest.raises(
+        ToolRefused, match=r"^tool 'plain': limit is a number from 1 to 1,000,000, not "
+    ):
+        tool(limit=limit)(plain)
+
+
+@pytest.mark.parametrize(
+    "rate",
+    [5, "12", (1,), (1, 2, 3), (0, 1), (1, 0), (1, -1), (1.5, 1), (True, 1), (1, "1"),
+     (1, float("nan")), (1, float("inf")), (COUNT_MAX + 1, 1), (1, 32 * 86_400), Rate(0), Rate(1, 0)],
+    ids=repr,
+)  # fmt: skip
+def test_a_rate_is_so_many_starts_in_so_many_seconds(rate: Any) -> None:
+    with pytest.raises(ToolRefused, match=r"^tool 'plain': rate is \(starts, seconds\), 1 to "):
+        tool(rate=rate)(plain)
+
+
+@pytest.mark.parametrize("flow", [{"process": True}, {"limit": 1}, {"rate": (1, 1)}], ids=repr)
+def test_a_function_is_not_declared_with_and_without_a_flow(flow: Any) -> None:
+    with pytest.raises(ToolRefused, match="two tools are called 'plain'"):
+        Registry([tool(plain), tool(**flow)(plain)])
+    assert list(Registry([tool(**flow)(plain), tool(**flow)(plain)]).tools) == ["plain"]

@@ -160,6 +160,8 @@ HEADERS: list[dict[str, str]] = [
     {"If-None-Match": '"' * 500},
     {"Prefer": "wait=" + "9" * 500},
     {"Prefer": 'wait="'},
+    {"Idempotency-Key": "k" * 5000},
+    {"Last-Event-ID": "9" * 500},
     {"Origin": "http://evil.example"},
     {"Host": "evil.example:999999"},
     {"Content-Type": "application/json; charset=" + "x" * 1000},

@@ -16,7 +16,21 @@ from websockets.asyncio.server import ServerConnection
 from websockets.asyncio.server import serve as serve_socket
 
 import stenograph as st
-from stenograph.engine import TERMINAL, UnknownEvent, decode
+from stenograph.engine import (
+    TERMINAL,
+    CannotReduce,
+    KeyReused,
+    MergeConflict,
+    NotHeld,
+    SchemaViolated,
+    SignalRefused,
+    StateRefused,
+    TooManyRuns,
+    TooManySignals,
+    UnknownEvent,
+    UnknownSignal,
+    decode,
+)
 from stenograph.http import (
     Client,
     Problem,
@@ -26,7 +40,7 @@ from stenograph.http import (
     create_app,
     serve,
 )
-from stenograph.http.refusals import error_of
+from stenograph.http.refusals import About, error_of
 from stenograph.journal import (
     CursorUnknown,
     JournalBusy,
@@ -44,6 +58,18 @@ from tests.http.serving import (
 )
 from tests.http.tools import COUNT, FAIL, HANG, TOOLS, looping, of_one
 from tests.ports import free_port
+
+WAITS: dict[str, Any] = {
+    "id": "waits",
+    "start": "ask",
+    "nodes": {
+        "ask": {
+            "wait": {"signal": "go", "schema": {"properties": {"a": {"type": "integer"}}}},
+            "next": [{"to": "later", "when": "False"}, {"to": "$end"}],
+        },
+        "later": {"wait": {"signal": "later"}},
+    },
+}
 
 
 @asynccontextmanager
@@ -125,7 +151,7 @@ async def test_runs_are_listed_by_their_labels_page_by_page() -> None:
 
 
 async def test_a_long_list_of_visits_arrives_whole(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("stenograph.http.client.LIMIT_MAX", 2)
+    monkeypatch.setattr("stenograph.http.reading.LIMIT_MAX", 2)
     async with serving() as served, client_of(served) as client:
         await client.run(COUNT, {"to": 5}, run_id="r")
         assert await client.visits("r") == await served.engine.visits("r")
@@ -196,6 +222,173 @@ async def test_errors_are_those_of_the_engine_and_say_the_same() -> None:
             assert (str(theirs), vars(theirs)) == (str(ours), vars(ours))
 
 
+async def test_input_pauses_and_retries_are_told_as_the_engine_takes_them() -> None:
+    asked: list[tuple[str, Callable[[Any], Any], str]] = [
+        ("waits", lambda caller: caller.signal("waits", "go", {"a": 1}, scope="/", saw=2), ""),
+        ("pauses", lambda caller: caller.pause("pauses", reason="lunch"), "paused"),
+        ("pauses", lambda caller: caller.resume("pauses"), "waiting"),
+        ("fails", lambda caller: caller.retry("fails", limits=st.Limits(steps=9)), ""),
+    ]
+    async with serving() as served, client_of(served) as client:
+        for caller, name in ((client, "c"), (served.engine, "e")):
+            for graph, run_id in ((WAITS, "waits"), (WAITS, "pauses"), (FAIL, "fails")):
+                run = await caller.run(graph, run_id=f"{run_id}{name}")
+                assert run.status in ("waiting", "failed")
+            for run_id, ask, status in asked:
+                told = await ask(Renamed(caller, name))
+                assert (told.id, status in ("", told.status)) == (f"{run_id}{name}", True)
+            assert (await caller.wait(f"waits{name}")).status == "completed"
+            assert (await caller.wait(f"fails{name}")).status == "failed"
+        for run_id in ("waits", "pauses", "fails"):
+            events = [await types(served.engine, f"{run_id}{name}") for name in "ce"]
+            assert events[0] == events[1]
+
+
+class Renamed:
+    """A client or an engine, the runs of which have names of their own."""
+
+    def __init__(self, caller: Any, name: str) -> None:
+        self.caller, self.name = caller, name
+
+    def __getattr__(self, method: str) -> Any:
+        return lambda run_id, *args, **options: getattr(self.caller, method)(
+            run_id + self.name, *args, **options
+        )
+
+
+async def types(engine: st.Engine, run_id: str) -> list[str]:
+    return [record.type for record in await engine.journal.read(run_id)]
+
+
+async def test_the_same_start_again_is_a_replay() -> None:
+    async with serving() as served, client_of(served) as client:
+        first = await client.start(WAITS, {"a": 1}, key="k", delay_s=3600, tags={"t": "x"})
+        again = await client.start(WAITS, {"a": 1}, key="k", delay_s=3600, tags={"t": "x"})
+        assert (first.id, first.replayed, again.replayed) == (again.id, False, True)
+        assert [wait.kind for wait in again.waits] == ["delay"]
+        assert (await client.start(WAITS, run_id="r")).replayed is False
+        assert (await client.start(WAITS, run_id="r")).replayed is True
+
+
+@pytest.mark.parametrize(
+    ("options", "match"),
+    [
+        ({"key": ""}, "no idempotency key"),
+        ({"key": "x" * 256}, "no idempotency key"),
+        ({"key": "two\nlines"}, "no idempotency key"),
+        ({"key": " k"}, "no idempotency key"),
+        ({"delay_s": -1}, "delayed by 0 to 316,224,000 seconds"),
+        ({"delay_s": math.nan}, "delayed by 0 to"),
+    ],
+)
+async def test_what_no_server_takes_is_refused_before_it_is_asked(
+    options: dict[str, Any], match: str
+) -> None:
+    async with Client("http://127.0.0.1:1") as client:
+        with pytest.raises(ValueError, match=match):
+            await client.start("count", **options)
+
+
+async def test_what_a_run_refuses_is_told_as_the_engine_tells_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("stenograph.engine.waits.SIGNALS_MAX", 1)
+    calls: list[tuple[type[Exception], Callable[[Any], Any]]] = [
+        (st.UnknownRun, lambda caller: caller.signal("nobody", "go")),
+        (st.UnknownRun, lambda caller: caller.pause("nobody")),
+        (st.UnknownRun, lambda caller: caller.resume("nobody")),
+        (st.UnknownRun, lambda caller: caller.retry("nobody")),
+        (UnknownSignal, lambda caller: caller.signal("w", "stop/it")),
+        (SignalRefused, lambda caller: caller.signal("w", "go", {"a": "x"})),
+        (st.NotJson, lambda caller: caller.signal("w", "go", {"a": [math.nan]})),
+        (TooManySignals, lambda caller: caller.signal("w", "later", 2)),
+        (NotHeld, lambda caller: caller.resume("w")),
+        (NotHeld, lambda caller: caller.retry("w")),
+        (NotHeld, lambda caller: caller.resume("p", result={"a": 1})),
+        (st.RunFinished, lambda caller: caller.signal("c", "go")),
+        (st.RunFinished, lambda caller: caller.pause("c")),
+        (st.RunExists, lambda caller: caller.start("count", {"to": 2}, run_id="c")),
+    ]
+    async with serving() as served, client_of(served) as client:
+        await client.run(WAITS, run_id="w")
+        await client.signal("w", "later", 1)
+        await client.run(WAITS, run_id="p")
+        await client.pause("p")
+        await client.run(COUNT, {"to": 1}, run_id="c")
+        for kind, ask in calls:
+            theirs, ours = await told(kind, ask(served.engine)), await told(kind, ask(client))
+            assert (str(theirs), vars(theirs)) == (str(ours), vars(ours))
+
+
+async def test_a_start_that_is_not_allowed_is_told_so() -> None:
+    async with serving() as served, client_of(served) as client:
+        await client.start("hang" if await stored(client) else "", key="k")
+        with pytest.raises(TooManyRuns, match="too many runs of"):
+            await client.start("hang")
+        with pytest.raises(KeyReused, match="the idempotency key 'k' began run r-") as caught:
+            await client.start("hang", {"a": 1}, key="k")
+        assert caught.value.key == "k"
+
+
+async def stored(client: Client) -> bool:
+    rules = {"limit": 1, "policy": "reject"}
+    return bool(await client.create_graph(of_one("hang", concurrency=rules)))
+
+
+async def test_who_waits_while_another_branch_goes_on_is_told_when_all_of_them_wait() -> None:
+    gate = asyncio.Event()
+
+    @st.tool
+    async def work(state: dict[str, Any]) -> None:
+        await gate.wait()
+
+    graph = {
+        "start": "split",
+        "nodes": {
+            "split": {"next": {"to": ["ask", "work"], "join": "after"}},
+            "ask": {"wait": {"signal": "go"}, "next": "after"},
+            "work": {"tool": "work", "next": "after"},
+            "after": {},
+        },
+    }
+    async with (
+        serving(lambda: st.open(":memory:", tools=[work])) as served,
+        client_of(served) as client,
+    ):
+        begun = await client.start(graph, run_id="r")
+        assert begun.status == "running"
+        waiting = asyncio.create_task(client.wait("r", PATIENCE_S))
+        journal: Any = served.engine.journal
+        await eventually(lambda: "r" in journal.feed.followers)
+        gate.set()
+        assert (await waiting).status == "waiting"
+
+
+async def test_who_waits_is_not_told_of_one_branch_that_ended_while_another_goes_on() -> None:
+    gates = {name: asyncio.Event() for name in ("a", "b")}
+
+    @st.tool
+    async def work(state: dict[str, Any], ctx: st.Context) -> None:
+        await gates[ctx.node].wait()
+
+    work_on = {name: {"tool": "work", "next": "after"} for name in gates}
+    split = {"next": {"to": ["a", "b"], "join": "after"}}
+    graph = {"start": "split", "nodes": {"split": split, **work_on, "after": {}}}
+    async with (
+        serving(lambda: st.open(":memory:", tools=[work])) as served,
+        client_of(served) as client,
+    ):
+        await client.start(graph, run_id="r")
+        waiting = asyncio.create_task(client.wait("r", PATIENCE_S))
+        journal: Any = served.engine.journal
+        await eventually(lambda: "r" in journal.feed.followers)
+        gates["a"].set()
+        await asyncio.sleep(0.1)
+        assert not waiting.done()
+        gates["b"].set()
+        assert (await waiting).status == "completed"
+
+
 async def told(kind: type[Exception], call: Any) -> Exception:
     with pytest.raises(kind) as caught:
         await call
@@ -232,6 +425,10 @@ async def test_a_problem_of_http_alone_is_a_request_refused() -> None:
         ("journal-unreadable", JournalUnreadable),
         ("history-unreadable", UnknownEvent),
         ("shutting-down", st.EngineClosed),
+        ("state-refused", StateRefused),
+        ("schema-violated", SchemaViolated),
+        ("cannot-reduce", CannotReduce),
+        ("merge-conflict", MergeConflict),
         ("internal-error", RequestRefused),
     ],
 )
@@ -240,7 +437,7 @@ def test_a_problem_stands_for_the_error_that_it_was(code: str, kind: type[Except
     problem = Problem(
         type=f"/problems/{code}", title="", status=500, detail="it went wrong", errors=[fault]
     )
-    assert isinstance(error_of(problem, run_id="", graph_id=""), kind)
+    assert isinstance(error_of(problem, About()), kind)
 
 
 async def test_where_nobody_listens_the_server_is_unreachable() -> None:

@@ -25,6 +25,10 @@ POSTS = [
     "/graphs/validate",
     "/runs",
     "/runs/r/cancel",
+    "/runs/r/pause",
+    "/runs/r/resume",
+    "/runs/r/retry",
+    "/runs/r/signals/go",
 ]
 GETS = [
     "/graphs",
@@ -95,8 +99,10 @@ async def test_hostile_headers(caplog: pytest.LogCaptureFixture) -> None:
     async with unharmed(caplog) as server:
         for headers in hostile.HEADERS:
             for path in GETS:
-                answer = await server.http.get(path, headers=headers)
-                assert sound(answer), told(answer)
+                async with server.http.stream("GET", path, headers=headers) as answer:
+                    if answer.status_code >= 400:  # what goes well may have no end
+                        await answer.aread()
+                    assert sound(answer), told(answer)
             answer = await server.http.post("/runs", headers=headers)
             assert sound(answer), told(answer)
 

@@ -61,7 +61,7 @@ async def test_a_graph_that_there_is_not_cannot_be_run() -> None:
 async def test_a_taken_id_is_refused() -> None:
     async with app_client() as client:
         await begun(client, HANG, "r")
-        answer = await client.post("/runs", json={"graph": "hang", "id": "r"})
+        answer = await client.post("/runs", json={"graph": "hang", "id": "r", "state": {"a": 1}})
     assert (answer.status_code, answer.json()["type"]) == (409, "/problems/run-exists")
 
 

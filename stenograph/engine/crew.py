@@ -1,0 +1,122 @@
+"""The crew of a run: the attempts that are under way, and those being stopped."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable
+
+from stenograph.engine.attempt import Attempt, Raised, Result
+from stenograph.engine.commands import Place
+from stenograph.engine.decide import running_at
+from stenograph.engine.edges import compile_graph
+from stenograph.engine.events import ErrorInfo
+from stenograph.engine.graph import TIMEOUT_S
+from stenograph.engine.run import Run
+from stenograph.engine.secrecy import Secrecy, secret_keys
+from stenograph.engine.world import World
+
+
+class Crew:
+    """Makes what runs be what the run says should run: one attempt a scope at most.
+
+    ``settled`` is told each result, ``said`` when an attempt has log lines to write.
+    """
+
+    def __init__(
+        self,
+        run: Run,
+        world: World,
+        *,
+        settled: Callable[[Attempt, Result], None],
+        said: Callable[[Attempt], None],
+    ) -> None:
+        self._run, self._world = run, world
+        self._secrecy = Secrecy(None)
+        self._settled, self._said = settled, said
+        self._attempts: dict[str, Attempt] = {}
+        self._stopping: list[asyncio.Task[None]] = []
+
+    def share(self, secrecy: Secrecy) -> None:
+        """Give the tools the secrets of the run."""
+        self._secrecy = secrecy
+
+    def __len__(self) -> int:
+        return len(self._attempts)
+
+    def scopes(self) -> list[str]:
+        """Return the scopes in which an attempt is under way."""
+        return list(self._attempts)
+
+    def running_ms(self) -> dict[str, float]:
+        """Return for how long each attempt has run, by scope."""
+        return {path: attempt.running_ms() for path, attempt in self._attempts.items()}
+
+    def follow(self, paths: Iterable[str]) -> None:
+        """Start and stop attempts in these scopes, as the run now is."""
+        for path in paths:
+            wanted = running_at(self._run, path)
+            attempt = self._attempts.get(path)
+            if attempt is not None and attempt.place != wanted:
+                self._give_up(path)
+            if wanted is not None and path not in self._attempts:
+                self._begin(wanted)
+
+    def let_go(self, attempt: Attempt) -> None:
+        """Forget an attempt that came to its result; its task may still be ending."""
+        self.keep(attempt)
+        if self._attempts.get(attempt.place.scope) is attempt:
+            del self._attempts[attempt.place.scope]
+
+    def keep(self, attempt: Attempt) -> None:
+        """Hold on to an abandoned task until it ends: the loop itself only knows it weakly."""
+        if attempt.task is not None and not attempt.task.done():
+            self._stopping.append(attempt.task)
+            self._world.strays.add(attempt.task)
+            attempt.task.add_done_callback(self._world.strays.discard)
+
+    def stopping(self) -> list[asyncio.Task[None]]:
+        """Return the tasks that were told to stop and have not yet."""
+        self._stopping = [task for task in self._stopping if not task.done()]
+        return self._stopping
+
+    def close(self) -> None:
+        """Stop everything."""
+        for path in list(self._attempts):
+            self._give_up(path)
+
+    def _give_up(self, path: str) -> None:
+        attempt = self._attempts.pop(path)
+        attempt.abandon()
+        self.keep(attempt)
+
+    def _begin(self, place: Place) -> None:
+        scope = self._run.scopes[place.scope]
+        node = compile_graph(scope.graph).nodes[place.node]
+        tools = self._world.registry.tools
+        lost: str | None = None
+        try:
+            draft = self._secrecy.draft(scope.state, secret_keys(scope.graph))
+        except LookupError as error:
+            draft, lost = scope.state.draft(), str(error)
+        attempt = Attempt(
+            place,
+            None if node.tool is None else tools.get(node.tool),
+            draft,
+            dict(node.node.config),
+            run_id=self._run.id,
+            timeout_s=node.node.timeout_s or TIMEOUT_S,
+            processes=self._world.processes,
+            gates=self._world.gates,
+            clock=self._world.clock,
+            threads=self._world.threads,
+            settled=self._settled,
+            said=self._said,
+        )
+        self._attempts[place.scope] = attempt
+        if lost is not None:
+            self._settled(attempt, Raised(ErrorInfo("secret-forgotten", lost), ("LookupError",)))
+        elif node.tool is not None and node.tool not in tools:
+            message = f"there is no tool {node.tool!r} here; start with the module that offers it"
+            self._settled(attempt, Raised(ErrorInfo("UnknownTool", message), ("UnknownTool",)))
+        else:
+            attempt.start()

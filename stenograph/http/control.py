@@ -1,0 +1,182 @@
+"""What people tell a run: here is input, pause, go on, try again, stop."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, TypeAlias
+from urllib.parse import unquote
+
+from litestar import Request, post
+from litestar.di import NamedDependency
+from litestar.openapi.spec import Example
+from litestar.params import BodyKwarg, FromPath, PathParameter
+from litestar.response import Response
+
+from stenograph.engine import Engine
+from stenograph.http.bodies import within
+from stenograph.http.errors import BODY_CODES, Refused, problems
+from stenograph.http.graphs import ACTOR
+from stenograph.http.queries import Saw, SignalScope
+from stenograph.http.requests import CancelRequest, PauseRequest, ResumeRequest, RetryRequest
+from stenograph.http.runs import run_answer
+from stenograph.http.wire import RunAnswer
+
+COMMON = (*BODY_CODES, "run-not-found", "read-only", "journal-busy")
+CANCEL_PROBLEMS = problems(*COMMON, "run-finished")
+
+SignalBody: TypeAlias = Annotated[
+    Any,
+    BodyKwarg(
+        description="Any JSON value, which goes into the state under the signal's name; none: null",
+        examples=[Example(summary="An approval", value={"approved": True, "by": "ann"})],
+    ),
+]
+SignalName: TypeAlias = Annotated[str, PathParameter(description="What a node waits for")]
+CancelBody: TypeAlias = Annotated[
+    CancelRequest | None,
+    BodyKwarg(examples=[Example(summary="With a reason", value={"reason": "by mistake"})]),
+]
+PauseBody: TypeAlias = Annotated[
+    PauseRequest | None,
+    BodyKwarg(examples=[Example(summary="With a reason", value={"reason": "look at the log"})]),
+]
+ResumeBody: TypeAlias = Annotated[
+    ResumeRequest | None,
+    BodyKwarg(examples=[Example(summary="Further than before", value={"limits": {"steps": 99}})]),
+]
+RetryBody: TypeAlias = Annotated[
+    RetryRequest | None,
+    BodyKwarg(examples=[Example(summary="Further than before", value={"limits": {"steps": 99}})]),
+]
+
+
+@post(
+    "/runs/{run_id:str}/signals/{name:path}",
+    status_code=200,
+    responses=problems(
+        *COMMON,
+        "query-invalid",
+        "run-finished",
+        "unknown-signal",
+        "signal-refused",
+        "secret-refused",
+        "secret-leaked",
+        "state-not-json",
+        "too-many-signals",
+    ),
+    summary="Give a run input",
+    tags=["Runs"],
+)
+async def signal_run(
+    request: Request[Any, Any, Any],
+    run_id: FromPath[str],
+    name: SignalName,
+    engine: NamedDependency[Engine],
+    data: SignalBody = None,
+    given_scope: SignalScope = None,
+    saw: Saw = None,
+) -> RunAnswer:
+    """Give a run the signal that a node waits for, or will wait for: it is kept until one does.
+
+    One that fits nothing that waits for it is refused, and nothing is used up.
+    """
+    if unknown := sorted(set(request.query_params) - {"scope", "saw"}):
+        raise Refused("query-invalid", f"{unknown[0][:100]!r} is no parameter here; use scope, saw")
+    run = await engine.signal(
+        run_id, _last_of(request), data, scope=given_scope, saw=saw, actor=ACTOR
+    )
+    return run_answer(run)
+
+
+@post(
+    "/runs/{run_id:str}/pause",
+    status_code=202,
+    responses=problems(*COMMON, "run-finished"),
+    summary="Have a run pause",
+    tags=["Runs"],
+)
+async def pause_run(
+    run_id: FromPath[str], engine: NamedDependency[Engine], data: PauseBody = None
+) -> Response[RunAnswer]:
+    """Have a run begin nothing new: 202 while nodes finish that are under way, 200 once it pauses."""
+    run = await engine.pause(run_id, reason=reason_of(data), actor=ACTOR)
+    return Response(run_answer(run), status_code=200 if run.status == "paused" else 202)
+
+
+@post(
+    "/runs/{run_id:str}/resume",
+    status_code=200,
+    responses=problems(
+        *COMMON,
+        "not-held",
+        "secret-refused",
+        "secret-leaked",
+        "state-not-json",
+        "schema-violated",
+        "cannot-reduce",
+        "state-too-large",
+    ),
+    summary="Let a run go on",
+    tags=["Runs"],
+)
+async def resume_run(
+    run_id: FromPath[str], engine: NamedDependency[Engine], data: ResumeBody = None
+) -> RunAnswer:
+    """Let a paused or parked run go on, with other limits if given.
+
+    `result` is for a run that is parked over a node's effects: they did happen, and this is what
+    the node returned; without it the node is entered again. With `scope`, as `parked` gives it, it
+    is for that node alone: nobody answers for another branch.
+    """
+    asked = data or ResumeRequest()
+    with within(state="/result"):
+        run = await engine.resume(
+            run_id,
+            limits=asked.limits,
+            result=asked.result,
+            scope=asked.scope,
+            actor=ACTOR,
+        )
+    return run_answer(run)
+
+
+@post(
+    "/runs/{run_id:str}/retry",
+    status_code=200,
+    responses=problems(*COMMON, "not-held"),
+    summary="Try a failed run again",
+    tags=["Runs"],
+)
+async def retry_run(
+    run_id: FromPath[str], engine: NamedDependency[Engine], data: RetryBody = None
+) -> RunAnswer:
+    """Reopen a failed run where it failed; what had finished does not run again."""
+    asked = data or RetryRequest()
+    return run_answer(await engine.retry(run_id, limits=asked.limits, actor=ACTOR))
+
+
+@post(
+    "/runs/{run_id:str}/cancel",
+    status_code=202,
+    responses=CANCEL_PROBLEMS,
+    summary="Ask a run to stop",
+    tags=["Runs"],
+)
+async def cancel_run(
+    run_id: FromPath[str], engine: NamedDependency[Engine], data: CancelBody = None
+) -> Response[RunAnswer]:
+    """Ask a run to stop: 202 while it is stopping, 200 once it is cancelled."""
+    run = await engine.cancel(run_id, reason=reason_of(data), actor=ACTOR)
+    return Response(run_answer(run), status_code=200 if run.status == "cancelled" else 202)
+
+
+def reason_of(request: CancelRequest | PauseRequest | None) -> str:
+    """Return the reason that a request gives, if any."""
+    return (request.reason if request else None) or ""
+
+
+def _last_of(request: Request[Any, Any, Any]) -> str:
+    """Return the name of a signal as it was sent: any text, so that it may have slashes in it."""
+    return unquote(request.scope["raw_path"].decode().partition("/signals/")[2])
+
+
+HANDLERS = (signal_run, pause_run, resume_run, retry_run, cancel_run)
