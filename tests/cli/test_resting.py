@@ -6,10 +6,11 @@ import json
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from stenograph.cli.resting import Need, Parking, needs, payload, rests
 from stenograph.cli.settings import Settings
-from stenograph.engine import RunView, WaitView
+from stenograph.engine import ParkedView, RunView, WaitView
 from stenograph.journal import Record
 
 
@@ -122,3 +123,8 @@ def test_a_run_that_goes_on_needs_nothing() -> None:
 def test_a_hint_to_write_never_names_a_file() -> None:
     [need] = needs(run("failed"), Parking(), Settings(db="steno.db"))
     assert need.command.endswith("stenograph retry r")
+
+
+def test_an_answer_for_a_branch_says_that_it_is_for_that_one_alone() -> None:
+    parked = replace(run("parked", "effects-once"), parked=ParkedView(scope="/s#1[0]/", node="pay"))
+    assert all("--scope '/s#1[0]/'" in need.command for need in told(parked))

@@ -532,3 +532,27 @@ async def test_the_time_that_is_left_is_looked_at_again_when_less_ran_than_might
         assert await stage.status() == "running"
         await stage.pass_time(0.2)
         assert await stage.status() == "parked"
+
+
+async def test_who_gives_too_much_is_refused_and_the_run_goes_on() -> None:
+    nodes = {"w": {"wait": {"signal": "first"}, "next": "v"}, "v": {"wait": {"signal": "go"}}}
+    async with MemoryJournal() as journal, Engine(journal, tools=TOOLS) as engine:
+        run = await engine.run({"start": "w", "nodes": nodes})
+        with pytest.raises(AppendTooLarge):
+            await engine.signal(run.id, "go", "x" * 2_200_000)
+        assert (await engine.get(run.id)).status == "waiting"
+        for name in ("go", "first"):
+            await engine.signal(run.id, name, 1)
+        assert (await engine.wait(run.id)).status == "completed"
+
+
+async def test_who_comes_while_a_run_is_being_read_has_a_run_of_its_own() -> None:
+    graph = {"start": "w", "nodes": {"w": {"wait": {"signal": "go"}}}}
+    async with MemoryJournal() as journal, Engine(journal, tools=TOOLS) as engine:
+        begun = await engine.run(graph)
+        held = await engine._load(begun.id)
+        engine._folded.clear()
+        actor = engine._actor(held)
+        assert actor.run is not held
+        await engine.signal(begun.id, "go")
+        assert held.status == "waiting"

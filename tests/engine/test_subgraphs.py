@@ -172,3 +172,32 @@ async def test_a_key_that_it_takes_away_is_gone_outside() -> None:
             {"start": "c", "nodes": {"c": {"graph": "child"}}}, {"n": 1, "m": 2}
         )
         assert (ended.status, ended.state) == ("completed", {"m": 2})
+
+
+async def test_what_graphs_within_graphs_bring_back_may_take_several_commits() -> None:
+    @st.tool
+    async def much(state: dict[str, Any]) -> dict[str, Any]:
+        return {"text": "x" * 1_500_000}
+
+    async with st.open(":memory:", tools=[much]) as engine:
+        await engine.create_graph({"id": "g1", "start": "a", "nodes": {"a": {"tool": "much"}}})
+        for inner, outer in (("g1", "g2"), ("g2", "g3")):
+            nodes = {"a": {"graph": inner}}
+            await engine.create_graph({"id": outer, "start": "a", "nodes": nodes})
+        run = await engine.run("g3")
+    assert (run.status, len(run.state["text"])) == ("completed", 1_500_000)
+
+
+def test_a_tool_in_a_sub_graph_goes_where_that_graph_has_a_node() -> None:
+    graph = {
+        "start": "split",
+        "nodes": {
+            "split": {"next": {"to": ["call"], "join": "y"}},
+            "call": {"graph": "child"},
+            "y": {},
+        },
+    }
+    inner = f"/split#1[0]{IN}"
+    scene = Scenario(graph, {}, {"child": CHILD}).when_returned()
+    scene.when_returned(goto="y", scope=inner)
+    assert (scene.last().scope, scene.last().node) == (inner, "y")

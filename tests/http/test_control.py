@@ -472,5 +472,13 @@ async def test_a_run_has_an_id_of_its_own_or_of_its_key_but_not_both() -> None:
         assert (answer.status_code, code_of(answer)) == (400, "idempotency-key-invalid")
 
 
+async def test_a_first_state_that_does_not_fit_is_told_by_its_place_in_the_body() -> None:
+    graph = {**chain("count"), "state": {"n": {"schema": {"type": "integer"}}}}
+    async with more() as client:
+        answer = await client.post("/runs", json={"graph": graph, "input": {"n": "one"}})
+        assert (answer.status_code, code_of(answer)) == (422, "state-refused")
+        assert [each["pointer"] for each in answer.json()["errors"]] == ["/input/n"]
+
+
 def code_of(answer: httpx.Response) -> str:
     return str(answer.json()["type"]).rpartition(":")[2].rpartition("/")[2]
