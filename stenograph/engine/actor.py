@@ -209,6 +209,7 @@ class Actor:
             _resolve(self._inbox.get_nowait()[1], error or EngineClosed())
 
     async def _handle(self, message: Message, reply: Reply | None) -> None:
+        seq = self.run.seq
         try:
             count = await self._obey(message, reply)
         except EngineError as refused:
@@ -217,8 +218,8 @@ class Actor:
                 raise
         except AppendTooLarge as error:
             _resolve(reply, error)
-            if not isinstance(message, Signal | Resume):  # whose fault it is who gave too much
-                raise
+            if reply is None or not seq or self.run.seq != seq:
+                raise  # else somebody gave too much, and nothing of it was written
         except Exception as error:
             _resolve(reply, error)
             raise

@@ -35,6 +35,8 @@ class Position(Struct):
     ``to-enter``: before an attempt; ``running``: in one; ``backing-off``: between two; ``waiting``:
     in a wait; ``calling``: in a sub-graph; ``forked``: in its branches; ``left``: behind a node, with
     nowhere to go; ``interrupted``: in an attempt that was cut off; ``stopped``: for others' sake.
+    ``kind``: what is waited for, or of a node that was left its outcome; ``unsure``: the attempt may
+    have had its effect; ``since``: the event that opened the wait.
     """
 
     node: str

@@ -118,7 +118,7 @@ class Steps:
 
 
 def enter(steps: Steps, path: str, node: CompiledNode, visit: int, attempt: int) -> None:
-    """Enter a tool's node, or a router; a limit on steps is looked at first, at a new visit."""
+    """Enter a tool's node, or a router."""
     version = None if node.tool is None else steps.outside.version(node.tool)
     steps.emit(
         NodeEntered(
@@ -145,22 +145,24 @@ def leave(
     steps: Steps, place: Place, update: Update, *, goto: str | None = None, duration_ms: float = 0.0
 ) -> None:
     """Leave a node that did what it is for: with what it changed, by the way that is then open."""
-    graph = steps.graph(place.scope)
-    if goto is not None and goto not in (END, FAIL) and goto not in graph.nodes:
-        hint = did_you_mean(goto, graph.nodes)
-        message = f"the tool said to go to {goto!r}, which is no node of this graph{hint}"
-        error = ErrorInfo("UnknownNode", message, node=place.node)
-        leave_failed(steps, place, "error", error, duration_ms=duration_ms)
-        return
-    if goto is not None and goto in _outer_joins(steps, place.scope):
-        message = f"the tool said to go to {goto!r}, where an outer fork joins; go to its own join"
-        error = ErrorInfo("UnknownNode", message, node=place.node)
+    if goto is not None and (why := _why_not(steps, place.scope, goto)):
+        error = ErrorInfo("UnknownNode", f"the tool said to go to {goto!r}, {why}", node=place.node)
         leave_failed(steps, place, "error", error, duration_ms=duration_ms)
         return
     steps.emit(NodeExited(**where(place), outcome="ok", duration_ms=duration_ms))
     patch(steps, place, update)
     way = Way(goto, "goto") if goto is not None else _way(steps, place, "ok", None)
     _go(steps, place, way)
+
+
+def _why_not(steps: Steps, path: str, goto: str) -> str:
+    """Return why a tool cannot go to a node from a scope, or nothing."""
+    nodes = steps.graph(path).nodes
+    if goto not in (END, FAIL) and goto not in nodes:
+        return f"which is no node of this graph{did_you_mean(goto, nodes)}"
+    if goto in _outer_joins(steps, path):
+        return "where an outer fork joins; go to its own join"
+    return ""
 
 
 def _outer_joins(steps: Steps, path: str) -> set[str]:
@@ -505,10 +507,15 @@ def call(steps: Steps, path: str, node: CompiledNode, visit: int, attempt: int) 
 
 def set_time_limit(steps: Steps, path: str) -> None:
     """Set the timer of a sub-graph that may only take so long."""
-    position, seconds = steps.position(path), steps.node(path).node.timeout_s
-    if seconds is not None:
-        due_at = steps.due(seconds)
-        steps.emit(TimerSet(scope=path, node=position.node, visit=position.visit, due_at=due_at))
+    seconds = steps.node(path).node.timeout_s
+    set_timer(steps, path, None if seconds is None else steps.due(seconds))
+
+
+def set_timer(steps: Steps, path: str, due_at: str | None) -> None:
+    """Have something happen to what a scope does now when a time comes, if ever it does."""
+    if due_at is not None:
+        at = steps.position(path)
+        steps.emit(TimerSet(scope=path, node=at.node, visit=at.visit, due_at=due_at))
 
 
 def _state_at(steps: Steps, path: str) -> State:

@@ -23,7 +23,6 @@ from stenograph.engine.events import (
     NodeEntered,
     SignalReceived,
     TimerFired,
-    TimerSet,
     WaitOpened,
     WaitResolved,
 )
@@ -32,7 +31,7 @@ from stenograph.engine.run import Kept, Run, within
 from stenograph.engine.schemas import Schema, compile_schema
 from stenograph.engine.scopes import ROOT, Position, is_scope, look_up
 from stenograph.engine.state import Update
-from stenograph.engine.steps import Steps, fall_short, leave, leave_failed, where
+from stenograph.engine.steps import Steps, fall_short, leave, leave_failed, set_timer, where
 from stenograph.engine.times import to_text, to_us
 from stenograph.engine.values import encode
 from stenograph.engine.vault import name_in
@@ -56,8 +55,7 @@ def begin_wait(steps: Steps, path: str, node: CompiledNode, visit: int, attempt:
     schema = UNSET if wait.schema is None else Raw(encode(wait.schema))
     kind: Any = "signal" if wait.signal else "time"
     steps.emit(WaitOpened(**where(place), kind=kind, signal=wait.signal, schema=schema))
-    if due_at is not None:
-        steps.emit(TimerSet(scope=path, node=node.name, visit=visit, due_at=due_at))
+    set_timer(steps, path, due_at)
     steps.agenda[path] = None
 
 
@@ -65,8 +63,7 @@ def begin_later(steps: Steps, kind: str, due_at: str | None) -> None:
     """Have the run wait before it enters its first node."""
     place = steps.place(ROOT)
     steps.emit(WaitOpened(**where(place), kind=kind))  # type: ignore[arg-type]
-    if due_at is not None:
-        steps.emit(TimerSet(scope=ROOT, node=place.node, visit=place.visit, due_at=due_at))
+    set_timer(steps, ROOT, due_at)
 
 
 def take_signal(steps: Steps, path: str) -> None:
