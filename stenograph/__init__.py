@@ -13,6 +13,7 @@ if TYPE_CHECKING:
         CannotReduce,
         Concurrency,
         Context,
+        DataRefused,
         Edge,
         Engine,
         EngineClosed,
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
         SecretRefused,
         SeqNotReached,
         SignalRefused,
+        Site,
         StateAt,
         StateKey,
         StateRefused,
@@ -53,7 +55,14 @@ if TYPE_CHECKING:
         predicate,
         tool,
     )
-    from stenograph.http import Client, ServerUnreachable, StreamLost
+    from stenograph.http import (
+        Client,
+        ClientClosed,
+        OutOfSequence,
+        ServerUnreachable,
+        StreamLost,
+        SyncClient,
+    )
     from stenograph.journal import (
         CannotOpen,
         CursorUnknown,
@@ -69,9 +78,11 @@ __all__ = (
     "CannotOpen",
     "CannotReduce",
     "Client",
+    "ClientClosed",
     "Concurrency",
     "Context",
     "CursorUnknown",
+    "DataRefused",
     "Edge",
     "Engine",
     "EngineClosed",
@@ -91,6 +102,7 @@ __all__ = (
     "NotAJournal",
     "NotHeld",
     "NotJson",
+    "OutOfSequence",
     "Rate",
     "Retry",
     "RunExists",
@@ -102,11 +114,13 @@ __all__ = (
     "SeqNotReached",
     "ServerUnreachable",
     "SignalRefused",
+    "Site",
     "StateAt",
     "StateKey",
     "StateRefused",
     "StateTooLarge",
     "StreamLost",
+    "SyncClient",
     "TooManyRuns",
     "TooManySignals",
     "ToolRefused",
@@ -121,7 +135,14 @@ __all__ = (
 )
 
 _HOMES = {
-    "stenograph.http": {"Client", "ServerUnreachable", "StreamLost"},
+    "stenograph.http": {
+        "Client",
+        "ClientClosed",
+        "OutOfSequence",
+        "ServerUnreachable",
+        "StreamLost",
+        "SyncClient",
+    },
     "stenograph.journal": {
         "CannotOpen",
         "CursorUnknown",

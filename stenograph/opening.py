@@ -17,13 +17,15 @@ async def open(  # noqa: A001
     tools: Iterable[Source] = (),
     durability: Durability = "full",
     recover: bool = True,
+    data: str | PathLike[str] | None = None,
 ) -> AsyncIterator[Engine]:
     """Open an engine on a journal file, or on ``":memory:"``, and take up what is unfinished.
 
     ``tools``: functions, tools, predicates, or modules that hold some. ``durability``: ``full``
     outlives a loss of power, ``normal`` only that of the process. ``recover=False`` leaves
-    unfinished runs where they are. Raises CannotOpen, ToolRefused.
+    unfinished runs where they are. ``data`` is the folder whose files tools may read by a path
+    (``ctx.data``). Raises CannotOpen, ToolRefused, DataRefused.
     """
     journal = MemoryJournal() if path == ":memory:" else open_journal(path, durability=durability)
-    async with journal as opened, Engine(opened, tools=tools, recover=recover) as engine:
+    async with journal as opened, Engine(opened, tools=tools, recover=recover, data=data) as engine:
         yield engine

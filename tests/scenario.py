@@ -22,11 +22,13 @@ from stenograph.engine.commands import (
     ToolFailed,
     ToolReturned,
 )
-from stenograph.engine.decide import decide, due_at, places
+from stenograph.engine.decide import decide
 from stenograph.engine.edges import compile_graph
 from stenograph.engine.events import ErrorInfo, PinnedGraph
+from stenograph.engine.folding import evolve
 from stenograph.engine.graph import Limits, Outcome
-from stenograph.engine.run import Run, evolve
+from stenograph.engine.run import Run
+from stenograph.engine.standing import due_at, places
 from stenograph.engine.state import State
 from stenograph.engine.times import to_text
 

@@ -13,7 +13,6 @@ import json
 import os
 import re
 import shutil
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -28,6 +27,7 @@ from stenograph.engine import parse_graph
 from stenograph.engine.events import Payload
 from stenograph.engine.expressions import compile_expression
 from stenograph.workflows import code_review
+from tests.ports import need_port_8000
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -177,17 +177,6 @@ def write_files(page: Path, folder: Path) -> None:
     for block in blocks_of(page):
         if name := file_of(block):
             (folder / name).write_text(block.text, "utf-8")
-
-
-def need_port_8000() -> None:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", 8000))
-        except OSError:
-            if os.environ.get("CI"):
-                raise
-            pytest.skip("something else listens on port 8000, which the pages use")
 
 
 def run(command: list[str], folder: Path, timeout_s: float) -> str:

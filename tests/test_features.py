@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 import stenograph as st
@@ -52,6 +53,16 @@ async def pay(state: dict[str, Any], ctx: st.Context) -> None:
 async def use_secret(state: dict[str, Any], ctx: st.Context) -> dict[str, Any]:
     ctx.log(f"calling with {state['token']}")
     return {"length": len(state["token"])}
+
+
+class Door(msgspec.Struct):
+    width: int
+    height: int = 2
+
+
+@st.tool
+def widen(state: Door) -> None:
+    state.width += 1
 
 
 class Crowd:
@@ -440,6 +451,19 @@ async def test_the_state_can_be_read_as_it_was_after_any_event() -> None:
 # Tools
 
 
+async def test_a_tool_gets_the_state_as_its_own_type() -> None:
+    async with st.open(":memory:", tools=[widen]) as engine:
+        graph = {"start": "widen", "nodes": {"widen": {"tool": "widen"}}}
+        run = await engine.run(graph, {"width": 3, "label": "door"})
+        wrong = await engine.run(graph, {"width": "broad"})
+    assert run.state == {"width": 4, "label": "door"}
+    assert wrong.error is not None
+    assert (wrong.error.type, wrong.error.message) == (
+        "state-mismatch",
+        "/width is text, not an integer",
+    )
+
+
 async def test_what_a_tool_says_is_seen_while_it_runs() -> None:
     async with engine_with() as engine:
         run = await engine.start(one("stand"))
@@ -481,9 +505,9 @@ async def test_so_many_attempts_of_a_tool_start_in_a_time() -> None:
 
 async def test_every_attempt_of_a_visit_has_one_idempotency_key() -> None:
     async with engine_with() as engine:
-        graph = one("tell_key", retry={"attempts": 2, "delay_s": 0.001})
-        run = await engine.run(graph)
-    assert run.state["key"] == f"{run.id}/work/1"
+        node = {"tool": "tell_key", "retry": {"attempts": 2, "delay_s": 0.001}}
+        run = await engine.run({"start": "pay", "nodes": {"pay": node}})
+    assert run.state["key"] == f"{run.id}/pay/1"
 
 
 # Starts

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, NoReturn
 
 import click
 
@@ -36,6 +36,11 @@ def host_name(context: click.Context, parameter: click.Parameter, value: str) ->
     show_default=True,
     help="The port; 0 takes a free one.",
 )
+@click.option(
+    "--data",
+    metavar="FOLDER",
+    help="Tools may read the files in this folder, which runs name by a path; nothing outside it.",
+)
 @tools_option
 @click.option(
     "--durability",
@@ -43,6 +48,9 @@ def host_name(context: click.Context, parameter: click.Parameter, value: str) ->
     default="full",
     show_default=True,
     help="full outlives a loss of power, normal only that of the process.",
+)
+@click.option(
+    "--reload", is_flag=True, help="Start again when a module of --tools changes; for development."
 )
 @QUIET
 @click.option("--pid-file", metavar="FILE", help="Write the process id here while serving.")
@@ -52,14 +60,18 @@ def serve(
     memory: bool,
     host: str,
     port: int,
+    data: str | None,
     modules: tuple[str, ...],
     durability: Literal["full", "normal"],
+    reload: bool,
     pid_file: str | None,
 ) -> None:
     """Serve graphs and runs over HTTP and WebSockets, until Ctrl-C or SIGTERM.
 
     Unfinished runs in the journal go on.
     """
+    if reload:
+        watch_and_serve(db, memory, host, port, modules, durability, pid_file)
     db = db or settings().db
     if memory and db:
         raise click.UsageError("--memory and --db exclude each other")
@@ -70,9 +82,35 @@ def serve(
     Serving(
         path=":memory:" if memory else db or "steno.db",
         tools=tools,
+        data=data,
         host=host,
         port=port,
         durability=durability,
         pid_file=pid_file,
         quiet=settings().quiet,
     ).run()
+
+
+def watch_and_serve(
+    db: str | None,
+    memory: bool,
+    host: str,
+    port: int,
+    modules: tuple[str, ...],
+    durability: str,
+    pid_file: str | None,
+) -> NoReturn:
+    """Serve in another process, which starts again when a module changes, and exit as it does."""
+    from stenograph.cli.reloading import Reloading, check_library, folders_of, free_port
+
+    if memory:
+        raise click.UsageError("--reload starts again and again: --memory would lose all runs")
+    if not modules:
+        raise click.UsageError("--reload watches the modules of --tools; name one")
+    check_library()
+    words = [f"--db={db or settings().db or 'steno.db'}", f"--host={host}"]
+    # One port for all of them, also a free one.
+    words += [f"--port={port or free_port(host)}", f"--durability={durability}"]
+    words += [f"--tools={name}" for name in modules] + ["--quiet"] * settings().quiet
+    reloading = Reloading(words, folders_of(modules), pid_file, settings().quiet)
+    raise click.exceptions.Exit(reloading.run())

@@ -11,16 +11,16 @@ import threading
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
-from types import FrameType, ModuleType
+from types import FrameType
 from typing import Any, Final, Literal, NoReturn
 
 from msgspec import Struct, field
 
 import stenograph as st
-from stenograph.cli.failures import USAGE, Failure
 from stenograph.cli.output import talk
+from stenograph.cli.pid_file import forget, write_pid
 from stenograph.cli.text import count
-from stenograph.engine import Engine
+from stenograph.engine import Engine, Source
 from stenograph.http import create_app, hosts_at, serve
 from stenograph.journal import Stream, open_journal_readonly
 
@@ -43,7 +43,8 @@ class Serving(Struct):
     """A server to be: where it listens, and on which journal it stands."""
 
     path: str
-    tools: Sequence[ModuleType]
+    tools: Sequence[Source]
+    data: str | None
     host: str
     port: int
     durability: Literal["full", "normal"]
@@ -52,7 +53,7 @@ class Serving(Struct):
     found: Found = field(default_factory=Found)
 
     def run(self) -> None:
-        """Serve until a signal. Raises CannotOpen, PortInUse, ToolRefused, Failure."""
+        """Serve until a signal. Raises CannotOpen, PortInUse, ToolRefused, DataRefused, Failure."""
         logging.basicConfig(
             level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
         )
@@ -70,7 +71,9 @@ class Serving(Struct):
     async def engine(self) -> AsyncIterator[Engine]:
         """Open the engine, having looked at what it will find."""
         self.found = Found() if is_new(self.path) else await look(self.path)
-        async with st.open(self.path, tools=self.tools, durability=self.durability) as engine:
+        async with st.open(
+            self.path, tools=self.tools, durability=self.durability, data=self.data
+        ) as engine:
             yield engine
 
     def started(self, url: str, engine: Engine) -> None:
@@ -78,6 +81,8 @@ class Serving(Struct):
         if self.pid_file is not None:
             write_pid(Path(self.pid_file))
         self.say(f"Stenograph {st.__version__}")
+        if self.data is not None:
+            self.say(f"Tools may read files in {shown(self.data)}")
         self.say(f"Listening on {url}  docs at /docs")
         if self.path == MEMORY:
             self.say("Journal in memory: it goes when the server stops")
@@ -190,18 +195,3 @@ def told(found: Found) -> str:
 def shown(path: str) -> str:
     """Return a path as it was given, so that one in this folder looks like one."""
     return path if os.path.dirname(path) else f"./{path}"
-
-
-def write_pid(path: Path) -> None:
-    """Write this process's id into a file; raises Failure."""
-    try:
-        path.write_text(f"{os.getpid()}\n", "utf-8")
-    except OSError as error:
-        raise Failure(f"{path}: cannot be written: {error.strerror or error}", USAGE) from error
-
-
-def forget(path: Path) -> None:
-    """Remove our own pid file; another server's is left alone."""
-    with suppress(OSError):
-        if path.read_text("utf-8").strip() == str(os.getpid()):
-            path.unlink()

@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import sys
 import traceback
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from hashlib import sha256
 from importlib import import_module
 from importlib.metadata import entry_points
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
-from typing import Final, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import click
 
 from stenograph.cli.failures import USAGE, Failure
+from stenograph.cli.output import talk
+from stenograph.cli.settings import settings
+from stenograph.cli.text import printable
+
+if TYPE_CHECKING:
+    from stenograph.engine import Predicate, Source, Tool
 
 GROUP: Final = "stenograph.tools"
 """The entry-point group; each of its entries is a module that holds tools."""
@@ -34,27 +40,56 @@ def tools_option(command: F) -> F:
     )(command)
 
 
-def load_tools(names: Sequence[str]) -> list[ModuleType]:
-    """Return the modules of the entry points and those named; raises Failure."""
-    installed = [
-        imported(entry.load, f"{entry.value}, which an installed package offers")
+def load_tools(names: Sequence[str]) -> list[Source]:
+    """Return the tools of the modules named and of the entry points; raises Failure.
+
+    Of two of one name, one in a module named here wins over that of an installed package, and
+    that over one of our samples: nobody's own tools are locked out by what comes with another.
+    """
+    installed = {
+        entry.value: imported(entry.load, f"{entry.value}, which an installed package offers")
         for entry in entry_points(group=GROUP)
-    ]
+    }
     if names:
         # Last, so that no file of the user's hides a module of Python's own.
         sys.path.append(str(Path.cwd()))
-    return [*installed, *(named(name) for name in names)]
+    found = [each for name in names for each in held_by(named(name))]
+    samples = {value for value in installed if value.startswith("stenograph.")}
+    for values in (installed.keys() - samples, samples):
+        taken = {(type(each), each.name): each for each in found}
+        for value in sorted(values):
+            found += not_taken(installed[value], value, taken)
+    return list(found)
+
+
+def not_taken(
+    module: ModuleType, value: str, taken: Mapping[tuple[type, str], Tool | Predicate]
+) -> list[Tool | Predicate]:
+    """Return what a module holds but for what has a name that is taken, and say what that is."""
+    held = held_by(module)
+    free = [each for each in held if taken.get((type(each), each.name), each) is each]
+    lost = sorted({each.name for each in held if each not in free})
+    if lost and not settings().quiet:
+        talk(
+            f"-- left out, as others here have these names: {printable(', '.join(lost))} of {value}"
+        )
+    return free
+
+
+def held_by(module: ModuleType) -> list[Tool | Predicate]:
+    """Return the tools and predicates in a module."""
+    from stenograph.engine import Predicate, Tool
+
+    return [each for each in vars(module).values() if isinstance(each, Tool | Predicate)]
 
 
 def named(name: str) -> ModuleType:
     """Return the module of a name, or of a .py file; raises Failure when it holds no tools."""
-    from stenograph.engine import Predicate, Tool
-
     if name.endswith(".py"):
         module = imported(lambda: load_file(Path(name).resolve()), name)
     else:
         module = imported(lambda: import_module(name), name)
-    if not any(isinstance(each, Tool | Predicate) for each in vars(module).values()):
+    if not held_by(module):
         raise Failure(f"{name} holds no tools: decorate its functions with @stenograph.tool", USAGE)
     return module
 

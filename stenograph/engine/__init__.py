@@ -5,6 +5,7 @@ from stenograph.engine.context import Context
 from stenograph.engine.engine import Engine
 from stenograph.engine.errors import (
     CannotReduce,
+    DataRefused,
     EngineClosed,
     EngineError,
     Fault,
@@ -38,6 +39,7 @@ from stenograph.engine.events import (
     UnknownEvent,
     decode,
 )
+from stenograph.engine.folding import fold
 from stenograph.engine.graph import (
     END,
     FAIL,
@@ -54,7 +56,8 @@ from stenograph.engine.graph import (
 )
 from stenograph.engine.graphs import StoredGraph
 from stenograph.engine.parse import ParsedGraph, duplicate_keys, graph_refs, parse_graph
-from stenograph.engine.run import Run, fold
+from stenograph.engine.run import Run
+from stenograph.engine.site import Site
 from stenograph.engine.tools import Goto, Predicate, Rate, Registry, Source, Tool, predicate, tool
 from stenograph.engine.values import canonical, nested_deeper
 from stenograph.engine.views import ParkedView, RunView, StateAt, Visit, WaitView, view, visits
@@ -67,6 +70,7 @@ __all__ = (
     "Clock",
     "Concurrency",
     "Context",
+    "DataRefused",
     "Edge",
     "Engine",
     "EngineClosed",
@@ -98,6 +102,7 @@ __all__ = (
     "SecretRefused",
     "SeqNotReached",
     "SignalRefused",
+    "Site",
     "Source",
     "StateAt",
     "StateKey",

@@ -47,7 +47,7 @@ async def _ask(
     def call() -> None:
         value: bool | ErrorInfo
         try:
-            value = bool(predicate(state))
+            value = bool(predicate.ask(state))
         except BaseException as error:
             value = raised(error).error
         call_on(loop, partial(answered, value))

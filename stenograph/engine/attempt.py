@@ -23,6 +23,7 @@ from stenograph.engine.failure import Failure, failure_of
 from stenograph.engine.gates import Gates, Leave
 from stenograph.engine.lines import Lines, call_on
 from stenograph.engine.processes import Call, Died, Ending, Processes
+from stenograph.engine.site import Site
 from stenograph.engine.targets import target_of
 from stenograph.engine.threads import Job as ThreadJob
 from stenograph.engine.threads import Threads
@@ -58,12 +59,11 @@ class Attempt:
 
     def __init__(
         self,
-        place: Place,
+        site: Site,
         tool: Tool | None,
         draft: Draft,
         config: dict[str, Any],
         *,
-        run_id: str,
         timeout_s: float,
         clock: Clock,
         threads: Threads,
@@ -72,10 +72,11 @@ class Attempt:
         processes: Processes | None = None,
         gates: Gates | None = None,
     ) -> None:
-        self.place, self.draft = place, draft
+        self.place = Place(site.scope, site.node, site.visit, site.attempt)
+        self.draft = draft
         self.started_us = clock.monotonic_us()
         self.task: asyncio.Task[None] | None = None
-        self._tool, self._config, self._run_id = tool, config, run_id
+        self._site, self._tool, self._config = site, tool, config
         self._timeout_s = timeout_s
         self._clock, self._threads, self._on_settled = clock, threads, settled
         self._processes, self._gates = processes, gates
@@ -144,21 +145,13 @@ class Attempt:
 
     def _call(self, tool: Tool) -> Any:
         offered = {"config": self._own_config, "ctx": self._context}
-        return tool.function(self.draft, **{name: offered[name]() for name in tool.extras})
+        return tool.call(self.draft, **{name: offered[name]() for name in tool.extras})
 
     def _own_config(self) -> dict[str, Any]:
         return copy.deepcopy(self._config)  # the graph's own, which later runs read as well
 
     def _context(self) -> Context:
-        return Context(
-            run_id=self._run_id,
-            scope=self.place.scope,
-            node=self.place.node,
-            visit=self.place.visit,
-            attempt=self.place.attempt,
-            now_us=self._clock.now_us,
-            write=self._lines.put,
-        )
+        return Context(self._site, now_us=self._clock.now_us, write=self._lines.put)
 
     def _call_in_thread(self, tool: Tool) -> None:
         call_on(self._loop, self._begin_to_count)
@@ -169,7 +162,6 @@ class Attempt:
         call_on(self._loop, back)
 
     def _call_in_process(self, tool: Tool) -> Call:
-        place = self.place
         job = Job(
             target=target_of(tool.name, tool.function),
             path=[str(each) for each in sys.path],
@@ -178,11 +170,7 @@ class Attempt:
             extras=tool.extras,
             state=encode(self.draft),
             config=encode(self._config),
-            run_id=self._run_id,
-            scope=place.scope,
-            node=place.node,
-            visit=place.visit,
-            attempt=place.attempt,
+            site=self._site,
         )
         return Call(
             job,

@@ -13,6 +13,7 @@ from msgspec.msgpack import Decoder
 
 from stenograph.engine.context import LogLine
 from stenograph.engine.failure import Failure
+from stenograph.engine.site import Site
 from stenograph.engine.targets import Target
 
 IS_WORKER: Final = threading.Event()
@@ -30,11 +31,7 @@ class Job(Struct, frozen=True, tag="job", kw_only=True):
     extras: frozenset[str]
     state: bytes
     config: bytes
-    run_id: str
-    scope: str
-    node: str
-    visit: int
-    attempt: int
+    site: Site
 
 
 class Begun(Struct, frozen=True, tag="begun"):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, Final, TypeAlias
 
 from msgspec import Struct
@@ -18,7 +18,7 @@ from stenograph.engine.expressions import (
     View,
     compile_expression,
 )
-from stenograph.engine.values import canonical, clip, is_utf8
+from stenograph.engine.values import canonical, clip, is_utf8, look_up
 
 _OPERATORS: Final[dict[str, Callable[[Any, Any], bool]]] = {
     "==": operator.eq,
@@ -42,7 +42,7 @@ class FieldCondition(Struct, frozen=True):
     def evaluate(self, view: View) -> Verdict:
         """Compare; raises EvaluationError when the two cannot be compared."""
         try:
-            found = _look_up(view.state, self.field)
+            found = look_up(view.state, self.field)
         except KeyError:
             return Verdict(value=False, truth=False, read={})
         try:
@@ -111,15 +111,3 @@ def _check_field(field: object, op: object, value: object, path: str) -> list[Fa
     except NotJson as error:
         faults.append(Fault(error.path, error.reason))
     return faults
-
-
-def _look_up(state: Mapping[str, Any], field: str) -> Any:
-    """Return a field by its name, or by its dotted path; raises KeyError."""
-    if field in state:
-        return state[field]
-    value: Any = state
-    for key in field.split("."):
-        if not isinstance(value, Mapping):
-            raise KeyError(field)
-        value = value[key]
-    return value

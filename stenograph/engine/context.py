@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, Final, Literal, TypeAlias, get_args
 
 from msgspec import Struct
 
+from stenograph.engine.data_folder import find
+from stenograph.engine.site import Site
 from stenograph.engine.values import INT_MAX, canonical, clean, encode
 
 Level: TypeAlias = Literal["debug", "info", "warning", "error"]
@@ -34,25 +37,21 @@ class Context:
     """The attempt that a tool runs in; ``ctx`` in its parameters.
 
     ``idempotency_key`` is the same for every attempt of a visit: hand it to whatever must not
-    happen twice.
+    happen twice. ``start`` is the node that the graph starts with; ``is_last`` says that no edge
+    leads on from this one: unless the tool returns ``Goto``, the run ends here.
     """
 
     def __init__(
-        self,
-        *,
-        run_id: str,
-        scope: str,
-        node: str,
-        visit: int,
-        attempt: int,
-        now_us: Callable[[], int],
-        write: Callable[[LogLine], None],
+        self, site: Site, *, now_us: Callable[[], int], write: Callable[[LogLine], None]
     ) -> None:
-        self.run_id = run_id
-        self.scope = scope
-        self.node = node
-        self.visit = visit
-        self.attempt = attempt
+        self.run_id = site.run_id
+        self.scope = site.scope
+        self.node = site.node
+        self.visit = site.visit
+        self.attempt = site.attempt
+        self.start = site.start
+        self.is_last = site.is_last
+        self._folder = site.folder
         self._now_us = now_us
         self._write = write
 
@@ -60,6 +59,14 @@ class Context:
     def idempotency_key(self) -> str:
         """``run_id/scope/node/visit``."""
         return f"{self.run_id}{self.scope}{self.node}/{self.visit}"
+
+    def data(self, path: str) -> Path:
+        """Return the file at a path in the data folder of the engine; raises DataRefused.
+
+        A run names what is too large for its state by such a path. Nothing outside the folder can
+        be named, by ``..``, links or otherwise.
+        """
+        return find(self._folder, path)
 
     def log(self, message: object, /, *, level: Level = "info", **fields: Any) -> None:
         """Say something; it becomes a ``log`` event of the run. From any thread; never fails.

@@ -7,13 +7,14 @@ from collections.abc import Callable, Iterable
 
 from stenograph.engine.attempt import Attempt, Raised, Result
 from stenograph.engine.commands import Place
-from stenograph.engine.decide import running_at
 from stenograph.engine.edges import compile_graph
 from stenograph.engine.events import ErrorInfo
 from stenograph.engine.graph import TIMEOUT_S
 from stenograph.engine.run import Run
 from stenograph.engine.secrecy import Secrecy, secret_keys
-from stenograph.engine.world import World
+from stenograph.engine.site import Site
+from stenograph.engine.standing import running_at
+from stenograph.engine.world import STOP_GRACE_S, World
 
 
 class Crew:
@@ -74,10 +75,24 @@ class Crew:
             self._world.strays.add(attempt.task)
             attempt.task.add_done_callback(self._world.strays.discard)
 
-    def stopping(self) -> list[asyncio.Task[None]]:
-        """Return the tasks that were told to stop and have not yet."""
+    def when_stopped(self, tell: Callable[[], None]) -> None:
+        """Tell when all have stopped that were told to, or have had STOP_GRACE_S to do so."""
         self._stopping = [task for task in self._stopping if not task.done()]
-        return self._stopping
+        if not self._stopping:
+            tell()
+            return
+        timer = self._world.clock.call_later(STOP_GRACE_S, tell)
+        left = len(self._stopping)
+
+        def stopped(_: object) -> None:
+            nonlocal left
+            left -= 1
+            if not left:
+                timer.cancel()
+                tell()
+
+        for task in self._stopping:
+            task.add_done_callback(stopped)
 
     def close(self) -> None:
         """Stop everything."""
@@ -91,7 +106,8 @@ class Crew:
 
     def _begin(self, place: Place) -> None:
         scope = self._run.scopes[place.scope]
-        node = compile_graph(scope.graph).nodes[place.node]
+        graph = compile_graph(scope.graph)
+        node = graph.nodes[place.node]
         tools = self._world.registry.tools
         lost: str | None = None
         try:
@@ -99,11 +115,10 @@ class Crew:
         except LookupError as error:
             draft, lost = scope.state.draft(), str(error)
         attempt = Attempt(
-            place,
+            self._site(place, graph.graph.start, is_last=not node.edges),
             None if node.tool is None else tools.get(node.tool),
             draft,
             dict(node.node.config),
-            run_id=self._run.id,
             timeout_s=node.node.timeout_s or TIMEOUT_S,
             processes=self._world.processes,
             gates=self._world.gates,
@@ -120,3 +135,15 @@ class Crew:
             self._settled(attempt, Raised(ErrorInfo("UnknownTool", message), ("UnknownTool",)))
         else:
             attempt.start()
+
+    def _site(self, place: Place, start: str, *, is_last: bool) -> Site:
+        return Site(
+            run_id=self._run.id,
+            scope=place.scope,
+            node=place.node,
+            visit=place.visit,
+            attempt=place.attempt,
+            start=start,
+            is_last=is_last,
+            folder=self._world.folder,
+        )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Final, assert_never
+from collections.abc import Mapping
+from typing import assert_never
 
 from msgspec import Raw, Struct
 
@@ -14,7 +15,6 @@ from stenograph.engine.commands import (
     Fail,
     Outside,
     Pause,
-    Place,
     Recover,
     Resume,
     Retry,
@@ -26,54 +26,30 @@ from stenograph.engine.commands import (
     ToolReturned,
     Turn,
 )
-from stenograph.engine.edges import CompiledNode
+from stenograph.engine.entering import set_time_limit
 from stenograph.engine.errors import NotHeld, NotJson, RunFinished
 from stenograph.engine.events import (
-    ErrorInfo,
     LimitReached,
-    NodeAttemptFailed,
     Payload,
     RunCancelled,
     RunCancelling,
     RunCreated,
     RunFailed,
     RunLimits,
-    RunParked,
-    RunPaused,
     RunPausing,
     RunRecovered,
     RunResumed,
     RunRetried,
 )
-from stenograph.engine.forks import tend
-from stenograph.engine.run import GOING, Run, peek, within
-from stenograph.engine.scopes import ROOT, Layer, Position, parent_of
-from stenograph.engine.steps import (
-    BUDGET,
-    Steps,
-    call,
-    effects_of,
-    end,
-    enter,
-    fall_short,
-    is_at_limit,
-    leave,
-    set_time_limit,
-    where,
-)
+from stenograph.engine.leaving import fall_short, leave
+from stenograph.engine.run import GOING, Run
+from stenograph.engine.scopes import ROOT, Layer
+from stenograph.engine.settling import enter_next, interrupted, look_everywhere, settle
+from stenograph.engine.standing import due_at, places, running_at, within
+from stenograph.engine.steps import BUDGET, Steps
 from stenograph.engine.tools import NEXT_NODE
 from stenograph.engine.values import pointer
-from stenograph.engine.waits import (
-    begin_later,
-    begin_wait,
-    receive,
-    take_signal,
-    take_turn,
-    time_out,
-)
-
-LOST_MAX: Final = 3
-"""The third lost attempt of a visit parks the run as a crash loop."""
+from stenograph.engine.waits import begin_later, receive, take_turn, time_out
 
 
 class Decision(Struct, frozen=True):
@@ -102,38 +78,8 @@ def decide(run: Run, command: Command, outside: Outside) -> Decision:
     """
     steps = Steps(run, outside)
     _obey(steps, command)
-    _settle(steps)
+    settle(steps)
     return Decision(steps.events, steps.run, steps.is_full, tuple(steps.agenda))
-
-
-def places(run: Run) -> list[Place]:
-    """Return the attempts that should be under way now."""
-    if run.status not in GOING or not run.count("running"):
-        return []
-    return [place for path in run.scopes if (place := running_at(run, path)) is not None]
-
-
-def running_at(run: Run, path: str) -> Place | None:
-    """Return the attempt that should be under way in a scope, if there is one."""
-    scope = peek(run, path)
-    at = None if scope is None or run.status not in GOING else scope.position
-    if at is None or at.phase != "running":
-        return None
-    return Place(path, at.node, at.visit, at.attempt)
-
-
-def due_at(run: Run, path: str) -> str | None:
-    """Return when something will be due in a scope, if anything ever will."""
-    scope = peek(run, path)
-    if scope is None or scope.position is None or not run.goes_on:
-        return None
-    return scope.position.retry_at or scope.position.due_at
-
-
-def first_due(run: Run) -> str | None:
-    """Return when the first thing will be due in a run."""
-    dues = (due_at(run, path) for path in run.scopes)
-    return min((due for due in dues if due is not None), default=None)
 
 
 def _obey(steps: Steps, command: Command) -> None:
@@ -154,11 +100,7 @@ def _obey(steps: Steps, command: Command) -> None:
         case Turn():
             _turn(steps)
         case TimeUp(running_ms=running_ms):
-            if run.status == "running" and run.limits.time_s is not None and not run.halt:
-                places_now = places(run)
-                steps.emit(LimitReached(limit="time_s", value=run.limits.time_s))
-                for place in places_now[:BUDGET]:
-                    _interrupted(steps, place, running_ms.get(place.scope, 0.0))
+            _time_up(steps, running_ms)
         case Cancel(actor=actor, reason=reason):
             _cancel(steps, actor, reason)
         case Stopped():
@@ -168,7 +110,7 @@ def _obey(steps: Steps, command: Command) -> None:
             _recover(steps)
         case Advance(scopes=scopes):
             if scopes is None:
-                _look_everywhere(steps)
+                look_everywhere(steps)
             else:
                 steps.agenda.update(dict.fromkeys(each for each in scopes if each in run.scopes))
         case Fail(error=error):
@@ -185,7 +127,7 @@ def _asked(steps: Steps, command: Signal | Resume | Retry | Pause) -> None:
             raise NotHeld(run.id, run.status, "retry", "failed")
         steps.emit(RunRetried(actor=command.actor, limits=command.limits))
         _set_timers_anew(steps)
-        _look_everywhere(steps)
+        look_everywhere(steps)
     elif isinstance(command, Resume):
         _resume(steps, command)
     elif run.ended or run.status == "cancelling":
@@ -244,7 +186,7 @@ def _settled(steps: Steps, command: ToolReturned | ToolFailed) -> None:
 
 def _due(steps: Steps, path: str, at: str) -> None:
     if steps.position(path).phase == "backing-off":
-        _enter_next(steps, path)
+        enter_next(steps, path)
     else:
         time_out(steps, path, at)
 
@@ -253,6 +195,15 @@ def _turn(steps: Steps) -> None:
     position = steps.scope(ROOT).position
     if position is not None and position.phase == "waiting" and position.kind == "turn":
         take_turn(steps)
+
+
+def _time_up(steps: Steps, running_ms: Mapping[str, float]) -> None:
+    run = steps.run
+    if run.status == "running" and run.limits.time_s is not None and not run.halt:
+        cut_off = places(run)
+        steps.emit(LimitReached(limit="time_s", value=run.limits.time_s))
+        for place in cut_off[:BUDGET]:
+            interrupted(steps, place, running_ms.get(place.scope, 0.0))
 
 
 def _cancel(steps: Steps, actor: str, reason: str) -> None:
@@ -281,7 +232,7 @@ def _resume(steps: Steps, resume: Resume) -> None:
             raise NotJson(pointer(NEXT_NODE), "is the name of a node, as text")
         update = steps.scope(path).state.accept(result, steps.graph(path).rules)
         leave(steps, steps.place(path), update, goto=goto)
-    _look_everywhere(steps)
+    look_everywhere(steps)
 
 
 def _recover(steps: Steps) -> None:
@@ -291,126 +242,4 @@ def _recover(steps: Steps) -> None:
         steps.emit(RunCancelled())
     elif lost := len(places(run)):
         steps.emit(RunRecovered(lost=lost))
-    _look_everywhere(steps)
-
-
-def _look_everywhere(steps: Steps) -> None:
-    """Look at every scope that has not ended: some may have something to do next."""
-    for scope in within(steps.run, ROOT):
-        position = scope.position
-        is_idle = position is not None and position.phase in ("running", "backing-off", "calling")
-        if not is_idle:
-            steps.agenda[scope.path] = None
-
-
-def _settle(steps: Steps) -> None:
-    """Do what the scopes on the agenda have to do next, as much as fits; then come to rest if so."""
-    _tell_interrupted(steps)
-    if parked := _unsure(steps):
-        steps.emit(parked)
-    while steps.agenda and not steps.is_full and steps.run.status in GOING:
-        path = next(iter(steps.agenda))
-        del steps.agenda[path]
-        if path in steps.run.scopes:
-            _next(steps, path)
-    run = steps.run
-    is_still = run.status in GOING and not run.count("running", "interrupted")
-    if run.halt and is_still and not steps.is_full:
-        steps.emit(RunPaused() if run.halt == "pause" else _parked(run))
-
-
-def _next(steps: Steps, path: str) -> None:
-    """Do the next thing in a scope, if there is any."""
-    scope = steps.scope(path)
-    position = scope.position
-    if scope.fork is not None:
-        if (branch := tend(steps, path)) is not None:
-            steps.agenda[path] = None
-            _enter(steps, branch[0], branch[1], 1, 1)
-    elif position is None or not steps.run.goes_on:
-        return
-    elif position.phase == "waiting" and position.kind == "signal":
-        take_signal(steps, path)
-    elif position.phase == "to-enter":
-        if _has_arrived(steps, path, position):
-            end(steps, path, "joined")
-        elif position.attempt or not is_at_limit(steps):
-            _enter_next(steps, path)
-    elif position.phase == "left":  # behind a fork that joined at an end
-        end(steps, path, "end")
-
-
-def _enter_next(steps: Steps, path: str) -> None:
-    """Enter the node that a scope stands before, or the next attempt at it."""
-    position = steps.position(path)
-    _enter(steps, path, steps.node(path), position.visit, position.attempt + 1)
-
-
-def _enter(steps: Steps, path: str, node: CompiledNode, visit: int, attempt: int) -> None:
-    if node.node.wait is not None:
-        begin_wait(steps, path, node, visit, attempt)
-    elif node.node.graph is not None:
-        call(steps, path, node, visit, attempt)
-    else:
-        enter(steps, path, node, visit, attempt)
-
-
-def _has_arrived(steps: Steps, path: str, position: Position) -> bool:
-    """Tell whether a branch stands before the node at which it joins the others."""
-    if path == ROOT:
-        return False
-    parent, index = parent_of(path)
-    fork = steps.scope(parent).fork
-    return index is not None and fork is not None and fork.join == position.node
-
-
-def _tell_interrupted(steps: Steps) -> None:
-    """Say of each attempt that was cut off that it was."""
-    if not steps.run.count("interrupted"):
-        return
-    for scope in list(within(steps.run, ROOT)):
-        if steps.is_full:
-            return
-        if scope.position is not None and scope.position.phase == "interrupted":
-            _interrupted(steps, steps.place(scope.path), 0.0)
-
-
-def _interrupted(steps: Steps, place: Place, duration_ms: float) -> None:
-    if steps.run.halt == "time":
-        error = ErrorInfo("Interrupted", _time_is_up(steps.run))
-    else:
-        error = ErrorInfo("Lost", "the engine stopped while this attempt ran")
-    steps.emit(NodeAttemptFailed(**where(place), error=error, duration_ms=duration_ms))
-
-
-def _unsure(steps: Steps) -> RunParked | None:
-    """Return why an attempt that was lost must not simply be made again, or None."""
-    if steps.run.count("interrupted") or not steps.run.goes_on:
-        return None
-    for path in steps.agenda:
-        position = steps.scope(path).position
-        if position is None or not position.unsure:
-            continue
-        node = steps.node(path)
-        if effects_of(steps, node) == "once":
-            message = (
-                f"{_named(path, node.name)} may have had its effect, and must not have it twice"
-            )
-            return RunParked(reason="effects-once", message=message, scope=path, node=node.name)
-        if position.lost >= LOST_MAX:
-            message = f"the engine stopped {LOST_MAX} times while {_named(path, node.name)} ran"
-            return RunParked(reason="crash-loop", message=message, scope=path, node=node.name)
-    return None
-
-
-def _named(path: str, node: str) -> str:
-    return f"node {node!r}" if path == ROOT else f"node {node!r} of {path}"
-
-
-def _parked(run: Run) -> RunParked:
-    steps = f"the run has entered {run.steps:,} nodes, which is its limit"
-    return RunParked(reason="limit", message=_time_is_up(run) if run.halt == "time" else steps)
-
-
-def _time_is_up(run: Run) -> str:
-    return f"nodes of the run have run for {run.limits.time_s:g} s, which is its limit"
+    look_everywhere(steps)

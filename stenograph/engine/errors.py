@@ -22,7 +22,9 @@ EngineError
 │   └── SecretLeaked    a secret in what is about to be written where everybody reads it
 ├── StateRefused     a first state that does not fit: every fault with its pointer
 ├── EngineClosed     the engine was closed before the answer was known
+├── DataRefused      a data folder, or a path in it, that cannot be read
 ├── ToolRefused      a function that cannot serve as a tool, or a name taken twice
+├── Misfit           what does not fit the type that a tool declares; ``code`` as above
 └── SecretRefused    a value from outside that poses as the engine's stand-in for a secret
 """
 
@@ -226,8 +228,25 @@ class EngineClosed(EngineError):
         super().__init__("the engine was closed; the run goes on when it is opened again")
 
 
+class DataRefused(EngineError, ValueError):
+    """A data folder, or a path that leads to no file in it."""
+
+
 class ToolRefused(EngineError, ValueError):
     """A function that cannot serve as a tool, or a name that is taken by another."""
+
+
+class Misfit(EngineError):
+    """What a tool is given, or leaves, does not fit the type that it declares; no caller sees it.
+
+    The node fails with ``code``: ``state-mismatch``, ``config-mismatch`` or ``not-json``. ``path``
+    is the JSON pointer of the first thing that does not fit.
+    """
+
+    def __init__(self, code: str, path: str, reason: str) -> None:
+        what = code.partition("-mismatch")[0]
+        super().__init__(f"{path or f'the {what}'} {reason}")
+        self.code, self.path, self.reason = code, path, reason
 
 
 class SecretRefused(EngineError, ValueError):

@@ -9,6 +9,7 @@ from typing import Final
 
 from msgspec import Struct
 
+from stenograph.engine.errors import Misfit
 from stenograph.engine.values import clean
 
 TYPE_MAX_CHARS: Final = 200
@@ -27,6 +28,8 @@ class Failure(Struct, frozen=True, tag="failure"):
 
 def failure_of(error: BaseException) -> Failure:
     """Return what an exception says; never fails, whatever the exception does when asked."""
+    if isinstance(error, Misfit):  # ours, and not of the tool's code: there is nothing to trace
+        return Failure((error.code,), clean(str(error), MESSAGE_MAX_CHARS))
     kinds = [kind for kind in type(error).__mro__ if kind is not object]
     types = tuple(clean(kind.__name__, TYPE_MAX_CHARS) for kind in kinds)
     message = _asked(lambda: clean(str(error), MESSAGE_MAX_CHARS), "message")

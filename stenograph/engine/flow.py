@@ -12,6 +12,7 @@ from stenograph.engine.commands import Start
 from stenograph.engine.edges import compile_graph
 from stenograph.engine.errors import TooManyRuns
 from stenograph.engine.graph import Concurrency
+from stenograph.engine.histories import in_status
 from stenograph.engine.state import State
 from stenograph.engine.times import to_us
 from stenograph.engine.tools import Rate
@@ -19,7 +20,6 @@ from stenograph.engine.turns import Turns, turn_of
 from stenograph.journal import Journal
 
 UNFINISHED: Final = ("running", "waiting", "paused", "parked", "cancelling")
-PAGE: Final = 500
 
 
 class Flow:
@@ -41,10 +41,7 @@ class Flow:
         """Form the lines of the runs that have not ended, and call those whose turn it is."""
         found: list[tuple[int, str, str, str, bool]] = []
         for status in UNFINISHED:
-            before: int | None = None
-            while page := await self._journal.streams(
-                {"kind": "run", "status": status}, before=before, limit=PAGE
-            ):
+            async for page in in_status(self._journal, status):
                 found += [
                     (
                         each.number,
@@ -56,7 +53,6 @@ class Flow:
                     for each in page
                     if (turn := each.labels.get("turn"))
                 ]
-                before = page[-1].number
         for _, run_id, turn, limit, is_queued in sorted(found):
             (self._turns.wait if is_queued else self._turns.seat)(turn, run_id)
             self._turns.limit(turn, int(limit) if limit else None)

@@ -6,13 +6,15 @@ from typing import Any, Final
 
 from stenograph.engine.commands import Place
 from stenograph.engine.edges import CompiledNode
+from stenograph.engine.entering import is_at_limit
 from stenograph.engine.errors import WriteRefused
 from stenograph.engine.events import BranchEnded, ErrorInfo, ForkJoined
+from stenograph.engine.leaving import fail, patch
 from stenograph.engine.merge import Change, merge
-from stenograph.engine.run import branches_of
 from stenograph.engine.scopes import Branch, Fork, branch_path
+from stenograph.engine.standing import branches_of
 from stenograph.engine.state import Update
-from stenograph.engine.steps import Steps, fail, is_at_limit, patch
+from stenograph.engine.steps import Steps, refusal, where
 
 ERRORS: Final = "errors"
 """The key of the state in which a fork that collects puts what its branches failed of."""
@@ -22,8 +24,8 @@ MESSAGE_MAX_CHARS: Final = 200
 """How much of each message stands there; the whole is in the branch's own events."""
 
 
-def tend(steps: Steps, path: str) -> tuple[str, CompiledNode] | None:
-    """Do the next thing about an open fork; returns a branch that is to be entered, and where.
+def tend(steps: Steps, path: str) -> tuple[Place, CompiledNode] | None:
+    """Do the next thing about an open fork; returns where a branch is to be entered, and its node.
 
     None when there is nothing more to do for now, or the fork is no longer open.
     """
@@ -35,9 +37,10 @@ def tend(steps: Steps, path: str) -> tuple[str, CompiledNode] | None:
     has_room = fork.width is None or fork.open < fork.width
     if not (fork.next < fork.count and has_room and steps.run.goes_on) or is_at_limit(steps):
         return None
-    place = steps.place(path)
+    at = steps.position(path)
     target = steps.graph(path).nodes[fork.target(fork.next)]
-    return branch_path(path, place.node, place.visit, fork.next), target
+    branch = branch_path(path, at.node, at.visit, fork.next)
+    return Place(branch, target.name, 1, 1), target
 
 
 def _stop_the_rest(steps: Steps, path: str, fork: Fork) -> bool:
@@ -62,7 +65,7 @@ def _close(steps: Steps, path: str, fork: Fork) -> None:
     try:
         update = _merged(steps, path, place, fork)
     except WriteRefused as refused:
-        error = ErrorInfo(refused.code, str(refused), node=place.node)
+        error = refusal(refused, place)
         steps.emit(_joined(place, fork, error))
         fail(steps, path, error, place)
         return
@@ -101,10 +104,7 @@ def _errors(fork: Fork) -> list[dict[str, Any]]:
 def _joined(place: Place, fork: Fork, error: ErrorInfo | None) -> ForkJoined:
     branches = _branches(fork)
     return ForkJoined(
-        scope=place.scope,
-        node=place.node,
-        visit=place.visit,
-        attempt=place.attempt,
+        **where(place),
         join=fork.join,
         arrived=sum(branch.status == "ok" for branch in branches),
         failed=sum(branch.status == "error" for branch in branches),

@@ -7,12 +7,25 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Final, TypeAlias
 
+from msgspec import UNSET, Raw
+
 from stenograph.engine.clock import Clock
-from stenograph.engine.decide import Decision, first_due
+from stenograph.engine.commands import Place
+from stenograph.engine.context import LogLine
+from stenograph.engine.decide import Decision
 from stenograph.engine.edges import compile_graph
-from stenograph.engine.events import Payload, RunCreated, decode, encode_payload, to_event
-from stenograph.engine.run import Run, evolve
+from stenograph.engine.events import (
+    LogWritten,
+    Payload,
+    RunCreated,
+    decode,
+    encode_payload,
+    to_event,
+)
+from stenograph.engine.folding import evolve
+from stenograph.engine.run import Run
 from stenograph.engine.scopes import ROOT
+from stenograph.engine.standing import first_due
 from stenograph.engine.times import to_text
 from stenograph.journal import (
     APPEND_MAX_RECORDS,
@@ -144,6 +157,25 @@ class Lane:
             "turn_limit": "" if limit is None else str(limit),
             "starts_at": starts_at or to_text(self._clock.now_us()),
         }
+
+
+def log_events(place: Place, lines: Sequence[LogLine]) -> Events:
+    """Return what an attempt has said as the events that say so."""
+    return [
+        (
+            line.at_us,
+            LogWritten(
+                scope=place.scope,
+                node=place.node,
+                visit=place.visit,
+                attempt=place.attempt,
+                message=line.message,
+                level=line.level,
+                fields=Raw(line.fields) if line.fields else UNSET,
+            ),
+        )
+        for line in lines
+    ]
 
 
 def _fitting(events: Events) -> int:

@@ -13,6 +13,7 @@ from msgspec import Struct
 from msgspec.structs import FieldInfo, replace
 
 from stenograph.engine.checks import doubts
+from stenograph.engine.dialects import Translation, translate
 from stenograph.engine.duplicates import duplicate_keys
 from stenograph.engine.errors import Fault, GraphInvalid, NotJson
 from stenograph.engine.fork_regions import ForkRegions, Misnested
@@ -55,33 +56,38 @@ def parse_graph(
 ) -> ParsedGraph:
     """Read a graph from plain data; raises GraphInvalid with everything that is wrong.
 
+    It may have the shape of another engine's; faults and warnings point into what was given.
     ``graphs`` are the ids of stored graphs, of which nodes may name a version too; that there is
     such a version is the caller's to see. Of more than 1,000 faults the rest are only counted. How
     forks nest is looked at when nothing else is wrong.
     """
-    reader = Reader()
-    sound = _read(reader, data, Known(tools=tools, predicates=predicates, graphs=graphs))
+    given = translate(data, predicates)
+    reader = Reader(given.place)
+    sound = _read(reader, given.data, Known(tools=tools, predicates=predicates, graphs=graphs))
     try:
-        plain = {} if reader.faults else canonical(sound, "")[1]
+        plain = {} if given.faults or reader.faults else canonical(sound, "")[1]
     except NotJson as error:
         reader.fault(error.path, error.reason)
-    _refuse_faults(reader)
+    _refuse_faults(given, reader)
     graph_id = plain.pop("id", None)
     graph = msgspec.convert(plain, Graph)
     forks = ForkRegions({name: edges_of(node) for name, node in graph.nodes.items()})
     for fault in forks.faults():
-        reader.fault(_place(fault, data["nodes"]), fault.detail)
-    _refuse_faults(reader)
+        reader.fault(_place(fault, given.data["nodes"]), fault.detail)
+    _refuse_faults(given, reader)
     text = msgspec.json.encode(_canonical(graph), order="sorted")
     version = hashlib.sha256(text).hexdigest()
-    return ParsedGraph(graph_id, text, version, doubts(graph.start, forks))
+    found = [Fault(given.place(each.pointer), each.detail) for each in doubts(graph.start, forks)]
+    return ParsedGraph(graph_id, text, version, (*given.warnings, *found))
 
 
 def graph_refs(data: Any) -> list[str]:
     """Return what graphs the nodes of plain data name, ``id`` or ``id@version``, each once.
 
-    What could be no reference, as no graph could run with it, is left out.
+    What could be no reference, as no graph could run with it, is left out. Raises GraphInvalid for
+    a graph of another engine's shape that is too large to be read.
     """
+    data = translate(data).data
     nodes = data.get("nodes") if isinstance(data, dict) else None
     some = islice(nodes.values(), NODES_MAX) if isinstance(nodes, dict) else ()
     named = [node.get("graph") for node in some if isinstance(node, dict)]
@@ -89,9 +95,9 @@ def graph_refs(data: Any) -> list[str]:
     return list(dict.fromkeys(sound))
 
 
-def _refuse_faults(reader: Reader) -> None:
-    if reader.faults:
-        raise GraphInvalid(reader.told(), [])
+def _refuse_faults(given: Translation, reader: Reader) -> None:
+    if given.faults or reader.faults:
+        raise GraphInvalid([*given.faults, *reader.told()], given.warnings)
 
 
 def _read(reader: Reader, data: Any, known: Known) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Any, Final, Literal, TypeAlias
 
 from stenograph.engine.errors import NotJson
@@ -10,6 +11,7 @@ from stenograph.engine.graph import TIMEOUT_S, Node, Wait
 from stenograph.engine.parse_edges import Known, read_edges
 from stenograph.engine.parse_state import check_key, check_path, check_time, read_schema
 from stenograph.engine.reading import Reader, kind_of
+from stenograph.engine.tools import Tool
 from stenograph.engine.values import canonical, clip, is_utf8, pointer
 
 REF_PATTERN: Final = re.compile(r"([A-Za-z0-9][A-Za-z0-9._:-]{0,127})(@[0-9a-f]{1,64})?")
@@ -36,6 +38,7 @@ def read_node(reader: Reader, name: Any, data: Any, known: Known) -> dict[str, A
         reader.fault(path, f"has {' and '.join(work)}; a node does one thing, so split it")
     else:
         _belonging(reader, fields, path, work[0] if work else None)
+        _typed_config(reader, fields, path, known)
     _inputs(reader, fields, path)
     if fields.get("graph") is None and fields.get("timeout_s") == TIMEOUT_S:
         del fields["timeout_s"]  # what a tool has anyway: spelled or not, it is one graph
@@ -56,6 +59,16 @@ def _config(reader: Reader, data: Any, path: str) -> Any:
 def _tool(reader: Reader, data: Any, path: str, known: Known) -> Any:
     reader.known(data, known.tools, path, "tool")
     return data
+
+
+def _typed_config(reader: Reader, fields: dict[str, Any], path: str, known: Known) -> None:
+    """Note a fault where the config does not fit the type that the tool declares for it."""
+    name, config = fields.get("tool"), fields.get("config", {})
+    if not (isinstance(known.tools, Mapping) and isinstance(name, str) and config is not None):
+        return
+    tool = known.tools.get(name)
+    if isinstance(tool, Tool) and (fault := tool.types.config_fault(config)):
+        reader.fault(f"{path}/config{fault.pointer}", fault.detail)
 
 
 def _graph(reader: Reader, data: Any, path: str, known: Known) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from itertools import islice
 from types import NoneType
 from typing import Any, Final, get_args, get_origin
@@ -53,22 +53,27 @@ _STRUCTS: Final[Mapping[str, type[Struct]]] = {
 
 
 class Reader:
-    """Collects faults while it reads; what could not be read is left out."""
+    """Collects faults while it reads; what could not be read is left out.
 
-    def __init__(self) -> None:
+    ``place`` returns where something stood in what a client gave, if that had another shape.
+    """
+
+    def __init__(self, place: Callable[[str], str] = str) -> None:
         self.faults: list[Fault] = []
+        self._place = place
         self._more = 0
 
     def fault(self, path: str, detail: str) -> None:
         """Note what is wrong at ``path``; of more than FAULTS_MAX the rest are only counted."""
         if len(self.faults) < FAULTS_MAX:
-            self.faults.append(Fault(clip(path), clip(detail)))
+            self.faults.append(Fault(clip(self._place(path)), clip(detail)))
         else:
             self._more += 1
 
     def told(self) -> list[Fault]:
         """Return the faults, and how many more there were."""
-        return self.faults + [Fault("", f"and {self._more:,} more")] * (self._more > 0)
+        once = list(dict.fromkeys(self.faults))
+        return once + [Fault("", f"and {self._more:,} more")] * (self._more > 0)
 
     def known(self, name: Any, names: Collection[str], path: str, kind: str) -> bool:
         """Tell whether ``name`` is one of ``names``; if it is not, that is a fault."""

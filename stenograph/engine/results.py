@@ -1,20 +1,60 @@
-"""What a tool gave back, as what it changed in the state and where it wants to go."""
+"""Results: what came of an attempt, as the command that says what it means for its run."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
+from msgspec.structs import replace
+
+from stenograph.engine.attempt import Attempt, Raised, Result, raised
+from stenograph.engine.commands import ToolFailed, ToolReturned
 from stenograph.engine.draft import Draft
-from stenograph.engine.errors import NotJson
+from stenograph.engine.edges import compile_graph
+from stenograph.engine.errors import EngineClosed, NotJson, WriteRefused
+from stenograph.engine.events import ErrorInfo
 from stenograph.engine.rules import Rules
+from stenograph.engine.scopes import Scope
 from stenograph.engine.secrecy import Secrecy
 from stenograph.engine.state import State, Update
 from stenograph.engine.tools import NEXT_NODE, Goto
 from stenograph.engine.values import pointer
 
 
-def read_result(
+def to_command(
+    attempt: Attempt, result: Result, scope: Scope | None, secrecy: Secrecy
+) -> ToolReturned | ToolFailed:
+    """Turn an attempt's result into a command; ``scope`` is where it ran, None when that is gone."""
+    if not isinstance(result, Raised) and scope is not None:
+        try:
+            return _returned(attempt, result.value, scope, secrecy)
+        except WriteRefused as error:
+            result = Raised(ErrorInfo(error.code, secrecy.told(error)), (error.code,))
+        except BaseException as error:  # what a tool returned may be any object, and raise
+            result = raised(error)
+    failed = result if isinstance(result, Raised) else raised(EngineClosed())
+    return ToolFailed(
+        place=attempt.place,
+        outcome="timeout" if failed.timed_out else "error",
+        error=replace(secrecy.mask_error(failed.error), node=attempt.place.node),
+        types=failed.types,
+        duration_ms=attempt.running_ms(),
+    )
+
+
+def _returned(attempt: Attempt, value: Any, scope: Scope, secrecy: Secrecy) -> ToolReturned:
+    rules = compile_graph(scope.graph).rules
+    update, goto, secrets = _read(scope.state, attempt.draft, value, rules, secrecy)
+    return ToolReturned(
+        place=attempt.place,
+        update=update,
+        goto=goto,
+        duration_ms=attempt.running_ms(),
+        secrets=secrets,
+    )
+
+
+def _read(
     state: State, draft: Draft, value: Any, rules: Rules, secrecy: Secrecy
 ) -> tuple[Update, str | None, dict[str, bytes]]:
     """Return what a tool changed, where it wants to go, and the secrets that are to be kept apart.

@@ -282,20 +282,5 @@ def depth_of(path: str) -> int:
     return path.count("/") - 1
 
 
-def look_up(values: Mapping[str, Any], path: str) -> Any:
-    """Return what stands at a path of keys with dots between them; raises KeyError.
-
-    A key that itself is the whole path wins.
-    """
-    if path in values:
-        return values[path]
-    value: Any = values
-    for key in path.split("."):
-        if not isinstance(value, Mapping):
-            raise KeyError(path)
-        value = value[key]
-    return value
-
-
 def _escaped(node: str) -> str:
     return node.replace("~", "~0").replace("/", "~1")

@@ -8,16 +8,17 @@ from typing import Any, Final
 import msgspec
 from msgspec.structs import replace
 
-from stenograph.engine.commands import Resume, Signal, Start
+from stenograph.engine.commands import Cancel, Command, Pause, Resume, Retry, Signal, Start
 from stenograph.engine.context import MESSAGE_MAX_BYTES, LogLine
 from stenograph.engine.draft import ABSENT, Draft
 from stenograph.engine.edges import compile_graph
-from stenograph.engine.errors import SchemaViolated, SignalRefused, StateRefused
+from stenograph.engine.errors import SchemaViolated, SignalRefused, StateRefused, WriteRefused
 from stenograph.engine.events import ErrorInfo
 from stenograph.engine.failure import MESSAGE_MAX_CHARS, TRACEBACK_MAX_CHARS
 from stenograph.engine.patch import PatchOp, target
 from stenograph.engine.rules import Rules
 from stenograph.engine.run import Run
+from stenograph.engine.scopes import ROOT
 from stenograph.engine.state import State
 from stenograph.engine.values import canonical, encode, pointer
 from stenograph.engine.vault import Sealed, Vault
@@ -95,6 +96,21 @@ class Secrecy:
             signal, payload=payload, shown=signal.payload, secrets=sealed.secrets, actor=actor
         )
 
+    def seal_command(self, command: Command, run: Run) -> Command:
+        """Return a command without the secrets of its run that somebody may have put into it."""
+        match command:
+            case Signal() if self:
+                return self.seal_signal(command, all_rules(run))
+            case Resume() if self and not command.secrets:
+                scope = run.scopes.get(run.parked_at[0], run.scopes[ROOT])
+                return self.seal_resume(command, compile_graph(scope.graph).rules)
+            case Pause(reason=reason, actor=actor) | Cancel(reason=reason, actor=actor):
+                return replace(command, reason=self.mask(reason), actor=self.mask(actor))
+            case Retry(actor=actor):
+                return replace(command, actor=self.mask(actor))
+            case _:
+                return command
+
     def check(self, patch: Collection[PatchOp]) -> None:
         """Raise SecretLeaked when a secret stands in a change that is about to be written."""
         if self._vault is not None:
@@ -148,6 +164,12 @@ class Secrecy:
         if len(error.traceback) >= TRACEBACK_MAX_CHARS:
             trace = trace[self._longest() :]
         return replace(error, type=self._vault.mask(error.type), message=message, traceback=trace)
+
+    def told(self, error: WriteRefused) -> str:
+        """Return what is wrong with a write; what is quoted short may be the beginning of a secret."""
+        if self and isinstance(error, SchemaViolated):
+            return f"{error.pointer} does not fit the schema of its key"
+        return str(error)
 
     def _longest(self) -> int:
         return 0 if self._vault is None else self._vault.longest

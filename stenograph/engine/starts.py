@@ -1,4 +1,4 @@
-"""Starts: what is asked for when a run is to begin, checked and made ready."""
+"""Starts: runs are begun as they are asked for, and only once however often that is."""
 
 from __future__ import annotations
 
@@ -8,16 +8,22 @@ from typing import Annotated, Any, TypeAlias
 
 import msgspec
 from msgspec import Meta, Struct
+from msgspec.structs import replace
 
+from stenograph.engine.actors import Actors
 from stenograph.engine.commands import Start
 from stenograph.engine.edges import compile_graph
-from stenograph.engine.graph import Limits
+from stenograph.engine.errors import KeyReused, RunExists
+from stenograph.engine.flow import Flow, has_lines
+from stenograph.engine.graph import Graph, Limits
 from stenograph.engine.graphs import Graphs, StoredGraph
 from stenograph.engine.parse import ID_PATTERN
 from stenograph.engine.secrecy import seal_start, secrets_in
 from stenograph.engine.state import State
 from stenograph.engine.tools import NEXT_NODE
 from stenograph.engine.vault import Vault
+from stenograph.engine.views import RunView, view
+from stenograph.journal import Journal
 
 Key: TypeAlias = Annotated[str, Meta(min_length=1, max_length=255)]
 Delay: TypeAlias = Annotated[float, Meta(ge=0, le=10 * 366 * 86_400)]
@@ -44,7 +50,69 @@ class Beginning(Struct, frozen=True, kw_only=True):
     vault: Vault | None
 
 
-async def ready(
+class Starts:
+    """Begins runs, each when its graph's rules allow it."""
+
+    def __init__(self, journal: Journal, graphs: Graphs, flow: Flow, actors: Actors) -> None:
+        self._journal, self._graphs, self._flow, self._actors = journal, graphs, flow, actors
+
+    async def start(
+        self,
+        graph: Graph | Mapping[str, Any] | str,
+        state: Mapping[str, Any] | None,
+        options: Options,
+    ) -> RunView:
+        """Begin a run, or return the one that was begun likewise.
+
+        ``graph`` is a graph, or the id of one that is stored, or ``id@version``.
+        """
+        stored = await self._stored(graph, options.actor)
+        named = graph if isinstance(graph, str) else stored.version
+        beginning = await _ready(self._graphs, stored, named, state, options)
+        try:
+            return await self._begin(beginning)
+        except RunExists:
+            return await self._repeat(beginning)
+
+    async def _stored(self, graph: Graph | Mapping[str, Any] | str, actor: str) -> StoredGraph:
+        if isinstance(graph, str):
+            graph_id, _, version = graph.partition("@")
+            return await self._graphs.get(graph_id, version or None)
+        return await self._graphs.create(graph, graph_id=None, actor=actor)
+
+    async def _begin(self, beginning: Beginning) -> RunView:
+        run_id, start = beginning.run_id, beginning.start
+        if has_lines(start):
+            if await self._journal.head(run_id):
+                raise RunExists(run_id)  # before it claims a place in a line
+            start = await self._flow.admit(run_id, start, beginning.state)
+        return view(await self._actors.begin(run_id, start, beginning.vault))
+
+    async def _repeat(self, beginning: Beginning) -> RunView:
+        """Return the run that exists if it was asked for likewise; raises KeyReused or RunExists.
+
+        Secrets are compared as long as they are kept: their hash in the journal could be guessed.
+        """
+        run_id, start = beginning.run_id, beginning.start
+        run = await self._actors.load(run_id)
+        kept = await self._journal.secrets(run_id) if start.secrets else {}
+        is_other = any(kept[name] != start.secrets[name] for name in kept.keys() & start.secrets)
+        if run.request != start.request or is_other:
+            raise (KeyReused(start.key, run_id) if start.key else RunExists(run_id)) from None
+        return replace(view(run), replayed=True)
+
+
+def run_id_for(actor: str, key: str) -> str:
+    """Return the id of the run that an idempotency key starts: the same for the same asker."""
+    return f"r-{_hash([actor, key])[:32]}"
+
+
+def checked(kind: Any, value: Any) -> Any:
+    """Return a value that is what history may hold; raises ValueError."""
+    return msgspec.convert(msgspec.to_builtins(value), kind)
+
+
+async def _ready(
     graphs: Graphs,
     stored: StoredGraph,
     named: str,
@@ -77,16 +145,6 @@ async def ready(
     )
     kept = vault if secrets_in(start) else None
     return Beginning(run_id=options.run_id, start=start, state=first, vault=kept)
-
-
-def run_id_for(actor: str, key: str) -> str:
-    """Return the id of the run that an idempotency key starts: the same for the same asker."""
-    return f"r-{_hash([actor, key])[:32]}"
-
-
-def checked(kind: Any, value: Any) -> Any:
-    """Return a value that is what history may hold; raises ValueError."""
-    return msgspec.convert(msgspec.to_builtins(value), kind)
 
 
 def _hash(value: Any) -> str:

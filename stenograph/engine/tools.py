@@ -6,7 +6,7 @@ import functools
 import hashlib
 import inspect
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from types import CodeType, ModuleType
 from typing import Annotated, Any, Final, Literal, TypeAlias, get_args, overload
 
@@ -15,7 +15,10 @@ from msgspec import Meta, Struct
 from msgspec.structs import astuple
 
 from stenograph.engine.errors import ToolRefused
+from stenograph.engine.goto import NEXT_NODE as NEXT_NODE
+from stenograph.engine.goto import Goto as Goto
 from stenograph.engine.targets import check_findable, target_of
+from stenograph.engine.typed import Types, asker_of, caller_of, types_of
 from stenograph.engine.values import is_utf8
 
 Effects: TypeAlias = Literal["repeatable", "once", "pure"]
@@ -31,24 +34,6 @@ class Rate(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
 
     limit: Annotated[int, Meta(ge=1, le=COUNT_MAX)]
     per_s: Seconds = 1.0
-
-
-NEXT_NODE: Final = "__next_node__"
-"""The key by which a tool may say where to go, as a spelling of Goto; never part of the state."""
-
-
-class Goto(Struct, frozen=True):
-    """What a tool returns to say itself where the run goes on: a node, ``$end`` or ``$fail``.
-
-    Raises TypeError when ``to`` is no text.
-    """
-
-    to: str
-    update: Mapping[str, Any] = {}
-
-    def __post_init__(self) -> None:
-        if not isinstance(self.to, str):
-            raise TypeError(f"Goto takes the name of a node, not {type(self.to).__name__}")
 
 
 class Tool:
@@ -87,6 +72,19 @@ class Tool:
         self.limit = _checked_limit(self.name, limit)
         self.rate = _checked_rate(self.name, rate)
 
+    @functools.cached_property
+    def types(self) -> Types:
+        """The types that it declares; raises ToolRefused for one that cannot be found or read.
+
+        They are looked for when it is registered: before, its module may not be loaded to the end.
+        """
+        return types_of(f"tool {self.name!r}", self.function)
+
+    @functools.cached_property
+    def call(self) -> Function:
+        """What calls it on a dict, which is changed as the tool changed its state."""
+        return caller_of(self.function, self.types)
+
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Call the function, as if it were not decorated."""
         return self.function(*args, **kwargs)
@@ -98,9 +96,10 @@ class Tool:
 class Predicate:
     """A named function ``(state) -> bool`` that an edge asks: ``{"when": {"fn": name}}``."""
 
-    def __init__(self, function: Callable[[dict[str, Any]], object], *, name: str | None) -> None:
+    def __init__(self, function: Callable[[Any], object], *, name: str | None) -> None:
         self.function: Function = function.function if isinstance(function, Predicate) else function
         function = self.function
+        self.doc = inspect.getdoc(_inner(function)) or ""
         self.name = _checked("name", _name_of(function) if name is None else name)
         if _is_async(function):
             raise ToolRefused(f"predicate {self.name!r} is async; it must answer at once")
@@ -110,8 +109,18 @@ class Predicate:
                 f"predicate {self.name!r} asks for {', '.join(required)}; it is given the state only"
             )
 
-    def __call__(self, state: dict[str, Any]) -> object:
-        """Ask the function."""
+    @functools.cached_property
+    def types(self) -> Types:
+        """The type that it declares for the state; raises ToolRefused, as for a tool."""
+        return types_of(f"predicate {self.name!r}", self.function)
+
+    @functools.cached_property
+    def ask(self) -> Callable[[dict[str, Any]], object]:
+        """What asks it about a dict."""
+        return asker_of(self.function, self.types)
+
+    def __call__(self, state: Any) -> object:
+        """Ask the function, as if it were not decorated."""
         return self.function(state)
 
 
@@ -140,7 +149,8 @@ def tool(
 ) -> Tool | Callable[[Function], Tool]:
     """Make a tool of a sync or async function ``(state)``, or with ``config`` and ``ctx`` by name.
 
-    It is given a private dict and returns None, a dict of what changed, or ``Goto``. With
+    It is given a private dict, or an object of the Struct, dataclass, TypedDict or pydantic model
+    that its parameter is annotated with, and returns None, what changed, or ``Goto``. With
     ``process=True`` it runs in a worker process, which is the place for what computes for long:
     it has a processor of its own and is stopped, not left behind, when its time is over.
     ``limit=2`` lets at most two attempts run at once, ``rate=(10, 60)`` at most ten start in any
@@ -163,17 +173,15 @@ def tool(
 
 
 @overload
-def predicate(function: Callable[[dict[str, Any]], object], /) -> Predicate: ...
+def predicate(function: Callable[[Any], object], /) -> Predicate: ...
 @overload
+def predicate(*, name: str | None = None) -> Callable[[Callable[[Any], object]], Predicate]: ...
 def predicate(
-    *, name: str | None = None
-) -> Callable[[Callable[[dict[str, Any]], object]], Predicate]: ...
-def predicate(
-    function: Callable[[dict[str, Any]], object] | None = None, /, *, name: str | None = None
-) -> Predicate | Callable[[Callable[[dict[str, Any]], object]], Predicate]:
+    function: Callable[[Any], object] | None = None, /, *, name: str | None = None
+) -> Predicate | Callable[[Callable[[Any], object]], Predicate]:
     """Make a predicate of a function ``(state) -> bool``, for edges to ask by its name."""
 
-    def decorate(function: Callable[[dict[str, Any]], object]) -> Predicate:
+    def decorate(function: Callable[[Any], object]) -> Predicate:
         return Predicate(function, name=name)
 
     return decorate if function is None else decorate(function)
@@ -214,6 +222,7 @@ class Registry:
     def _put(self, known: dict[str, Any], new: Tool | Predicate) -> None:
         if isinstance(new, Tool) and new.process:
             target_of(new.name, new.function)
+        _ = new.types  # or raises ToolRefused, before anything is run
         old = known.setdefault(new.name, new)
         if not _is_same(old, new):
             kind = type(new).__name__.lower()

@@ -10,9 +10,8 @@ from msgspec import Struct, field
 
 from stenograph.engine.errors import TooManyRuns
 from stenograph.engine.graph import Concurrency
-from stenograph.engine.scopes import look_up
 from stenograph.engine.tools import Rate
-from stenograph.engine.values import clip, encode
+from stenograph.engine.values import clip, encode, look_up
 
 
 class Line(Struct):

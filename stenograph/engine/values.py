@@ -1,9 +1,10 @@
-"""JSON values: what a state may hold, its one encoding, and how deep it may nest."""
+"""JSON values: what a state may hold, its one encoding, how deep it may nest, paths into it."""
 
 from __future__ import annotations
 
 import math
 import re
+from collections.abc import Mapping
 from itertools import accumulate
 from typing import Any, Final
 
@@ -63,6 +64,21 @@ def nested_deeper(data: bytes, limit: int) -> bool:
 def pointer(*keys: object) -> str:
     """Return the JSON pointer (RFC 6901) of a path of keys."""
     return "".join("/" + _text(key).replace("~", "~0").replace("/", "~1") for key in keys)
+
+
+def look_up(values: Mapping[str, Any], path: str) -> Any:
+    """Return what stands at a path of keys with dots between them; raises KeyError.
+
+    A key that itself is the whole path wins.
+    """
+    if path in values:
+        return values[path]
+    value: Any = values
+    for key in path.split("."):
+        if not isinstance(value, Mapping):
+            raise KeyError(path)
+        value = value[key]
+    return value
 
 
 def is_utf8(text: str) -> bool:

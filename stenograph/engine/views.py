@@ -19,8 +19,9 @@ from stenograph.engine.events import (
     StatePatched,
     TransitionTaken,
 )
-from stenograph.engine.run import Run, Status, within
+from stenograph.engine.run import Run, Status
 from stenograph.engine.scopes import ROOT, Position
+from stenograph.engine.standing import within
 
 SHOWN_MAX: Final = 100
 OfAVisit: TypeAlias = (

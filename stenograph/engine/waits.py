@@ -11,6 +11,7 @@ from msgspec import UNSET, Raw
 
 from stenograph.engine.commands import Place, Signal
 from stenograph.engine.edges import CompiledNode, compile_graph
+from stenograph.engine.entering import enter, set_timer
 from stenograph.engine.errors import (
     Fault,
     SignalRefused,
@@ -20,34 +21,34 @@ from stenograph.engine.errors import (
 )
 from stenograph.engine.events import (
     ErrorInfo,
-    NodeEntered,
     SignalReceived,
     TimerFired,
     WaitOpened,
     WaitResolved,
 )
 from stenograph.engine.graph import Wait
-from stenograph.engine.run import Kept, Run, within
+from stenograph.engine.leaving import fall_short, leave, leave_failed
+from stenograph.engine.run import Kept, Run
 from stenograph.engine.schemas import Schema, compile_schema
-from stenograph.engine.scopes import ROOT, Position, is_scope, look_up
+from stenograph.engine.scopes import ROOT, Position, is_scope
+from stenograph.engine.standing import within
 from stenograph.engine.state import Update
-from stenograph.engine.steps import Steps, fall_short, leave, leave_failed, set_timer, where
+from stenograph.engine.steps import Steps, refusal, where
 from stenograph.engine.times import to_text, to_us
-from stenograph.engine.values import encode
+from stenograph.engine.values import encode, look_up
 from stenograph.engine.vault import name_in
 
 SIGNALS_MAX: Final = 1000
 """Most signals of one name that a run keeps until they are used."""
 
 
-def begin_wait(steps: Steps, path: str, node: CompiledNode, visit: int, attempt: int) -> None:
+def begin_wait(steps: Steps, place: Place, node: CompiledNode) -> None:
     """Enter a node that waits; a signal that is there already ends the wait at once."""
     wait = node.node.wait
     assert wait is not None, "only a node that waits is entered so"
-    place = Place(path, node.name, visit, attempt)
-    steps.emit(NodeEntered(scope=path, node=node.name, visit=visit, attempt=attempt))
+    enter(steps, place, node)
     try:
-        due_at = _due(steps, path, wait)
+        due_at = _due(steps, place.scope, wait)
     except (KeyError, ValueError, TypeError) as error:
         message = f"node {node.name!r} waits until {wait.at!r}, {_why(error)}"
         leave_failed(steps, place, "error", ErrorInfo("bad-time", message, node=node.name))
@@ -55,8 +56,8 @@ def begin_wait(steps: Steps, path: str, node: CompiledNode, visit: int, attempt:
     schema = UNSET if wait.schema is None else Raw(encode(wait.schema))
     kind: Any = "signal" if wait.signal else "time"
     steps.emit(WaitOpened(**where(place), kind=kind, signal=wait.signal, schema=schema))
-    set_timer(steps, path, due_at)
-    steps.agenda[path] = None
+    set_timer(steps, place.scope, due_at)
+    steps.agenda[place.scope] = None
 
 
 def begin_later(steps: Steps, kind: str, due_at: str | None) -> None:
@@ -79,8 +80,7 @@ def take_signal(steps: Steps, path: str) -> None:
     try:
         update = steps.scope(path).state.accept(value, rules)
     except WriteRefused as refused:
-        error = ErrorInfo(refused.code, str(refused), node=place.node)
-        leave_failed(steps, place, "error", error)
+        leave_failed(steps, place, "error", refusal(refused, place))
     else:
         leave(steps, place, update)
 

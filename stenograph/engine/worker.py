@@ -27,6 +27,7 @@ from stenograph.engine.failure import Failure, failure_of
 from stenograph.engine.state import STATE_MAX_BYTES
 from stenograph.engine.targets import resolve
 from stenograph.engine.tools import Goto, Tool
+from stenograph.engine.typed import caller_of, types_of
 from stenograph.engine.values import canonical, clean, plain_key, pointer
 
 WAIT_S: Final = 0.05
@@ -138,23 +139,16 @@ def _call(job: Job, speaker: Speaker) -> Finished:
         raise RuntimeError(
             f"the source of tool {job.tool!r} has changed since the engine loaded it; start anew"
         )
-    function = found.function if isinstance(found, Tool) else found
+    is_tool = isinstance(found, Tool)
+    call = found.call if is_tool else caller_of(found, types_of(f"tool {job.tool!r}", found))
     state = msgspec.json.decode(job.state)
     offered = {"config": msgspec.json.decode(job.config), "ctx": _ctx(job, speaker)}
-    value = function(state, **{name: offered[name] for name in job.extras})
+    value = call(state, **{name: offered[name] for name in job.extras})
     return _finished(job, state, value)
 
 
 def _ctx(job: Job, speaker: Speaker) -> Context:
-    return Context(
-        run_id=job.run_id,
-        scope=job.scope,
-        node=job.node,
-        visit=job.visit,
-        attempt=job.attempt,
-        now_us=lambda: time.time_ns() // 1000,
-        write=speaker.put,
-    )
+    return Context(job.site, now_us=lambda: time.time_ns() // 1000, write=speaker.put)
 
 
 def _finished(job: Job, state: dict[Any, Any], value: Any) -> Finished:

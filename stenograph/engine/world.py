@@ -5,11 +5,15 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable, Mapping
+from os import PathLike
+from typing import Final
 
 from msgspec import Struct
 
+from stenograph.engine.asking import ASKING_MAX
 from stenograph.engine.clock import Clock
 from stenograph.engine.commands import Asked, Outside
+from stenograph.engine.data_folder import checked_folder
 from stenograph.engine.edges import Answers
 from stenograph.engine.gates import Gates
 from stenograph.engine.processes import Processes
@@ -17,9 +21,16 @@ from stenograph.engine.threads import Threads
 from stenograph.engine.tools import Effects, Registry
 from stenograph.journal import Journal
 
+STOP_GRACE_S: Final = 1.0
+"""How long a cancelled async tool may take to stop before it is left behind."""
+
 
 class World(Struct, frozen=True):
-    """Storage, tools, time, threads and chance, as the actors of an engine share them."""
+    """Storage, tools, time, threads and chance, as the actors of an engine share them.
+
+    ``strays``: the tasks of tools that were told to stop and have not yet. ``folder`` is the data
+    folder, from which tools may read files.
+    """
 
     journal: Journal
     registry: Registry
@@ -29,11 +40,20 @@ class World(Struct, frozen=True):
     processes: Processes
     gates: Gates
     strays: set[asyncio.Task[None]]
+    folder: str | None
     draw: Callable[[], float] = random.random
 
     def outside(self, answers: Mapping[Asked, Answers]) -> Outside:
         """Return what a decision may know of the world now."""
         return Outside(self._version, self._effects, self.clock.now_us(), self.draw(), answers)
+
+    async def close(self) -> None:
+        """Give the tools that were told to stop a moment to tidy up, then end threads and processes."""
+        if self.strays:
+            await asyncio.wait(self.strays, timeout=STOP_GRACE_S)
+        self.threads.close()
+        self.asking.close()
+        await self.processes.close()
 
     def _version(self, name: str) -> str | None:
         tool = self.registry.tools.get(name)
@@ -42,3 +62,20 @@ class World(Struct, frozen=True):
     def _effects(self, name: str) -> Effects:
         tool = self.registry.tools.get(name)
         return "repeatable" if tool is None else tool.effects
+
+
+def open_world(
+    journal: Journal, registry: Registry, clock: Clock, data: str | PathLike[str] | None
+) -> World:
+    """Return a world in which nothing runs yet; raises DataRefused."""
+    return World(
+        journal=journal,
+        registry=registry,
+        clock=clock,
+        threads=Threads(),
+        asking=Threads(ASKING_MAX),
+        processes=Processes(),
+        gates=Gates(clock),
+        strays=set(),
+        folder=None if data is None else checked_folder(data),
+    )

@@ -11,22 +11,29 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from stenograph.http.app import create_app
-    from stenograph.http.client import Client
+    from stenograph.http.client import Client, Validation
     from stenograph.http.guard import hosts_at
     from stenograph.http.refusals import (
+        ClientClosed,
         ClientError,
+        OutOfSequence,
         RequestRefused,
         ServerUnreachable,
         StreamLost,
     )
     from stenograph.http.server import PortInUse, serve
+    from stenograph.http.sync_client import SyncClient
     from stenograph.http.transport import run_id_of
-    from stenograph.http.wire import DONE, Problem, RunItem, RunList
+    from stenograph.http.wire import DONE, GraphList, GraphVersionItem, Problem, RunItem, RunList
 
 _HOMES = {
     "DONE": "stenograph.http.wire",
     "Client": "stenograph.http.client",
+    "ClientClosed": "stenograph.http.refusals",
     "ClientError": "stenograph.http.refusals",
+    "GraphList": "stenograph.http.wire",
+    "GraphVersionItem": "stenograph.http.wire",
+    "OutOfSequence": "stenograph.http.refusals",
     "PortInUse": "stenograph.http.server",
     "Problem": "stenograph.http.wire",
     "RequestRefused": "stenograph.http.refusals",
@@ -34,6 +41,8 @@ _HOMES = {
     "RunList": "stenograph.http.wire",
     "ServerUnreachable": "stenograph.http.refusals",
     "StreamLost": "stenograph.http.refusals",
+    "SyncClient": "stenograph.http.sync_client",
+    "Validation": "stenograph.http.client",
     "create_app": "stenograph.http.app",
     "hosts_at": "stenograph.http.guard",
     "run_id_of": "stenograph.http.transport",
@@ -43,7 +52,11 @@ _HOMES = {
 __all__ = (
     "DONE",
     "Client",
+    "ClientClosed",
     "ClientError",
+    "GraphList",
+    "GraphVersionItem",
+    "OutOfSequence",
     "PortInUse",
     "Problem",
     "RequestRefused",
@@ -51,6 +64,8 @@ __all__ = (
     "RunList",
     "ServerUnreachable",
     "StreamLost",
+    "SyncClient",
+    "Validation",
     "create_app",
     "hosts_at",
     "run_id_of",

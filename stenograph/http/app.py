@@ -13,7 +13,7 @@ from litestar.di import Provide
 from litestar.exceptions import HTTPException
 
 from stenograph.engine import Engine
-from stenograph.http import classic, control, docs, graphs, health, pages, runs, sockets
+from stenograph.http import classic, control, docs, graphs, health, pages, runs, sockets, tools
 from stenograph.http.errors import respond
 from stenograph.http.frames import Frames
 from stenograph.http.guard import Guard
@@ -22,6 +22,7 @@ from stenograph.http.wire import BODY_MAX_BYTES
 HANDLERS = (
     *classic.HANDLERS,
     *graphs.HANDLERS,
+    *tools.HANDLERS,
     *runs.HANDLERS,
     *control.HANDLERS,
     *pages.HANDLERS,

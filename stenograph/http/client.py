@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, TypedDict, Unpack
 from urllib.parse import quote
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from stenograph.engine import (
     Fault,
@@ -20,6 +21,7 @@ from stenograph.engine import (
     StoredGraph,
     as_data,
     canonical,
+    subgraphs_of,
 )
 from stenograph.http.reading import WAIT_S, Reading, stored_graph
 from stenograph.http.refusals import About
@@ -40,6 +42,26 @@ from stenograph.http.wire import GraphAnswer, RunAnswer
 CREATED: Final = 201
 
 
+class StartOptions(TypedDict, total=False):
+    """What ``run`` passes on to ``start``."""
+
+    run_id: str | None
+    key: str | None
+    delay_s: float
+    limits: Limits | None
+    tags: Mapping[str, str] | None
+
+
+class Validation(Struct, frozen=True):
+    """What a server finds in a graph; ``version`` and ``canonical`` are None if it cannot run."""
+
+    valid: bool
+    errors: list[Fault]
+    warnings: list[Fault]
+    version: str | None
+    canonical: dict[str, Any] | None
+
+
 class Client(Reading):
     """Runs graphs on a server and tells of them; an async context manager.
 
@@ -53,17 +75,21 @@ class Client(Reading):
     ) -> StoredGraph:
         """Store a graph, or a new version of it; the same content again changes nothing.
 
-        Tools and predicates go by their names: the server must know them. Raises GraphInvalid.
+        The graphs within one that is written in Python are stored before it. Tools and predicates
+        go by their names: the server must know them. Raises GraphInvalid.
         """
-        data = dict(as_data(graph) if isinstance(graph, Graph) else graph)
-        if graph_id is not None:
-            data["id"] = graph_id
-        try:
-            body, _ = canonical(data, "")
-        except NotJson as error:
-            raise GraphInvalid([Fault(error.path, error.reason)], []) from None
-        status, answer = await self.server.post("/graphs", GraphAnswer, body)
-        return stored_graph(answer, created=status == CREATED)
+        for inner in subgraphs_of(graph) if isinstance(graph, Graph) else ():
+            await self._store(_data(inner))
+        data = _data(graph)
+        return await self._store(data if graph_id is None else {**data, "id": graph_id})
+
+    async def validate_graph(self, graph: Graph | Mapping[str, Any]) -> Validation:
+        """Return everything that is wrong or doubtful in a graph; nothing is stored.
+
+        Raises GraphInvalid only for what cannot be sent, as it is no JSON.
+        """
+        body = _body(_data(graph))
+        return (await self.server.post("/graphs/validate", Validation, body))[1]
 
     async def start(
         self,
@@ -101,7 +127,7 @@ class Client(Reading):
         headers = {} if key is None else {KEY_HEADER: key}
         body = msgspec.json.encode(asked)
         _, begun = await self.server.post("/runs", RunAnswer, body, about, headers=headers)
-        return await self.with_state(begun)
+        return await self._with_state(begun)
 
     async def run(
         self,
@@ -109,14 +135,14 @@ class Client(Reading):
         state: Mapping[str, Any] | None = None,
         *,
         wait_s: float = WAIT_S,
-        **options: Any,
+        **options: Unpack[StartOptions],
     ) -> RunView:
         """Begin a run and return when it ends or rests, or after ``wait_s`` seconds.
 
         Options and errors are those of ``start``. Who stops waiting does not stop the run.
         """
         begun = await self.start(graph, state, **options)
-        return await self.wait(begun.id, wait_s)
+        return replace(await self.wait(begun.id, wait_s), replayed=begun.replayed)
 
     async def cancel(self, run_id: str, *, reason: str = "") -> RunView:
         """Ask a run to stop, and return once that is durable; asking twice is as asking once.
@@ -146,7 +172,7 @@ class Client(Reading):
         path = run_path(run_id, f"/signals/{quote(name, safe='')}")
         about = About(run_id=run_id, signal=name, within="")
         _, run = await self.server.post(path, RunAnswer, body, about, query=query)
-        return await self.with_state(run)
+        return await self._with_state(run)
 
     async def pause(self, run_id: str, *, reason: str = "") -> RunView:
         """Have a run begin nothing new; what is under way finishes first. Asking twice is as once.
@@ -182,11 +208,27 @@ class Client(Reading):
         """
         return await self._tell(run_id, "/retry", RetryRequest(limits=limits))
 
+    async def _store(self, data: dict[str, Any]) -> StoredGraph:
+        status, answer = await self.server.post("/graphs", GraphAnswer, _body(data))
+        return stored_graph(answer, created=status == CREATED)
+
     async def _tell(self, run_id: str, what: str, asked: Struct) -> RunView:
         body = msgspec.json.encode(asked)
         about = About(run_id=run_id, within="/result")
         _, run = await self.server.post(run_path(run_id, what), RunAnswer, body, about)
-        return await self.with_state(run)
+        return await self._with_state(run)
+
+
+def _data(graph: Graph | Mapping[str, Any]) -> dict[str, Any]:
+    return dict(as_data(graph) if isinstance(graph, Graph) else graph)
+
+
+def _body(data: dict[str, Any]) -> bytes:
+    """Return a graph as JSON; raises GraphInvalid."""
+    try:
+        return canonical(data, "")[0]
+    except NotJson as error:
+        raise GraphInvalid([Fault(error.path, error.reason)], []) from None
 
 
 def _check_options(run_id: str | None, key: str | None, delay_s: float) -> None:

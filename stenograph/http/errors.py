@@ -73,6 +73,7 @@ KINDS: Final[Mapping[str, Kind]] = {
     "origin-refused": Kind(403, "The request comes from another site"),
     "not-found": Kind(404, "There is nothing at this path"),
     "graph-not-found": Kind(404, "There is no such graph"),
+    "tool-not-found": Kind(404, "There is no such tool"),
     "run-not-found": Kind(404, "There is no such run"),
     "seq-not-reached": Kind(404, "The run has not come that far"),
     "method-not-allowed": Kind(405, "This path does not take this method"),

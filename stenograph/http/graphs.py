@@ -1,4 +1,4 @@
-"""Graphs and tools: store, validate, read."""
+"""Graphs: store, validate, read."""
 
 from __future__ import annotations
 
@@ -23,8 +23,6 @@ from stenograph.http.wire import (
     GraphList,
     GraphVersionItem,
     GraphVersionList,
-    ToolItem,
-    ToolList,
     ValidationAnswer,
 )
 
@@ -175,25 +173,6 @@ async def list_versions(
     )
 
 
-@get("/tools", summary="List tools", tags=["Graphs"])
-async def list_tools(engine: NamedDependency[Engine]) -> ToolList:
-    """List the tools that nodes may call, and the predicates that edges may ask."""
-    tools = sorted(engine.registry.tools.values(), key=lambda tool: tool.name)
-    return ToolList(
-        items=[
-            ToolItem(
-                name=tool.name,
-                version=tool.version,
-                effects=tool.effects,
-                doc=tool.doc,
-                is_async=tool.is_async,
-            )
-            for tool in tools
-        ],
-        predicates=sorted(engine.registry.predicates),
-    )
-
-
 def graph_answer(stored: StoredGraph) -> GraphAnswer:
     """Return one version of a graph as the outside sees it."""
     return GraphAnswer(
@@ -207,4 +186,4 @@ def graph_answer(stored: StoredGraph) -> GraphAnswer:
     )
 
 
-HANDLERS = (create_graph, validate_graph, list_graphs, get_graph, list_versions, list_tools)
+HANDLERS = (create_graph, validate_graph, list_graphs, get_graph, list_versions)

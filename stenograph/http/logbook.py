@@ -104,7 +104,7 @@ def _entry(run_id: str, visit: Visit, state: bytes | None) -> LogEntry:
         finished_at=visit.finished_at,
         timestamp=visit.finished_at or visit.started_at,
         duration_ms=visit.duration_ms,
-        message=visit.message,
+        message=visit.message or _told(visit),
         error=visit.error,
         seq=visit.seq,
         scope=visit.scope,
@@ -114,3 +114,11 @@ def _entry(run_id: str, visit: Visit, state: bytes | None) -> LogEntry:
         state=UNSET if state is None else Raw(state),
         state_url=UNSET if state is not None else f"/runs/{run_id}/state?at={visit.seq}",
     )
+
+
+def _told(visit: Visit) -> str:
+    """Return what a visit came to, for one whose tool did not say anything."""
+    if visit.error is not None:
+        return f"{visit.error.type}: {visit.error.message}"
+    went = "" if visit.to is None else f", and went on to {visit.to}"
+    return f"{visit.node} is {visit.status}{went}"

@@ -29,9 +29,13 @@ from stenograph.http.wire import (
     LIMIT_MAX,
     EventsPage,
     GraphAnswer,
+    GraphList,
+    GraphVersionItem,
+    GraphVersionList,
     RunAnswer,
     RunList,
     StateAnswer,
+    ToolList,
     VisitList,
 )
 from stenograph.journal import Record
@@ -76,10 +80,25 @@ class Reading:
     async def graph(self, graph_id: str, version: str | None = None) -> StoredGraph:
         """Return a graph's newest version, or the one whose hash begins so; raises UnknownGraph."""
         name = graph_id if version is None else f"{graph_id}@{version}"
-        if not re.fullmatch(ID_PATTERN, graph_id):
-            raise UnknownGraph(name)
-        path = f"/graphs/{quote(name)}"
+        path = graph_path(graph_id, version)
         return stored_graph(await self.server.get(path, GraphAnswer, about=About(graph_id=name)))
+
+    async def graphs(self, *, before: str | None = None, limit: int = 50) -> GraphList:
+        """Return a page of the graphs, newest first.
+
+        ``before`` is the ``next`` of the page before this one.
+        """
+        query = {"limit": limit} if before is None else {"limit": limit, "cursor": before}
+        return await self.server.get("/graphs", GraphList, query)
+
+    async def graph_versions(self, graph_id: str) -> list[GraphVersionItem]:
+        """Return the versions of a graph, oldest first; raises UnknownGraph."""
+        path = graph_path(graph_id, rest="/versions")
+        return (await self.server.get(path, GraphVersionList, about=About(graph_id=graph_id))).items
+
+    async def tools(self) -> ToolList:
+        """Return the tools that nodes may call, and the predicates that edges may ask."""
+        return await self.server.get("/tools", ToolList)
 
     async def wait(self, run_id: str, wait_s: float = WAIT_S) -> RunView:
         """Return when a run ends, waits, pauses or parks, or after ``wait_s`` seconds.
@@ -95,7 +114,7 @@ class Reading:
 
     async def get(self, run_id: str) -> RunView:
         """Return a run as it is now; raises UnknownRun."""
-        return await self.with_state(await self._run(run_id))
+        return await self._with_state(await self._run(run_id))
 
     async def state(self, run_id: str, at: int | None = None) -> StateAt:
         """Return a run's state, now or after event ``at``; raises UnknownRun or SeqNotReached."""
@@ -144,7 +163,8 @@ class Reading:
     async def tail(self, run_id: str, *, after: int = 0) -> AsyncGenerator[Event, None]:
         """Yield every event of a run with ``seq > after`` once, then live, up to its end.
 
-        Raises UnknownRun or CursorUnknown.
+        A stream that breaks off is taken up again by itself. Raises UnknownRun, CursorUnknown,
+        OutOfSequence when the server leaves an event out or repeats one, and StreamLost.
         """
         async with aclosing(self.follow(run_id, after=after)) as pages:
             async for page in pages:
@@ -205,7 +225,7 @@ class Reading:
     async def _run(self, run_id: str) -> RunAnswer:
         return await self.server.get(run_path(run_id), RunAnswer, about=About(run_id=run_id))
 
-    async def with_state(self, run: RunAnswer) -> RunView:
+    async def _with_state(self, run: RunAnswer) -> RunView:
         """Return a run together with its state at the same moment."""
         state = await self.state(run.id, at=run.seq)
         return RunView(
@@ -227,6 +247,14 @@ class Reading:
             parked=run.parked,
             replayed=run.replayed,
         )
+
+
+def graph_path(graph_id: str, version: str | None = None, *, rest: str = "") -> str:
+    """Return the path of a graph; raises UnknownGraph for what is no graph's id."""
+    name = graph_id if version is None else f"{graph_id}@{version}"
+    if not re.fullmatch(ID_PATTERN, graph_id):
+        raise UnknownGraph(name)
+    return f"/graphs/{quote(name)}{rest}"
 
 
 def stored_graph(answer: GraphAnswer, *, created: bool = False) -> StoredGraph:

@@ -2,7 +2,9 @@
 
 ClientError
 ├── ServerUnreachable   no Stenograph server answers there
+├── ClientClosed        the client was closed, before the call or while it waited
 ├── StreamLost          a stream broke off for good, or says what cannot be
+│   └── OutOfSequence   an event came that is not the next one
 └── RequestRefused      a problem that no error of the engine or the journal stands for
 """
 
@@ -59,6 +61,24 @@ class StreamLost(ClientError):
     def __init__(self, after: int, why: object) -> None:
         super().__init__(f"the stream broke off after {after} ({why}); ask again from there")
         self.after, self.why = after, why
+
+
+class OutOfSequence(StreamLost):
+    """A stream left an event out, or sent one again: ``expected`` was due, ``actual`` came.
+
+    Both are a seq, or of the whole journal an offset. Nothing after ``after`` was handed out.
+    """
+
+    def __init__(self, after: int, *, expected: int, actual: int) -> None:
+        super().__init__(after, f"event {expected} was due, and {actual} came")
+        self.expected, self.actual = expected, actual
+
+
+class ClientClosed(ClientError):
+    """The client was closed, before the call or while it waited; what runs on the server goes on."""
+
+    def __init__(self) -> None:
+        super().__init__("the client is closed; what runs on the server goes on")
 
 
 class RequestRefused(ClientError):

@@ -12,11 +12,12 @@ import msgspec
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import WebSocketException
 
-from stenograph.http.refusals import RequestRefused, ServerUnreachable, StreamLost
+from stenograph.http.refusals import OutOfSequence, RequestRefused, ServerUnreachable, StreamLost
 from stenograph.http.wire import (
     JOURNAL_HEADER,
     ErrorMessage,
     EventEnvelope,
+    LogMessage,
     LogsMessage,
     SocketMessage,
     StatusMessage,
@@ -47,6 +48,8 @@ class Stream:
 
     ``after`` is the cursor: the seq (whole journal: the offset) of the last record given.
     ``on_lost`` is told of it whenever the stream breaks off and is about to be taken up again.
+    A connection may begin at or before the cursor; what is known already is dropped. From there on
+    it leaves nothing out and repeats nothing, or the stream is lost: so each record is given once.
     """
 
     def __init__(
@@ -62,12 +65,14 @@ class Stream:
         self.url, self.run_id, self.after = url, run_id, after
         self.proxy, self.on_lost, self.reconnect = proxy, on_lost, reconnect
         self.journal: str | None = None
+        self.heard: int | None = None  # the place of the last record on this connection
         self.delays = 0
 
     async def pages(self) -> AsyncGenerator[list[Record], None]:
         """Yield pages of records to the end of the run, over as many connections as it takes.
 
-        The first connection must succeed. Raises ServerUnreachable, StreamLost, RequestRefused.
+        The first connection must succeed. Raises ServerUnreachable, RequestRefused, StreamLost, and
+        OutOfSequence for an event that is not the next one.
         """
         while True:
             try:
@@ -93,6 +98,7 @@ class Stream:
 
     def _check_in(self, socket: ClientConnection) -> None:
         """Take down which journal this is: another one's cursors would mean something else."""
+        self.heard = None
         headers = socket.response.headers if socket.response else {}
         self.journal = self.journal or headers.get(JOURNAL_HEADER)
         if self.journal is None:
@@ -103,9 +109,14 @@ class Stream:
         while True:
             match self._message(await socket.recv(decode=False)):
                 case LogsMessage(logs=logs):
-                    if page := self._new(map(record_of, logs)):
+                    if page := self._new(logs):
                         return page
-                case StatusMessage(done=True):
+                case LogMessage(log=log):  # not asked for, but an event all the same
+                    if page := self._new([log]):
+                        return page
+                case StatusMessage(done=True, seq=seq):
+                    if seq != self.after:
+                        raise OutOfSequence(self.after, expected=self.after + 1, actual=seq)
                     return []
                 case ErrorMessage(problem=problem):
                     raise RequestRefused(problem)
@@ -122,15 +133,32 @@ class Stream:
             raise StreamLost(self.after, f"a message that nobody can read: {error}") from error
         return message
 
-    def _new(self, records: Iterable[Record]) -> list[Record]:
-        """Return the records after the cursor, and move it on."""
+    def _new(self, events: Iterable[EventEnvelope]) -> list[Record]:
+        """Return the records after the cursor, and move it on; raises StreamLost."""
         self.delays = 0
-        page = [record for record in records if self._place(record) > self.after]
-        for record in page:
-            if self.run_id is not None and record.seq != self.after + 1:
-                raise StreamLost(self.after, f"next came event {record.seq}")
-            self.after = self._place(record)
+        page = []
+        for record in map(record_of, events):
+            self._check(record)
+            self.heard = self._place(record)
+            if self.heard > self.after:
+                page.append(record)
+        if page:  # only now: what is not handed out does not count
+            self.after = self._place(page[-1])
         return page
+
+    def _check(self, record: Record) -> None:
+        """Raise OutOfSequence unless a record is next on this connection, or StreamLost."""
+        place = self._place(record)
+        if self.run_id is None:  # offsets rise, but may leave some out
+            due = place if self.heard is None else max(place, self.heard + 1)
+        elif record.run_id != self.run_id:
+            raise StreamLost(self.after, f"an event of another run came: {record.run_id}")
+        elif self.heard is None:
+            due = min(place, self.after + 1)
+        else:
+            due = self.heard + 1
+        if place != due:
+            raise OutOfSequence(self.after, expected=due, actual=place)
 
     def _place(self, record: Record) -> int:
         return record.offset if self.run_id is None else record.seq

@@ -68,6 +68,7 @@ Tags: TypeAlias = Annotated[
     dict[Annotated[str, Meta(min_length=1, max_length=128)], Annotated[str, Meta(max_length=255)]],
     Meta(max_length=32, description="Names and values to find runs by"),
 ]
+Schema: TypeAlias = Annotated[dict[str, Any], Meta(description="A JSON Schema")]
 GraphId: TypeAlias = Annotated[
     str, Meta(max_length=255, description="id or id@version", examples=["code-review"])
 ]
@@ -139,14 +140,40 @@ class ValidationAnswer(Struct, frozen=True, kw_only=True):
     canonical: Raw | None
 
 
+class ToolRate(Struct, frozen=True):
+    """At most ``limit`` starts in any ``per_s`` seconds."""
+
+    limit: int
+    per_s: float
+
+
 class ToolItem(Struct, frozen=True, kw_only=True):
-    """A tool that nodes may name. ``effects``: ``repeatable``, ``once`` or ``pure``."""
+    """A tool that nodes may name. ``effects``: ``repeatable``, ``once`` or ``pure``.
+
+    ``process``: it runs in a worker process. ``limit``: so many attempts of it at once at most;
+    ``rate``: so many starts in a time. The schemas are JSON Schema of the types that it declares,
+    and null where it declares none.
+    """
 
     name: str
     version: str
     effects: Literal["repeatable", "once", "pure"]
     doc: str
     is_async: bool
+    process: bool
+    limit: int | None
+    rate: ToolRate | None
+    state_schema: Schema | None
+    config_schema: Schema | None
+    returns_schema: Schema | None
+
+
+class PredicateItem(Struct, frozen=True, kw_only=True):
+    """A predicate that edges may ask; ``state_schema`` as for a tool."""
+
+    name: str
+    doc: str
+    state_schema: Schema | None
 
 
 class GraphList(Struct, frozen=True, kw_only=True):
@@ -164,10 +191,11 @@ class GraphVersionList(Struct, frozen=True, kw_only=True):
 
 
 class ToolList(Struct, frozen=True, kw_only=True):
-    """The registered tools by name, and the names of the predicates that edges may ask."""
+    """The registered tools by name, and the predicates that edges may ask: their names, and more."""
 
     items: list[ToolItem]
     predicates: list[str]
+    predicate_items: list[PredicateItem]
     next: str | None = None
 
 

@@ -47,6 +47,18 @@ def test_doubts_are_told_and_do_not_fail(tmp_path: Path) -> None:
     assert done.documents[0]["warnings"]
 
 
+def test_a_graph_of_another_shape_is_told_of_as_it_is_written(tmp_path: Path) -> None:
+    nodes = [{"name": "a", "func": "count"}, {"name": "b", "func": "conut"}]
+    graph = {"nodes": nodes, "edges": {"a": "b", "b": None}}
+    done = steno("check", graph_file(tmp_path, graph), *TOOLS)
+    assert done.code == 2
+    [document] = done.documents
+    assert [each["pointer"] for each in document["errors"]] == ["/nodes/1/func"]
+    assert [each["detail"] for each in document["warnings"]] == [
+        "does not say where to start; it is 'a', the first"
+    ]
+
+
 def test_a_graph_can_come_from_stdin() -> None:
     done = steno("check", "-", *TOOLS, stdin=json.dumps(COUNT))
     assert (done.code, done.documents[0]["file"]) == (0, "-")

@@ -74,7 +74,7 @@ def test_what_is_no_python_is_an_answer(tmp_path: Path) -> None:
 
 def test_a_review_that_fails_says_why(tmp_path: Path) -> None:
     (tmp_path / "sitecustomize.py").write_text(
-        "import stenograph.workflows.ruff as ruff\n"
+        "import stenograph.workflows.review.ruff as ruff\n"
         "def gone(*_): raise FileNotFoundError('ruff is not installed')\n"
         "ruff.lint = gone\n"
     )

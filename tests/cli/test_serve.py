@@ -174,10 +174,7 @@ def test_a_file_may_be_called_like_another_module(tmp_path: Path) -> None:
 
 
 def test_tools_come_from_installed_packages(tmp_path: Path) -> None:
-    info = tmp_path / "greeting-1.0.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: greeting\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text("[stenograph.tools]\ngreet = greeting_tools\n")
+    offer(tmp_path, "greeting", "greeting_tools")
     (tmp_path / "greeting_tools.py").write_text(TOOLS)
     graph = graph_file(tmp_path, {"start": "a", "nodes": {"a": {"tool": "greet"}}})
     path = os.pathsep.join([str(tmp_path), str(ROOT)])
@@ -186,6 +183,51 @@ def test_tools_come_from_installed_packages(tmp_path: Path) -> None:
     assert "cannot import greeting_tools, which an installed package offers: " in broken.err
     (tmp_path / "neighbour.py").write_text("greeting = 'hello'")
     assert steno_process("check", graph, PYTHONPATH=path).code == 0
+
+
+def test_ones_own_tools_win_over_installed_ones_and_those_over_our_samples(tmp_path: Path) -> None:
+    offer(tmp_path, "theirs", "their_tools")
+    offer(tmp_path, "ours", "stenograph.workflows.review_loop")
+    (tmp_path / "their_tools.py").write_text(tools_called(review="Theirs.", fix="Theirs."))
+    (tmp_path / "mine.py").write_text(tools_called(review="Mine."))
+    words = ["--memory", "--port", "0", "--tools", tmp_path / "mine.py"]
+    with serving(*words, PYTHONPATH=os.pathsep.join([str(tmp_path), str(ROOT)])) as server:
+        items = httpx.get(f"{server.url}/tools").json()["items"]
+    docs = {item["name"]: item["doc"] for item in items}
+    assert (docs["review"], docs["fix"], "approve" in docs) == ("Mine.", "Theirs.", True)
+    left_out = "-- left out, as others here have these names: "
+    assert [line for line in server.said if line.startswith(left_out)] == [
+        f"{left_out}review of their_tools",
+        f"{left_out}fix, review of stenograph.workflows.review_loop",
+    ]
+
+
+def test_what_is_named_and_installed_alike_is_not_left_out(tmp_path: Path) -> None:
+    offer(tmp_path, "theirs", "their_tools")
+    (tmp_path / "their_tools.py").write_text(tools_called(greet="Theirs."))
+    (tmp_path / "mine.py").write_text(tools_called(greet="Mine."))
+    graph = graph_file(tmp_path, {"start": "a", "nodes": {"a": {"tool": "greet"}}})
+    path = os.pathsep.join([str(tmp_path), str(ROOT)])
+    same = steno_process("check", graph, "--tools", "their_tools", PYTHONPATH=path)
+    assert (same.code, same.err) == (0, "")
+    other = ("check", graph, "--tools", tmp_path / "mine.py")
+    assert "greet of their_tools" in steno_process(*other, PYTHONPATH=path).err
+    quiet = steno_process(*other, "--quiet", PYTHONPATH=path)
+    assert (quiet.code, quiet.err) == (0, "")
+
+
+def tools_called(**docs: str) -> str:
+    """The text of a module with tools of these names."""
+    tools = (f"@st.tool\ndef {name}(state):\n    {doc!r}\n" for name, doc in docs.items())
+    return "\n".join(["import stenograph as st", *tools])
+
+
+def offer(folder: Path, package: str, module: str) -> None:
+    """Install a package in a folder, one that offers the tools in a module."""
+    info = folder / f"{package}-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {package}\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text(f"[stenograph.tools]\n{package} = {module}\n")
 
 
 @pytest.mark.parametrize(

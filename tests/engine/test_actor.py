@@ -13,9 +13,9 @@ import pytest
 
 import stenograph as st
 from stenograph.engine import Engine, UnknownEvent
-from stenograph.engine.actor import Said
 from stenograph.engine.commands import Recover
 from stenograph.engine.decide import decide
+from stenograph.engine.inbox import Said
 from stenograph.journal import (
     AppendTooLarge,
     JournalBusy,
@@ -164,7 +164,7 @@ async def test_a_cancel_waits_for_all_that_is_still_stopping() -> None:
 async def test_lines_that_were_written_already_cost_no_commit() -> None:
     async with MemoryJournal() as journal, Engine(journal, tools=TOOLS) as engine:
         run = await engine.start(one("hang", next="after"))
-        actor = engine._actors[run.id]
+        actor = engine._actors.active[run.id]
         actor.tell(Said(next(iter(actor._crew._attempts.values()))))
         await asyncio.sleep(0.01)
         assert len(await journal.read(run.id)) == 2
@@ -262,7 +262,7 @@ async def settled(engine: Engine, run_id: str, type_: str, count: int) -> None:
 
 
 async def test_every_page_of_unfinished_runs_is_taken_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("stenograph.engine.engine.UNFINISHED_PAGE", 3)
+    monkeypatch.setattr("stenograph.engine.histories.PAGE", 3)
     async with MemoryJournal() as journal:
         async with Engine(journal, tools=TOOLS) as engine:
             runs = [await engine.start(one("hang", next="after")) for _ in range(8)]
@@ -423,7 +423,7 @@ async def test_an_engine_that_cannot_open_leaves_nothing_behind() -> None:
         faulty = Engine(FaultJournal(journal, 1, "before"), tools=TOOLS)
         with pytest.raises(JournalFailed):
             await faulty.__aenter__()
-        assert not faulty._tasks
+        assert not faulty._actors._tasks
 
 
 async def test_durations_do_not_follow_the_clock_on_the_wall() -> None:
@@ -550,9 +550,9 @@ async def test_who_comes_while_a_run_is_being_read_has_a_run_of_its_own() -> Non
     graph = {"start": "w", "nodes": {"w": {"wait": {"signal": "go"}}}}
     async with MemoryJournal() as journal, Engine(journal, tools=TOOLS) as engine:
         begun = await engine.run(graph)
-        held = await engine._load(begun.id)
-        engine._folded.clear()
-        actor = engine._actor(held)
+        held = await engine._actors.load(begun.id)
+        engine._histories._kept.clear()
+        actor = engine._actors._actor(held)
         assert actor.run is not held
         await engine.signal(begun.id, "go")
         assert held.status == "waiting"

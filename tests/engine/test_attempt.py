@@ -13,7 +13,6 @@ from typing import Any
 import pytest
 
 from stenograph.engine.attempt import Attempt, Raised, Result, Returned, raised
-from stenograph.engine.commands import Place
 from stenograph.engine.context import Context
 from stenograph.engine.failure import MESSAGE_MAX_CHARS, TRACEBACK_MAX_CHARS
 from stenograph.engine.gates import Gates
@@ -21,6 +20,7 @@ from stenograph.engine.state import State
 from stenograph.engine.threads import Threads
 from stenograph.engine.tools import Function, Tool, tool
 from tests.clocks import VirtualClock
+from tests.sites import site
 
 SOON_S = 30
 """Long enough for anything that will happen at all."""
@@ -39,11 +39,10 @@ class Bench:
 
     def begin(self, function: Function | Tool | None, **config: Any) -> Attempt:
         attempt = Attempt(
-            Place("/", "node", 2, 3),
+            site(),
             function if isinstance(function, Tool | None) else tool(name="tool")(function),
             State.from_values({"n": 1}).draft(),
             config,
-            run_id="run",
             timeout_s=5,
             clock=self.clock,
             threads=self.threads,

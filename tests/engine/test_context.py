@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from stenograph.engine.context import FIELDS_MAX_BYTES, MESSAGE_MAX_BYTES, Context, LogLine
+from tests.sites import site
 
 
 class Mute:
@@ -36,15 +37,8 @@ def said(*args: Any, **fields: Any) -> LogLine:
 
 
 def context(lines: list[LogLine]) -> Context:
-    return Context(
-        run_id="r-1",
-        scope="/split#1[0]/",
-        node="review",
-        visit=2,
-        attempt=3,
-        now_us=lambda: 17,
-        write=lines.append,
-    )
+    where = site(run_id="r-1", scope="/split#1[0]/", node="review", start="begin", is_last=False)
+    return Context(where, now_us=lambda: 17, write=lines.append)
 
 
 def test_a_context_tells_who_is_calling() -> None:
@@ -56,6 +50,7 @@ def test_a_context_tells_who_is_calling() -> None:
         2,
         3,
     )
+    assert (ctx.start, ctx.is_last) == ("begin", False)
     assert ctx.idempotency_key == "r-1/split#1[0]/review/2", "the same for every attempt"
 
 

@@ -8,8 +8,8 @@ import pytest
 
 from stenograph.engine import NotHeld, NotJson, RunFinished
 from stenograph.engine.commands import Recover, Retry, TimeUp
-from stenograph.engine.decide import due_at, places
 from stenograph.engine.events import RunLimits
+from stenograph.engine.standing import due_at, places
 from stenograph.engine.tools import NEXT_NODE
 from stenograph.engine.views import ParkedView, view
 from tests.scenario import Scenario

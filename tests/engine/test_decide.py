@@ -17,11 +17,11 @@ from stenograph.engine.commands import (
     ToolReturned,
     Turn,
 )
-from stenograph.engine.decide import due_at, places
 from stenograph.engine.events import ErrorInfo
 from stenograph.engine.graph import Limits, Retry
+from stenograph.engine.retries import backoff_s
+from stenograph.engine.standing import due_at, places
 from stenograph.engine.state import Update
-from stenograph.engine.steps import backoff_s
 from tests.scenario import AT, Scenario, at_s
 
 STEP = ("node.exited", "transition.taken", "node.entered")

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from stenograph.engine import Limits, RunFinished, fold
-from stenograph.engine.decide import places
 from stenograph.engine.errors import NotHeld, SignalRefused, UnknownSignal
 from stenograph.engine.events import TERMINAL
+from stenograph.engine.standing import places
 from stenograph.engine.views import view
 from stenograph.journal import JournalFailed
 from tests.crashes import MOMENTS, Moment
@@ -297,7 +297,7 @@ class Machine(RuleBasedStateMachine):
         assert sorted(self.stage.held) == sorted(under_way)
         assert not self.stage.doubled
         if run.status != "running":
-            assert not self.stage.engine._actors
+            assert not self.stage.engine._actors.active
 
     def teardown(self) -> None:
         try:

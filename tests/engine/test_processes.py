@@ -18,7 +18,6 @@ import pytest
 
 from stenograph.engine.attempt import Attempt, Result, Returned
 from stenograph.engine.channel import IS_WORKER
-from stenograph.engine.commands import Place
 from stenograph.engine.context import LogLine
 from stenograph.engine.processes import Ending, Processes
 from stenograph.engine.state import State
@@ -26,6 +25,7 @@ from stenograph.engine.threads import Threads
 from stenograph.engine.tools import Goto, Tool, tool
 from tests.clocks import VirtualClock
 from tests.engine import process_tools as tools
+from tests.sites import site
 
 SOON_S = 60
 
@@ -48,11 +48,10 @@ class Trial:
         self.spoke = asyncio.Event()
         self.draft = State.from_values(state).draft()
         self.attempt = Attempt(
-            Place("/", "node", 2, 3),
+            site(),
             tool,
             self.draft,
             {"a": 1},
-            run_id="run",
             timeout_s=5,
             clock=self.clock,
             threads=Threads(1),
@@ -482,12 +481,13 @@ from stenograph.engine.channel import Job
 from stenograph.engine.processes import Call, Processes
 from stenograph.engine.targets import target_of
 from tests.engine import process_tools as tools
+from tests.sites import site
 
 def call(tool, state):
     job = Job(
         target=target_of(tool.name, tool.function), path=sys.path, tool=tool.name,
         version=tool.version, extras=tool.extras, state=state, config=b"{}",
-        run_id="r", scope="/", node="n", visit=1, attempt=1,
+        site=site(),
     )
     return Call(job, begun=lambda: None, write=lambda line: print(line.fields.decode(), flush=True),
                 ended=print)

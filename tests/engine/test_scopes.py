@@ -1,11 +1,9 @@
-"""Scopes: layers over what must not change, copies that change apart, and paths into a state."""
+"""Scopes: layers over what must not change, and copies that change apart."""
 
 from __future__ import annotations
 
-import pytest
-
 from stenograph.engine import fold
-from stenograph.engine.scopes import Branch, Layer, look_up
+from stenograph.engine.scopes import Branch, Layer
 from tests.scenario import Scenario
 
 FORK = {
@@ -61,9 +59,3 @@ def test_going_on_from_a_run_leaves_its_open_fork_as_it_was() -> None:
     after = fold(scene.history[begun:], before)
     assert (before.scopes["/"].open_fork.arrived, after.scopes["/"].open_fork.arrived) == (0, 1)
     assert before.scopes["/"].open_fork.branches[0] == Branch("open")
-
-
-@pytest.mark.parametrize("path", ["a.b", "a.b.c", "b"])
-def test_a_path_through_what_is_no_object_leads_nowhere(path: str) -> None:
-    with pytest.raises(KeyError):
-        look_up({"a": 1}, path)

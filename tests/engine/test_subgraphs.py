@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 import stenograph as st
-from stenograph.engine.decide import due_at
+from stenograph.engine.standing import due_at
 from tests.graphs import COUNTING, TOOLS, calling, one
 from tests.scenario import Scenario, at_s
 
@@ -162,6 +162,16 @@ async def test_mutual_recursion_is_bounded() -> None:
 def test_a_graph_with_what_must_not_happen_twice_is_not_tried_again_by_itself() -> None:
     once = {"start": "x", "nodes": {"x": {"tool": "once", "next": "y"}, "y": {"tool": "t"}}}
     scene = called(child=once, retry={"attempts": 3}).when_returned(scope=IN).when_failed(scope=IN)
+    assert scene.last().TYPE == "run.failed"
+
+
+def test_nor_is_a_graph_that_calls_such_a_one() -> None:
+    once = {"start": "x", "nodes": {"x": {"tool": "once"}}}
+    twice = {"x": {"graph": "deep", "next": "y"}, "y": {"tool": "t", "next": "z"}}
+    child = {"start": "x", "nodes": {**twice, "z": {"graph": "deep"}}}
+    call = {"graph": "child", "retry": {"attempts": 3}}
+    scene = Scenario({"start": "call", "nodes": {"call": call}}, {}, {"child": child, "deep": once})
+    scene.when_returned(scope=f"{IN}x#1/").when_failed(scope=IN)
     assert scene.last().TYPE == "run.failed"
 
 

@@ -181,6 +181,7 @@ from stenograph.engine.channel import Job
 from stenograph.engine.processes import Call, Processes
 from stenograph.engine.targets import target_of
 from stenograph.engine.tools import tool
+from tests.sites import site
 
 @tool(process=True)
 def here(state):
@@ -190,8 +191,7 @@ async def main():
     processes, done = Processes(1), asyncio.get_running_loop().create_future()
     job = Job(
         target=target_of("here", here.function), path=sys.path, tool="here", version=here.version,
-        extras=here.extras, state=b"{}", config=b"{}", run_id="r", scope="/", node="n",
-        visit=1, attempt=1,
+        extras=here.extras, state=b"{}", config=b"{}", site=site(),
     )
     processes.submit(Call(job, begun=lambda: None, write=print,
                           ended=lambda end: done.get_loop().call_soon_threadsafe(done.set_result, end)))

@@ -70,7 +70,7 @@ async def test_a_queued_run_says_that_it_waits_for_its_turn() -> None:
         await begin(stage, "r1", "r2")
         waiting = await stage.engine.get("r2")
         assert (waiting.status, [wait.kind for wait in waiting.waits]) == ("waiting", ["turn"])
-        assert not stage.engine._actors.keys() & {"r2"}
+        assert not stage.engine._actors.active.keys() & {"r2"}
 
 
 async def test_each_value_of_the_key_has_a_line_of_its_own() -> None:
@@ -320,7 +320,7 @@ async def test_a_delayed_run_begins_in_its_time_across_a_restart(crash: bool) ->
         await stage.engine.start("g", run_id="r1", delay_s=HOUR)
         await stage.pass_time(HOUR - 1)
         await stage.restart(crash=crash)
-        assert (going(stage), stage.engine._actors) == ([], {})
+        assert (going(stage), stage.engine._actors.active) == ([], {})
         await stage.pass_time(1)
         assert going(stage) == ["r1"]
 
@@ -359,7 +359,7 @@ async def test_alarms_ring_as_they_are_due_and_waiting_runs_hold_no_actor(restar
         await stage.settle()
         if restarts:
             await stage.restart(crash=True)
-        assert not stage.engine._actors
+        assert not stage.engine._actors.active
         await stage.pass_time(100)
         order = [name.partition("/")[0] for name in stage.begun]
         assert order == sorted(delays, key=lambda run_id: delays[run_id])

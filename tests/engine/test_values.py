@@ -25,6 +25,7 @@ from stenograph.engine.values import (
     clip,
     encode,
     is_utf8,
+    look_up,
     nested_deeper,
     plain_key,
     pointer,
@@ -359,3 +360,9 @@ def test_a_key_that_cannot_be_shown_is_refused_all_the_same() -> None:
 def test_a_dict_that_hides_its_items_raises_what_it_raises() -> None:
     with pytest.raises(RuntimeError, match="no"):
         canonical(Liar(a={1}), "/key")
+
+
+@pytest.mark.parametrize("path", ["a.b", "a.b.c", "b"])
+def test_a_path_through_what_is_no_object_leads_nowhere(path: str) -> None:
+    with pytest.raises(KeyError):
+        look_up({"a": 1}, path)

@@ -8,7 +8,7 @@ import pytest
 
 from stenograph.engine import RunFinished, SignalRefused, TooManySignals, UnknownSignal
 from stenograph.engine.commands import Due, Recover, Signal, Turn
-from stenograph.engine.decide import due_at, first_due
+from stenograph.engine.standing import due_at, first_due
 from stenograph.engine.waits import SIGNALS_MAX
 from tests.scenario import AT, Scenario, at_s
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
@@ -17,7 +17,7 @@ from stenograph.engine.commands import Stopped
 from stenograph.engine.graph import BRANCHES_MAX
 from stenograph.engine.scopes import Scope
 from stenograph.engine.steps import BUDGET
-from stenograph.journal import Journal, MemoryJournal
+from stenograph.journal import Journal, MemoryJournal, NewRecord, Record
 from tests.crashes import FaultJournal
 
 State = dict[str, Any]
@@ -238,6 +238,43 @@ async def test_a_crash_while_branches_are_entered_loses_and_doubles_none(moment:
         assert found["node.entered"] == count + 1 + found["node.attempt_failed"]
 
 
+class SharedJournal:
+    """A journal in which somebody else appends to a run as well, just before the k-th append."""
+
+    def __init__(self, inner: MemoryJournal, at: int) -> None:
+        self._inner, self._at = inner, at
+        self.appends = 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+    async def append(
+        self, run_id: str, records: Sequence[NewRecord], *, expected_seq: int, **more: Any
+    ) -> list[Record]:
+        self.appends += 1
+        if self.appends == self._at:
+            data = (
+                b'{"scope":"/","node":"split","visit":1,"attempt":1,"level":"info","message":"x"}'
+            )
+            other = NewRecord("log", data, "2026-01-01T00:00:00.000000Z")
+            await self._inner.append(run_id, [other], expected_seq=expected_seq)
+        return await self._inner.append(run_id, records, expected_seq=expected_seq, **more)
+
+
+@pytest.mark.parametrize("at", [4, 5, 6])
+async def test_what_others_append_while_branches_are_entered_loses_and_doubles_none(
+    at: int,
+) -> None:
+    count = 3_000
+    async with MemoryJournal() as store:
+        journal = SharedJournal(store, at)
+        async with Engine(journal, tools=TOOLS) as engine:
+            view = await engine.run(KEEP, numbers(count), run_id="run")
+        assert (view.status, view.state["kept"]) == ("completed", list(range(count)))
+        found = await types(store, "run")
+        assert (found["log"], found["node.entered"], found["fork.joined"]) == (1, count + 1, 1)
+
+
 async def test_a_wide_map_may_be_paused_while_it_is_entered_and_goes_on() -> None:
     async with st.open(":memory:", tools=TOOLS) as engine:
         begun = await engine.start(KEEP, numbers(3_000))
@@ -256,7 +293,7 @@ async def test_a_paused_wide_map_goes_on_in_another_engine() -> None:
         async with Engine(store, tools=TOOLS) as engine:
             graph = over({"tool": "keep"}, edge={"width": 50})
             begun = await engine.start(graph, numbers(1_000))
-            await until(lambda: engine._actors[begun.id].run.steps > 200)
+            await until(lambda: engine._actors.active[begun.id].run.steps > 200)
             await engine.pause(begun.id)
             paused = await engine.wait(begun.id)
             assert (paused.status, paused.steps < 1_000) == ("paused", True)

@@ -16,6 +16,7 @@ from stenograph.engine.lines import FLUSH_BYTES
 from stenograph.engine.targets import target_of
 from stenograph.engine.worker import Speaker, _call
 from tests.graphs import square
+from tests.sites import site
 
 
 class Heard:
@@ -41,11 +42,7 @@ def job(state: bytes = b'{"n":3}') -> Job:
         extras=square.extras,
         state=state,
         config=b"{}",
-        run_id="r",
-        scope="/",
-        node="a",
-        visit=1,
-        attempt=1,
+        site=site(),
     )
 
 

@@ -69,6 +69,20 @@ async def test_the_log_has_an_entry_a_visit_with_the_state_right_after_it() -> N
     assert second["timestamp"] == second["finished_at"] == answer["finished_at"]
 
 
+async def test_a_visit_whose_tool_says_nothing_has_a_message_all_the_same() -> None:
+    nodes = {"a": {"next": "b"}, "b": {"tool": "fail"}}
+    async with app_client() as client:
+        answer = await ran(client, {"start": "a", "nodes": nodes}, "r")
+        hanging = await client.post("/runs", json={"graph": of_one("hang"), "id": "h"})
+        under_way = await client.get("/graph/state/h")
+    assert hanging.status_code == 202
+    assert [entry["message"] for entry in answer["logs"]] == [
+        "a is ok, and went on to b",
+        "ValueError: no luck",
+    ]
+    assert [entry["message"] for entry in under_way.json()["logs"]] == ["hang is running"]
+
+
 @pytest.mark.parametrize("name", ["initial_state", "state", "input"])
 async def test_the_state_has_three_names(name: str) -> None:
     async with app_client() as client:

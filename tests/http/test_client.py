@@ -10,10 +10,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
-from websockets.asyncio.server import Server as WebSocketServer
-from websockets.asyncio.server import ServerConnection
-from websockets.asyncio.server import serve as serve_socket
 
 import stenograph as st
 from stenograph.engine import (
@@ -268,6 +266,7 @@ async def test_the_same_start_again_is_a_replay() -> None:
         assert [wait.kind for wait in again.waits] == ["delay"]
         assert (await client.start(WAITS, run_id="r")).replayed is False
         assert (await client.start(WAITS, run_id="r")).replayed is True
+        assert (await client.run(WAITS, run_id="r")).replayed is True
 
 
 @pytest.mark.parametrize(
@@ -395,6 +394,52 @@ async def told(kind: type[Exception], call: Any) -> Exception:
     return caught.value
 
 
+async def test_graphs_and_their_versions_are_listed() -> None:
+    async with serving() as served, client_of(served) as client:
+        older = await client.create_graph(COUNT)
+        newer = await client.create_graph({**COUNT, "name": "Count on"})
+        await client.create_graph(HANG)
+        first = await client.graphs(limit=1)
+        rest = await client.graphs(before=first.next)
+        assert [(graph.id, graph.versions) for graph in first.items] == [("hang", 1)]
+        assert [(graph.id, graph.versions) for graph in rest.items] == [("count", 2)]
+        versions = [each.version for each in await client.graph_versions("count")]
+        assert versions == [older.version, newer.version]
+        for name in ("nope", "no/graph"):
+            await told(st.UnknownGraph, client.graph_versions(name))
+
+
+async def test_a_graph_is_judged_without_being_stored() -> None:
+    async with serving() as served, client_of(served) as client:
+        sound = await client.validate_graph(COUNT)
+        assert (sound.valid, sound.errors) == (True, [])
+        created = await client.create_graph(COUNT)
+        assert (created.version, msgspec.json.decode(created.data)) == (
+            sound.version,
+            sound.canonical,
+        )
+        faulty = await client.validate_graph(of_one("nope"))
+        assert (faulty.valid, faulty.errors[0].pointer) == (False, "/nodes/nope/tool")
+        await told(st.UnknownGraph, client.graph("nope"))
+        await told(st.GraphInvalid, client.validate_graph(of_one("count", name=math.nan)))
+
+
+async def test_tools_are_listed_with_what_they_say_of_themselves() -> None:
+    async with serving() as server, st.Client(server.url) as client:
+        listed = await client.tools()
+    names = [tool.name for tool in listed.items]
+    assert names == sorted(server.engine.registry.tools)
+    assert [each.name for each in listed.predicate_items] == listed.predicates
+
+
+async def test_graphs_within_a_graph_are_stored_before_it() -> None:
+    inner = st.Graph(id="inner", start="a", nodes={"a": st.Node()})
+    outer = st.Graph(id="outer", start="b", nodes={"b": st.Node(graph=inner)})
+    async with serving() as served, client_of(served) as client:
+        assert (await client.run(outer)).status == "completed"
+        assert (await client.graph("inner")).graph_id == "inner"
+
+
 async def test_every_fault_of_a_graph_has_its_pointer() -> None:
     async with serving() as served, client_of(served) as client:
         with pytest.raises(st.GraphInvalid) as caught:
@@ -461,73 +506,6 @@ async def test_what_is_no_stenograph_server_is_told_from_one() -> None:
             for call in (client.get("r"), anext(client.follow("r"))):
                 with pytest.raises(ServerUnreachable):
                     await call
-
-
-async def test_a_socket_that_is_no_journals_is_refused() -> None:
-    async def greet(socket: ServerConnection) -> None:
-        await socket.wait_closed()
-
-    async with serve_socket(greet, "127.0.0.1", 0) as other, Client(url_of(other)) as client:
-        with pytest.raises(ServerUnreachable, match="something else"):
-            await anext(client.follow("r"))
-
-
-async def test_what_is_no_news_is_passed_over() -> None:
-    async with serving() as served, client_of(served) as client:
-        await client.run(COUNT, {"to": 1}, run_id="r")
-        events = [f"{envelope(record).decode()}" for record in await client.read("r")]
-    status = '"run_id":"r","graph_id":"g","seq":1,"journal":"j","message":"","error":null'
-
-    async def talk(socket: ServerConnection) -> None:
-        await socket.send(f'{{"type":"status","status":"running","done":false,{status}}}')
-        await socket.send(f'{{"type":"log","log":{events[0]}}}')
-        await socket.send('{"type":"of a later version","what":1}')
-        for logs in (events[:2], events[:1], events[1:3]):
-            await socket.send(f'{{"type":"logs","logs":[{",".join(logs)}],"journal":"j"}}')
-        await socket.send(f'{{"type":"status","status":"failed","done":true,{status}}}')
-        await socket.wait_closed()
-
-    async with (
-        serve_socket(talk, "127.0.0.1", 0, process_response=named) as other,
-        Client(url_of(other)) as client,
-    ):
-        assert [event.seq async for event in client.tail("r")] == [1, 2, 3]
-
-
-def named(socket: ServerConnection, request: Any, response: Any) -> None:
-    response.headers["Stenograph-Journal"] = "j"
-
-
-@pytest.mark.parametrize(
-    ("message", "why"),
-    [
-        ("{", "nobody can read"),
-        (b"\xff", "nobody can read"),
-        ('{"type":1}', "nobody can read"),
-        ('{"type":"status","status":"of a later version"}', "nobody can read"),
-        ('{"type":"logs","logs":[EVENT],"journal":"j"}', "next came event 2"),
-    ],
-)
-async def test_a_stream_that_says_what_cannot_be_is_lost(message: str | bytes, why: str) -> None:
-    async with serving() as served, client_of(served) as client:
-        await client.run(COUNT, {"to": 1}, run_id="r")
-        second = envelope((await client.read("r"))[1]).decode()
-
-    async def talk(socket: ServerConnection) -> None:
-        await socket.send(message.replace("EVENT", second) if isinstance(message, str) else message)
-        await socket.wait_closed()
-
-    async with (
-        serve_socket(talk, "127.0.0.1", 0, process_response=named) as other,
-        Client(url_of(other)) as client,
-    ):
-        with pytest.raises(StreamLost, match=why) as caught:
-            await anext(client.follow("r"))
-    assert caught.value.after == 0
-
-
-def url_of(server: WebSocketServer) -> str:
-    return f"http://127.0.0.1:{next(iter(server.sockets)).getsockname()[1]}"
 
 
 @pytest.mark.parametrize("url", ["ftp://here", "http://", "unix:///run/x", "http://here:99999"])

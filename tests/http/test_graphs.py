@@ -1,4 +1,4 @@
-"""Graphs and tools over HTTP."""
+"""Graphs over HTTP."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from tests.http.serving import app_client, created
-from tests.http.tools import COUNT, TOOLS, of_one
+from tests.http.tools import COUNT, of_one
 
 BROKEN: dict[str, Any] = {
     "start": "nowhere",
@@ -157,17 +157,6 @@ async def test_a_graph_that_there_is_not(path: str) -> None:
         await created(client, COUNT)
         answer = await client.get(path)
     assert (answer.status_code, answer.json()["type"]) == (404, "/problems/graph-not-found")
-
-
-async def test_tools_are_listed_with_what_they_say_of_themselves() -> None:
-    async with app_client() as client:
-        answer = (await client.get("/tools")).json()
-    names = [each["name"] for each in answer["items"]]
-    count = next(each for each in answer["items"] if each["name"] == "count")
-    assert names == sorted(names)
-    assert len(names) + len(answer["predicates"]) == len(TOOLS)
-    assert (count["effects"], count["is_async"]) == ("repeatable", True)
-    assert count["doc"] == "Add one to `n`, and say so."
 
 
 async def test_a_graph_travels_as_the_bytes_that_are_stored() -> None:

@@ -162,6 +162,7 @@ async def test_answers_are_what_the_description_says() -> None:
             "GraphList": await client.get("/graphs"),
             "GraphVersionList": await client.get("/graphs/count/versions"),
             "ToolList": await client.get("/tools"),
+            "ToolItem": await client.get("/tools/count"),
             "HealthAnswer": await client.get("/healthz"),
             "Problem": await client.get("/runs/nobody"),
         }

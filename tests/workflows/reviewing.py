@@ -9,8 +9,20 @@ from typing import Any
 
 import stenograph as st
 from stenograph.workflows import code_review
+from tests.sites import site
 
 State = dict[str, Any]
+
+CHAIN: State = {
+    "id": "chain",
+    "start": "extract",
+    "nodes": {
+        "extract": {"tool": "extract", "next": "analyze"},
+        "analyze": {"tool": "analyze", "next": "suggest"},
+        "suggest": {"tool": "suggest", "config": {"threshold": 90}},
+    },
+}
+"""Three nodes in a row, the last of which goes back by itself."""
 
 UNTIDY = '''\
 """A module that one can tidy."""
@@ -31,16 +43,12 @@ class Door(object):
 
 
 class Listener:
-    """Gives tools a context, and keeps what they say."""
+    """Gives tools a context, with a node behind theirs, and keeps what they say."""
 
-    def __init__(self) -> None:
+    def __init__(self, **where: Any) -> None:
         self.said: list[str] = []
         self.ctx = st.Context(
-            run_id="run-1",
-            scope="/",
-            node="node",
-            visit=1,
-            attempt=1,
+            site(**{"is_last": False} | where),
             now_us=lambda: 0,
             write=lambda line: self.said.append(line.message),
         )

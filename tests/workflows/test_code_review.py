@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from stenograph.workflows import code_review
 from stenograph.workflows.code_review import analyze, extract, report, suggest
+from stenograph.workflows.review import inputs, measuring, passes
 from tests.workflows.reviewing import (
     UNTIDY,
     Listener,
@@ -55,13 +55,13 @@ async def test_a_source_that_kills_python_s_parser_is_an_answer(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     dying = [sys.executable, "-c", "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"]
-    monkeypatch.setattr(code_review, "OUTLINE", dying)
+    monkeypatch.setattr(measuring, "OUTLINE", dying)
     found = await extract({"code": "x = 1\n"}, Listener().ctx)
     assert found["syntax_error"]["message"] == "Python's own parser does not survive it"
 
 
 async def test_an_outline_that_fails_otherwise_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(code_review, "OUTLINE", [sys.executable, "-c", "import no_such_module"])
+    monkeypatch.setattr(measuring, "OUTLINE", [sys.executable, "-c", "import no_such_module"])
     with pytest.raises(RuntimeError, match=r"(?s)could not be outlined: .*no_such_module"):
         await extract({"code": "x = 1\n"}, Listener().ctx)
 
@@ -83,7 +83,7 @@ async def test_analyze_counts_all_issues_and_tells_the_weightiest() -> None:
     code = "import os\n" * 300 + "x = undefined\n"
     found = await analyze({"code": code}, Listener().ctx)
     assert found["issue_count"] == sum(one["count"] for one in found["rules"].values()) > 300
-    assert len(found["issues"]) == code_review.ISSUES_MAX
+    assert len(found["issues"]) == measuring.ISSUES_MAX
     assert found["issues"][0]["rule"] == "F821"
 
 
@@ -184,7 +184,7 @@ async def test_it_stops_when_no_safe_fix_is_left() -> None:
 async def test_the_diffs_of_a_run_are_bounded() -> None:
     code = "".join(f"class Door{n}(object):\n    pass\n\n" for n in range(2000))
     state = await reviewed(code)
-    assert len(state["report"]["diff"]) <= code_review.DIFFS_MAX
+    assert len(state["report"]["diff"]) <= passes.DIFFS_MAX
     assert state["report"]["diff_cut"]
     assert state["report"]["fixes"][0]["fixed"] == 2000
 
@@ -196,9 +196,9 @@ async def test_the_diffs_of_a_run_are_bounded() -> None:
 @pytest.mark.parametrize(
     ("state", "sentence"),
     [
-        ({}, '"code", the text of a Python source; it has NoneType'),
-        ({"code": 7}, "it has int"),
-        ({"code": "x" * (code_review.CODE_MAX + 1)}, "2,097,153 bytes; .* at most 2,097,152"),
+        ({}, '"code", the text of a Python source, or "path", .*; its code is NoneType'),
+        ({"code": 7}, "its code is int"),
+        ({"code": "x" * (inputs.CODE_MAX + 1)}, "2,097,153 bytes; .* at most 2,097,152"),
     ],
 )
 async def test_a_source_that_is_none_is_refused(
@@ -217,7 +217,7 @@ async def test_a_path_that_is_no_text_is_refused(path: object) -> None:
 async def test_a_path_cannot_break_the_diff_that_names_it() -> None:
     state = await passed_once({"code": UNTIDY, "path": "a.py\n+++ b/" + "x" * 1000})
     header = state["fixes"][0]["diff"].splitlines()[0]
-    assert header == "--- a/" + ("a.py+++ b/" + "x" * 1000)[: code_review.PATH_MAX]
+    assert header == "--- a/" + ("a.py+++ b/" + "x" * 1000)[: inputs.PATH_MAX]
 
 
 @pytest.mark.parametrize("threshold", ["high", True, -1, 100.5, float("nan"), None])

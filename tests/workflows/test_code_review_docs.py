@@ -10,7 +10,18 @@ from collections import Counter
 from pathlib import Path
 from typing import Final
 
-from stenograph.workflows import code_review, outline, processes, ruff, scoring, summary
+import stenograph as st
+from stenograph.workflows import code_review, review_loop
+from stenograph.workflows.review import (
+    inputs,
+    measuring,
+    outline,
+    passes,
+    processes,
+    reporting,
+    ruff,
+    scoring,
+)
 from tests.workflows.reviewing import reviewed
 
 ROOT: Final = Path(__file__).parents[2]
@@ -36,6 +47,16 @@ def test_the_graph_is_the_graph() -> None:
     assert json.loads(blocks("json")[0]) == code_review.GRAPH
 
 
+def test_the_graph_to_approval_is_the_graph() -> None:
+    assert json.loads(blocks("json")[2]) == review_loop.GRAPH
+
+
+async def test_three_nodes_in_a_row_are_a_review() -> None:
+    async with st.open(":memory:", tools=[code_review]) as engine:
+        run = await engine.run(json.loads(blocks("json")[1]), {"code": DOOR})
+    assert run.state == await reviewed(DOOR)
+
+
 def test_the_groups_are_the_groups() -> None:
     assert rows("Every issue costs points") == [
         [f"`{one.name}`", f"{one.points:g}", " ".join(f"`{rule}`" for rule in one.rules), one.about]
@@ -44,25 +65,28 @@ def test_the_groups_are_the_groups() -> None:
 
 
 def test_the_reasons_to_stop_are_the_reasons() -> None:
-    assert {row[0].strip("`") for row in rows("`stopped_by` says why")} == set(summary.STOPS)
+    assert {row[0].strip("`") for row in rows("`stopped_by` says why")} == set(reporting.STOPS)
 
 
 def test_the_defaults_and_limits_are_those_of_the_code() -> None:
     defaults = {row[0].strip("`"): row[2] for row in rows("What the review reads")}
-    assert defaults["threshold"] == str(code_review.THRESHOLD)
-    assert defaults["max_passes"] == str(code_review.PASSES)
+    assert defaults["threshold"] == str(inputs.THRESHOLD)
+    assert defaults["max_passes"] == str(inputs.PASSES)
     for sentence in (
-        f"at most {code_review.CODE_MAX:,} bytes of UTF-8",
-        f"how many passes at most, 1 to {code_review.PASSES_MAX}",
+        f"at most {inputs.CODE_MAX:,} bytes of UTF-8",
+        f"how many passes at most, 1 to {inputs.PASSES_MAX}",
         f"`imports` ({outline.LISTED_MAX} of each at most)",
-        f"`issues` ({code_review.ISSUES_MAX} at most)",
-        f"`suggestions` ({code_review.SUGGESTIONS_MAX} at most)",
-        f"{code_review.DIFFS_MAX:,} characters at most over a run",
+        f"`issues` ({measuring.ISSUES_MAX} at most)",
+        f"`suggestions` ({measuring.SUGGESTIONS_MAX} at most)",
+        f"{passes.DIFFS_MAX:,} characters at most over a run",
         f"a source of fewer than {scoring.LINES_MIN} counts as {scoring.LINES_MIN}",
         f"score = 100 / (1 + points_per_100_lines / {scoring.HALVING:g})",
         f"Lines may have {ruff.LINE_LENGTH} characters",
         f"Ruff may take {processes.TIMEOUT_S:g} seconds and tell\n{processes.OUTPUT_MAX:,} bytes",
         f"read for Python 3.{ruff.TARGET.removeprefix('py3')}",
+        f"one of {inputs.OPEN_POINTS:g} points or more (`open_points`",
+        f"the edge to it is taken {inputs.PASSES_MAX}\ntimes at most",
+        f"After {review_loop.TIMEOUT_S // 86_400}\ndays without one",
     ):
         assert sentence in PAGE
 
@@ -108,3 +132,18 @@ async def test_every_key_that_a_review_writes_is_on_the_page() -> None:
     assert set(table) == {tool.name for tool in code_review.TOOLS}
     told = {key for cell in table.values() for key in re.findall(r"`(\w+)`", cell)}
     assert told == set(await reviewed(DOOR))
+
+
+async def test_every_key_that_a_review_to_approval_writes_is_on_the_page() -> None:
+    async with st.open(":memory:", tools=[review_loop]) as engine:
+        run = await engine.run(review_loop.GRAPH, {"code": DOOR})
+        await engine.signal(run.id, "approval", {"approved": True, "by": "ann"})
+        state = (await engine.wait(run.id)).state
+    table = {row[0].strip("`"): row[2] for row in rows("## Review to approval")}
+    assert set(table) == {tool.name for tool in review_loop.TOOLS}
+    measures = {row[0].strip("`"): row[2] for row in rows("is a *pass*")}
+    cells = [*table.values(), measures["extract"], measures["analyze"]]
+    told = {key for cell in cells for key in re.findall(r"`(\w+)`", cell)}
+    assert told - {"extract", "analyze"} == state.keys() - {"approval"}
+    for key in ("review", "verdict"):
+        assert f"`{{{', '.join(state[key])}}}`" in PAGE

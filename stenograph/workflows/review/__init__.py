@@ -1,0 +1,1 @@
+"""What the reviews of code are made of: measuring a source, judging it, mending it."""
