@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from stenograph.cli.failures import USAGE
-from stenograph.cli.graph_files import fault_lines, read_graph
+from stenograph.cli.graph_files import fault_lines, graph_within, read_graph
 from stenograph.cli.output import Output, talk
 from stenograph.cli.settings import output_options, settings
 from stenograph.cli.text import count, printable
 from stenograph.cli.tools import load_tools, tools_option
+
+if TYPE_CHECKING:
+    from stenograph.engine import Fault
 
 
 @click.command(short_help="Tell what is wrong with a graph file.")
@@ -20,19 +25,27 @@ from stenograph.cli.tools import load_tools, tools_option
 def check(context: click.Context, graph: str, modules: tuple[str, ...]) -> None:
     """Tell what is wrong with a graph file (- for stdin), by file and JSON pointer.
 
-    The tools known here are those of installed packages and of --tools. Exit code 2 when the
-    graph cannot run.
+    The tools known here are those of installed packages and of --tools; graphs that nodes run are
+    known to a server alone. Exit code 2 when the graph cannot run.
     """
-    from stenograph.engine import GraphInvalid, Registry, parse_graph
+    from stenograph.engine import GraphInvalid, Registry, graph_refs, parse_graph
 
     output = Output(settings())
     registry = Registry(load_tools(modules))
-    data, faults = read_graph(graph)
+    whole, faults = read_graph(graph)
+    data, at = graph_within(whole)
     try:
-        parsed = parse_graph(data, tools=registry.tools, predicates=registry.predicates)
-        warnings, version = list(parsed.warnings), parsed.version
+        refs = graph_refs(data)
+        parsed = parse_graph(
+            data,
+            tools=registry.tools,
+            predicates=registry.predicates,
+            graphs=[ref.partition("@")[0] for ref in refs],
+        )
+        found, version = [*parsed.warnings, *map(_untold, refs)], parsed.version
     except GraphInvalid as error:
-        faults, warnings, version = faults + error.faults, error.warnings, ""
+        faults, found, version = faults + _moved(error.faults, at), error.warnings, ""
+    warnings = _moved(found, at)
     for line in fault_lines(graph, faults) + fault_lines(graph, warnings, "warning: "):
         talk(line)
     if not output.tables:
@@ -50,3 +63,16 @@ def check(context: click.Context, graph: str, modules: tuple[str, ...]) -> None:
         output.line(f"{output.sign('done')} {printable(graph)}: {nodes}, version {version[:8]}")
     if faults:
         context.exit(USAGE)
+
+
+def _moved(faults: list[Fault], at: str) -> list[Fault]:
+    from stenograph.engine import Fault
+
+    return [Fault(at + fault.pointer, fault.detail) for fault in faults]
+
+
+def _untold(ref: str) -> Fault:
+    """Return what a file cannot tell: whether there is a graph that a node names."""
+    from stenograph.engine import Fault
+
+    return Fault("", f"names the graph {ref!r}; whether there is one, only a server can tell")

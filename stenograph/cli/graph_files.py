@@ -36,6 +36,14 @@ def read_graph(name: str) -> tuple[dict[str, Any], list[Fault]]:
     return graph, duplicate_keys(text)
 
 
+def graph_within(data: dict[str, Any]) -> tuple[dict[str, Any], str]:
+    """Return the graph of a file, which may hold it as ``graph``, as a request may; and where."""
+    inner = data.get("graph")
+    if isinstance(inner, dict) and data.keys() <= {"graph", "id"}:
+        return inner, "/graph"
+    return data, ""
+
+
 def read_bytes(name: str) -> bytes:
     """Return what a file holds, or stdin for ``-``; raises Failure."""
     if name == "-":

@@ -7,7 +7,8 @@ import os
 import signal
 import socket
 import sys
-from asyncio.subprocess import DEVNULL
+from asyncio import FIRST_COMPLETED
+from asyncio.subprocess import DEVNULL, Process
 from collections.abc import Sequence
 from contextlib import suppress
 from importlib.util import find_spec
@@ -19,11 +20,13 @@ from msgspec import Struct
 from stenograph.cli.failures import CONFLICT, DAMAGED, IO_FAILED, OK, UNREACHABLE, USAGE, Failure
 from stenograph.cli.output import talk
 from stenograph.cli.pid_file import forget, write_pid
-from stenograph.cli.server_process import python_path
+from stenograph.cli.server_process import STOP_S, python_path
 
 SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 FINAL: Final = frozenset({OK, UNREACHABLE, DAMAGED, CONFLICT, IO_FAILED})
 """Exit codes of a server that no change of its tools would help."""
+HURRY_S: Final = 1.0
+"""How long a server may take that was told to end at once."""
 INSTALLED: Final = frozenset({"site-packages", "dist-packages"})
 
 
@@ -45,9 +48,11 @@ class Reloading(Struct):
 
     async def serve(self) -> int:
         """Serve, and start again at each change, until a signal."""
-        stop, due = asyncio.Event(), asyncio.Event()
+        stop, due, hurry = asyncio.Event(), asyncio.Event(), asyncio.Event()
         for each in SIGNALS:
-            asyncio.get_running_loop().add_signal_handler(each, stop.set)
+            asyncio.get_running_loop().add_signal_handler(
+                each, lambda: (hurry if stop.is_set() else stop).set()
+            )
         if self.pid_file is not None:
             write_pid(Path(self.pid_file))
         self.say(f"Watching {', '.join(map(str, self.folders))}")
@@ -56,7 +61,7 @@ class Reloading(Struct):
         code = OK
         while not watching.done():
             due.clear()  # the server that starts now sees what has changed until now
-            ended = await self.serve_until(due)
+            ended = await self.serve_until(due, hurry)
             if ended in FINAL:
                 code = ended
                 stop.set()
@@ -73,28 +78,31 @@ class Reloading(Struct):
             names = sorted({Path(path).name for _, path in changes})
             self.say(f"-- {', '.join(names[:3])} changed: starting again")
 
-    async def serve_until(self, due: asyncio.Event) -> int | None:
+    async def serve_until(self, due: asyncio.Event, hurry: asyncio.Event) -> int | None:
         """Serve until something is due; returns the exit code of a server that ends before that."""
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            *("-P", "-m", "stenograph", "serve", *self.words),
-            stdin=DEVNULL,
-            env={
-                **os.environ,
-                "PYTHONPATH": python_path(),
-                # Compiled code is told from its source by whole seconds, in which much may change.
-                "PYTHONDONTWRITEBYTECODE": "1",
-            },
-            start_new_session=True,  # a Ctrl-C in the terminal is ours to pass on, once
-        )
-        ending, waiting = asyncio.create_task(process.wait()), asyncio.create_task(due.wait())
+        lifeline, held = os.pipe()
         try:
-            await asyncio.wait({ending, waiting}, return_when=asyncio.FIRST_COMPLETED)
+            process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                *("-P", "-m", "stenograph", "serve", f"--lifeline={lifeline}", *self.words),
+                stdin=DEVNULL,
+                env={
+                    **os.environ,
+                    "PYTHONPATH": python_path(),
+                    # Compiled code is told from its source by whole seconds, in which much may change.
+                    "PYTHONDONTWRITEBYTECODE": "1",
+                },
+                pass_fds=[lifeline],
+                start_new_session=True,  # a Ctrl-C in the terminal is ours to pass on, once
+            )
+            ending = asyncio.create_task(process.wait())
+            try:
+                await first_of(ending, due)
+            finally:
+                code = await ended(process, ending, hurry)
         finally:
-            waiting.cancel()
-            with suppress(ProcessLookupError):
-                process.terminate()
-            code = await ending
+            os.close(lifeline)
+            os.close(held)
         if due.is_set():
             return None
         if code not in FINAL:
@@ -105,6 +113,34 @@ class Reloading(Struct):
         """Say something on stderr."""
         if not self.quiet:
             talk(text)
+
+
+async def ended(process: Process, ending: asyncio.Task[int], hurry: asyncio.Event) -> int:
+    """Have a server end, and return its exit code.
+
+    One that is held up, by a tool that does not let its loop go on, is told again after a while, or
+    as soon as somebody is in a hurry: then it waits for nothing. At last it is killed.
+    """
+    for patience_s, impatience in ((STOP_S, hurry), (HURRY_S, asyncio.Event())):
+        with suppress(ProcessLookupError):
+            process.terminate()
+        await first_of(ending, impatience, patience_s)
+        if ending.done():
+            return ending.result()
+    with suppress(ProcessLookupError):
+        process.kill()
+    return await ending
+
+
+async def first_of(
+    task: asyncio.Task[int], event: asyncio.Event, patience_s: float | None = None
+) -> None:
+    """Wait until a task is done, or an event is set, or patience ends."""
+    waiting = asyncio.create_task(event.wait())
+    try:
+        await asyncio.wait({task, waiting}, timeout=patience_s, return_when=FIRST_COMPLETED)
+    finally:
+        waiting.cancel()
 
 
 def check_library() -> None:

@@ -54,6 +54,7 @@ def host_name(context: click.Context, parameter: click.Parameter, value: str) ->
 )
 @QUIET
 @click.option("--pid-file", metavar="FILE", help="Write the process id here while serving.")
+@click.option("--lifeline", type=int, hidden=True, help="End when this pipe does.")
 def serve(
     *,
     db: str | None,
@@ -65,16 +66,21 @@ def serve(
     durability: Literal["full", "normal"],
     reload: bool,
     pid_file: str | None,
+    lifeline: int | None,
 ) -> None:
     """Serve graphs and runs over HTTP and WebSockets, until Ctrl-C or SIGTERM.
 
     Unfinished runs in the journal go on.
     """
     if reload:
-        watch_and_serve(db, memory, host, port, modules, durability, pid_file)
+        watch_and_serve(db, memory, host, port, data, modules, durability, pid_file)
     db = db or settings().db
     if memory and db:
         raise click.UsageError("--memory and --db exclude each other")
+    if lifeline is not None:
+        from stenograph.cli.lifeline import end_with
+
+        end_with(lifeline)  # before any code of the user's, which might hang or fork
     tools = load_tools(modules)
 
     from stenograph.cli.serving import Serving
@@ -96,6 +102,7 @@ def watch_and_serve(
     memory: bool,
     host: str,
     port: int,
+    data: str | None,
     modules: tuple[str, ...],
     durability: str,
     pid_file: str | None,
@@ -111,6 +118,7 @@ def watch_and_serve(
     words = [f"--db={db or settings().db or 'steno.db'}", f"--host={host}"]
     # One port for all of them, also a free one.
     words += [f"--port={port or free_port(host)}", f"--durability={durability}"]
+    words += [] if data is None else [f"--data={data}"]
     words += [f"--tools={name}" for name in modules] + ["--quiet"] * settings().quiet
     reloading = Reloading(words, folders_of(modules), pid_file, settings().quiet)
     raise click.exceptions.Exit(reloading.run())

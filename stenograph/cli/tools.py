@@ -96,8 +96,12 @@ def named(name: str) -> ModuleType:
 
 def load_file(path: Path) -> ModuleType:
     """Return a module made from a file; what stands beside it can be imported by it."""
-    taken = path.stem in sys.modules
-    name = f"{path.stem}_{sha256(str(path).encode()).hexdigest()[:8]}" if taken else path.stem
+    other = f"{path.stem}_{sha256(str(path).encode()).hexdigest()[:8]}"
+    for known in filter(None, (sys.modules.get(path.stem), sys.modules.get(other))):
+        file = getattr(known, "__file__", None)
+        if file is not None and Path(file).resolve() == path:
+            return known  # named twice, maybe as a module and as a file
+    name = other if path.stem in sys.modules else path.stem
     spec = spec_from_file_location(name, path)
     assert spec is not None
     assert spec.loader is not None

@@ -2,6 +2,7 @@
 
 from stenograph.engine.clock import Clock, SystemClock, Timer
 from stenograph.engine.context import Context
+from stenograph.engine.data_folder import DataFolder, open_data_folder
 from stenograph.engine.engine import Engine
 from stenograph.engine.errors import (
     CannotReduce,
@@ -59,7 +60,7 @@ from stenograph.engine.parse import ParsedGraph, duplicate_keys, graph_refs, par
 from stenograph.engine.run import Run
 from stenograph.engine.site import Site
 from stenograph.engine.tools import Goto, Predicate, Rate, Registry, Source, Tool, predicate, tool
-from stenograph.engine.values import canonical, nested_deeper
+from stenograph.engine.values import canonical, nested_deeper, pointer
 from stenograph.engine.views import ParkedView, RunView, StateAt, Visit, WaitView, view, visits
 
 __all__ = (
@@ -70,6 +71,7 @@ __all__ = (
     "Clock",
     "Concurrency",
     "Context",
+    "DataFolder",
     "DataRefused",
     "Edge",
     "Engine",
@@ -131,7 +133,9 @@ __all__ = (
     "fold",
     "graph_refs",
     "nested_deeper",
+    "open_data_folder",
     "parse_graph",
+    "pointer",
     "predicate",
     "subgraphs_of",
     "tool",

@@ -10,6 +10,7 @@ from msgspec import Struct
 
 from stenograph.engine.errors import Fault, NotJson
 from stenograph.engine.expression_lookup import shown
+from stenograph.engine.expression_values import kind
 from stenograph.engine.expressions import (
     EvaluationError,
     Expression,
@@ -47,9 +48,11 @@ class FieldCondition(Struct, frozen=True):
             return Verdict(value=False, truth=False, read={})
         try:
             truth = bool(_OPERATORS[self.operator](found, self.value))
-        except TypeError as error:
+        except TypeError:
             asked = clip(f"{self.field} {self.operator} {self.value!r}")
-            raise EvaluationError(f"{asked} cannot be answered: {error}", 0) from None
+            kinds = f"{kind(found)} and {kind(self.value)}"
+            message = f"{asked} cannot be answered: it does not work between {kinds}"
+            raise EvaluationError(message, 0) from None
         return Verdict(value=truth, truth=truth, read={self.field: shown(found)})
 
 
@@ -99,7 +102,7 @@ def _check_expression(text: str, path: str) -> list[Fault]:
 
 def _check_field(field: object, op: object, value: object, path: str) -> list[Fault]:
     faults = []
-    if not isinstance(field, str) or not is_utf8(field):
+    if not isinstance(field, str) or not field or not is_utf8(field):
         faults.append(Fault(f"{path}/field", "is the name of a field, or its dotted path, as text"))
     if not isinstance(op, str) or op not in _OPERATORS:
         detail = f"{clip(repr(op))} is no operator; use {' '.join(_OPERATORS)}"

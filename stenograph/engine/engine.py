@@ -6,7 +6,6 @@ import asyncio
 import secrets
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from contextlib import aclosing
-from os import PathLike
 from types import TracebackType
 from typing import Any, Final, Self
 
@@ -22,6 +21,7 @@ from stenograph.engine.commands import (
     Signal,
     Turn,
 )
+from stenograph.engine.data_folder import DataFolder
 from stenograph.engine.errors import (
     RunFinished,
     SeqNotReached,
@@ -33,6 +33,7 @@ from stenograph.engine.follow import follow
 from stenograph.engine.graph import Graph, Limits
 from stenograph.engine.graphs import Graphs, StoredGraph
 from stenograph.engine.histories import Histories
+from stenograph.engine.parse import ParsedGraph
 from stenograph.engine.starts import Delay, Key, Options, RunId, Starts, checked, run_id_for
 from stenograph.engine.tools import Registry, Source
 from stenograph.engine.values import canonical
@@ -47,7 +48,7 @@ class Engine:
     """Runs graphs and tells of them; an async context manager, over a journal that is open.
 
     On entry every unfinished run of the journal goes on, or ends with its reason (``recover``).
-    ``data`` is the folder whose files tools may read (``ctx.data``). Raises ToolRefused, DataRefused.
+    ``data`` is the folder whose files tools may read (``ctx.data``). Raises ToolRefused.
     """
 
     def __init__(
@@ -56,7 +57,7 @@ class Engine:
         *,
         tools: Iterable[Source] = (),
         recover: bool = True,
-        data: str | PathLike[str] | None = None,
+        data: DataFolder | None = None,
         clock: Clock | None = None,
         new_id: Callable[[], str] | None = None,
     ) -> None:
@@ -119,6 +120,10 @@ class Engine:
         Raises GraphInvalid with every fault.
         """
         return await self._graphs.create(graph, graph_id=graph_id, actor=actor)
+
+    async def check_graph(self, graph: Graph | Mapping[str, Any]) -> ParsedGraph:
+        """Read a graph as it would be stored, and store nothing; raises GraphInvalid."""
+        return await self._graphs.parse(graph)
 
     async def graph(self, graph_id: str, version: str | None = None) -> StoredGraph:
         """Return a graph's newest version, or the one whose hash begins so; raises UnknownGraph."""

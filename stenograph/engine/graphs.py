@@ -54,13 +54,14 @@ class Graphs:
             for function in functions_of(graph):
                 self._registry.add(function)
             graph = as_data(graph)
+        refs = graph_refs(graph)
+        ids = dict.fromkeys(ref.partition("@")[0] for ref in refs)
         return parse_graph(
             dict(graph),
             tools=self._registry.tools,
             predicates=self._registry.predicates,
-            graphs=[
-                ref.partition("@")[0] for ref in graph_refs(graph) if await self._is_known(ref)
-            ],
+            graphs=[each for each in ids if await self._is_known(each)],
+            missing=[each for each in refs if "@" in each and not await self._is_known(each)],
         )
 
     async def _is_known(self, ref: str) -> bool:

@@ -53,17 +53,19 @@ def parse_graph(
     tools: Collection[str],
     predicates: Collection[str] = (),
     graphs: Collection[str] = (),
+    missing: Collection[str] = (),
 ) -> ParsedGraph:
     """Read a graph from plain data; raises GraphInvalid with everything that is wrong.
 
     It may have the shape of another engine's; faults and warnings point into what was given.
-    ``graphs`` are the ids of stored graphs, of which nodes may name a version too; that there is
-    such a version is the caller's to see. Of more than 1,000 faults the rest are only counted. How
+    ``graphs`` are the ids of stored graphs, of which nodes may name any version that is not among
+    ``missing`` (``id@version``). Of more than 1,000 faults the rest are only counted. How
     forks nest is looked at when nothing else is wrong.
     """
     given = translate(data, predicates)
     reader = Reader(given.place)
-    sound = _read(reader, given.data, Known(tools=tools, predicates=predicates, graphs=graphs))
+    known = Known(tools=tools, predicates=predicates, graphs=graphs, missing=missing)
+    sound = _read(reader, given.data, known)
     try:
         plain = {} if given.faults or reader.faults else canonical(sound, "")[1]
     except NotJson as error:

@@ -25,11 +25,15 @@ _TAKEN: Final = frozenset({"index", "state", "context", "error", "visit"})
 
 
 class Known(Struct, frozen=True, kw_only=True):
-    """What a graph may name: tools, predicates, graphs and its own id, nodes; and what is secret."""
+    """What a graph may name: tools, predicates, graphs and its own id, nodes; and what is secret.
+
+    ``missing`` are names of graphs, some with a version, that are known to lead nowhere.
+    """
 
     tools: Collection[str]
     predicates: Collection[str]
     graphs: Collection[str]
+    missing: Collection[str] = ()
     own_id: str | None = None
     nodes: Mapping[Any, Any] = {}
     targets: Collection[str] = ()

@@ -77,6 +77,8 @@ def _graph(reader: Reader, data: Any, path: str, known: Known) -> Any:
         is_text = isinstance(data, str)
         what = clip(repr(data)) if is_text else kind_of(data)
         reader.fault(path, f"is the id of a graph, or id@version, not {what}")
+    elif data in known.missing and ref[1] in {*known.graphs, known.own_id}:
+        reader.fault(path, f"there is no version {ref[2][1:]} of the graph {ref[1]!r}")
     elif ref[1] != known.own_id:
         reader.known(ref[1], known.graphs, path, "graph")
     return data

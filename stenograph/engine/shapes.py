@@ -14,7 +14,7 @@ from functools import cached_property
 from typing import Any, Final, get_origin
 
 import msgspec
-from msgspec import UNSET, Raw, Struct
+from msgspec import UNSET, Raw, Struct, inspect
 from msgspec.structs import fields as fields_of
 
 from stenograph.engine.errors import Misfit, ToolRefused
@@ -111,16 +111,24 @@ class PlainShape(Shape):
 
     def __init__(self, kind: Any, origin: type) -> None:
         super().__init__(kind)
+        if issubclass(origin, Struct) and origin.__struct_config__.array_like:
+            raise ToolRefused(
+                f"{origin.__qualname__} is written as a list, and a state is an object"
+            )
         self.keys = _keys(kind, origin)
         try:
-            self._decoder = msgspec.json.Decoder(kind)
+            self._decoder = msgspec.json.Decoder(kind, dec_hook=_model_within)
+            self._texts = _texts(kind) if _is_typeddict(origin) else []
         except (TypeError, NameError) as error:
             raise ToolRefused(f"{origin.__qualname__} cannot be read from JSON: {error}") from None
 
     def make(self, values: Mapping[str, Any], what: str = "state") -> Any:
         """Return an object of the type; raises Misfit where ``values`` do not fit it."""
+        # Text that may be any needs no conversion, however long it is.
+        held = {key: values[key] for key in self._texts if values.get(key).__class__ is str}
         try:
-            return self._decoder.decode(encode(values))
+            made = self._decoder.decode(encode({**values, **dict.fromkeys(held, "")}))
+            return {**made, **held} if held else made
         except msgspec.ValidationError as error:
             where = place_of(str(error), values, self._complaint)
             raise Misfit(f"{what}-mismatch", *_told(str(error), where)) from None
@@ -144,6 +152,8 @@ class ModelShape(Shape):
         self._mode = "serialization" if written else "validation"
         # A model that asks for what it does not name is given the whole state.
         self.keys = None if kind.model_config.get("extra") == "allow" else _aliases(kind)
+        if not written:
+            _refuse_lost_fields(kind)
 
     def make(self, values: Mapping[str, Any], what: str = "state") -> Any:
         """Return an object of the type; raises Misfit where ``values`` do not fit it."""
@@ -175,6 +185,10 @@ _WORDS: Final = {
 }
 """What the libraries call the types of JSON, and what we do."""
 _EXPECTED: Final = re.compile(r"Expected `([^`]+)`, got `([^`]+)`")
+_CHOICE: Final = re.compile(r"Expected `str` matching regex '\^\(([\w|-]+)\)\$'")
+_BOUND: Final = re.compile(r"Expected `(\w+)`( of length)? (<=|>=|<|>) (\S+)")
+_BOUNDS: Final = {"<=": "at most", ">=": "at least", "<": "less than", ">": "more than"}
+_COUNTED: Final = {"str": "characters", "bytes": "bytes", "object": "keys"}
 _FIELD: Final = re.compile(r"Object (missing required|contains unknown) field `(.+)`")
 _OF_TYPE: Final = re.compile(r"([a-z]+)_(?:type|parsing|from_float)")
 
@@ -185,6 +199,12 @@ def _told(message: str, where: list[Any]) -> tuple[str, str]:
     if found := _FIELD.fullmatch(text):
         why = "is missing" if found[1].startswith("missing") else "is a key that its type forbids"
         return pointer(*where, found[2]), why
+    if found := _CHOICE.fullmatch(text):
+        return pointer(*where), f"is one of {found[1].replace('|', ', ')}"
+    if found := _BOUND.fullmatch(text):
+        bound = f"{_BOUNDS[found[3]]} {found[4]}"
+        counted = f"has {bound} {_COUNTED.get(found[1], 'items')}"
+        return pointer(*where), counted if found[2] else f"is {bound}"
     if found := _EXPECTED.fullmatch(text):
         return pointer(*where), _is_not(found[2], found[1].split(" | "))
     return pointer(*where), f"does not fit: {text[:1].lower()}{text[1:]}"
@@ -247,6 +267,31 @@ def _keys(kind: Any, origin: Any) -> frozenset[str]:
     return frozenset(origin.__required_keys__ | origin.__optional_keys__)
 
 
+def _refuse_lost_fields(kind: Any) -> None:
+    """Raise ToolRefused for a field that is written where it is not read: a change would be lost."""
+    read = _aliases(kind)
+    for name, field in kind.model_fields.items():
+        key = field.serialization_alias or field.alias or name
+        if key not in read and not field.exclude:
+            raise ToolRefused(
+                f"{kind.__qualname__} writes {name!r} as {key!r} and reads it under another name: "
+                "give it one alias for both"
+            )
+
+
+def _texts(kind: Any) -> list[str]:
+    """Return the keys of a TypedDict whose values may be any text."""
+    found: Any = inspect.type_info(kind)
+    return [each.encode_name for each in found.fields if _takes_any_text(each.type)]
+
+
+def _takes_any_text(info: inspect.Type) -> bool:
+    while isinstance(info, inspect.Metadata):
+        info = info.type
+    ways = info.types if isinstance(info, inspect.UnionType) else [info]
+    return inspect.StrType() in ways
+
+
 def _aliases(kind: Any) -> frozenset[str]:
     """Return all keys by which a model may read its fields."""
     by_name = any(kind.model_config.get(each) for each in ("populate_by_name", "validate_by_name"))
@@ -269,7 +314,22 @@ def _model_fields(model: Any) -> dict[str, Any]:
     except Exception as error:
         reason = f"of {type(model).__name__} cannot be written as JSON: {error}"
         raise Misfit("not-json", "a field", reason) from None
+    if not isinstance(fields, dict):
+        told = f"is written by its serializer as {type(fields).__name__}, not as an object"
+        raise Misfit("not-json", "the model", f"{type(model).__name__} {told}")
     return fields
+
+
+def _model_within(kind: type, value: Any) -> Any:
+    """Return a model that stands within another type; raises ValueError, to which a place is added."""
+    if not _is_model(kind):
+        raise ValueError(f"is of type {kind.__name__}, which cannot be read from JSON")
+    try:
+        return kind.model_validate_json(encode(value))  # type: ignore[attr-defined]
+    except sys.modules["pydantic"].ValidationError as error:
+        first = error.errors(include_url=False, include_context=False)[0]
+        path, why = _model_told(first, value)
+        raise ValueError(f"{path} {why}".strip()) from None
 
 
 def _other(value: Any) -> Any:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from msgspec import Struct
 
+from stenograph.engine.data_folder import DataFolder
+
 
 class Site(Struct, frozen=True, kw_only=True):
     """Where a tool is called.
@@ -19,4 +21,4 @@ class Site(Struct, frozen=True, kw_only=True):
     attempt: int
     start: str
     is_last: bool
-    folder: str | None = None
+    folder: DataFolder | None = None

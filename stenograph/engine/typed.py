@@ -11,7 +11,17 @@ import inspect
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from types import NoneType, SimpleNamespace, UnionType
-from typing import Annotated, Any, Final, Union, get_args, get_origin, get_type_hints
+from typing import (
+    Annotated,
+    Any,
+    Final,
+    NewType,
+    TypeVar,
+    Union,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
 
 import msgspec
 from msgspec import Struct
@@ -70,7 +80,7 @@ def types_of(what: str, function: Callable[..., Any]) -> Types:
 
     def taken(parameter: inspect.Parameter) -> Shape | None:
         try:
-            return _shape_among([_resolved(parameter.annotation, names)])
+            return _only_shape(_resolved(parameter.annotation, names))
         except _Unresolved as error:
             raise ToolRefused(
                 f"{what}: the type {parameter.annotation!r} of {parameter.name!r} cannot be resolved "
@@ -192,10 +202,32 @@ def _returned_shape(annotation: Any, names: dict[str, Any]) -> Shape | None:
         return None
 
 
+def _only_shape(kind: Any) -> Shape | None:
+    """Return the shape of what is taken: a state or config is never null, and of one type."""
+    kind = _bare(kind)
+    ways = get_args(kind) if get_origin(kind) in (Union, UnionType) else (kind,)
+    shapes = [shape_of(_bare(way)) for way in ways if way is not NoneType]
+    if len(shapes) > 1 and all(shapes):
+        raise ToolRefused(f"{kind}, leaves open which it is; name one")
+    return shapes[0] if len(shapes) == 1 else None
+
+
 def _shape_among(kinds: list[Any], *, written: bool = False) -> Shape | None:
-    plain = [get_args(kind)[0] if get_origin(kind) is Annotated else kind for kind in kinds]
-    shapes = [shape for kind in plain if (shape := shape_of(kind, written=written))]
+    shapes = [shape for kind in kinds if (shape := shape_of(_bare(kind), written=written))]
     return shapes[0] if shapes else None
+
+
+def _bare(kind: Any) -> Any:
+    """Return the type that is behind Annotated, a NewType or a bound type variable."""
+    while True:
+        if get_origin(kind) is Annotated:
+            kind = get_args(kind)[0]
+        elif isinstance(kind, NewType):
+            kind = kind.__supertype__
+        elif isinstance(kind, TypeVar) and kind.__bound__ is not None:
+            kind = kind.__bound__
+        else:
+            return kind
 
 
 def _plain_function(function: Any) -> Any:
@@ -206,12 +238,14 @@ def _plain_function(function: Any) -> Any:
     return function if inspect.isroutine(function) else type(function).__call__
 
 
-def _packed(fields: Mapping[str, Any]) -> dict[str, bytes | None]:
+def _packed(fields: Mapping[str, Any]) -> dict[str, bytes | str | None]:
     """Return each value as bytes, which differ where values do; None for what JSON cannot say."""
     return {key: _pack(value) for key, value in fields.items()}
 
 
-def _pack(value: Any) -> bytes | None:
+def _pack(value: Any) -> bytes | str | None:
+    if value.__class__ is str:  # as it is: nobody can change it, however long it is
+        return value
     try:
         return msgspec.msgpack.encode(value)  # unlike JSON it tells NaN from null
     except Exception:

@@ -42,7 +42,7 @@ def why_not(steps: Steps, path: str, goto: str) -> str:
     """Return why a tool cannot go to a node from a scope, or nothing."""
     nodes = steps.graph(path).nodes
     if goto not in (END, FAIL) and goto not in nodes:
-        return f"which is no node of this graph{did_you_mean(goto, nodes)}"
+        return f"which is no node of this graph, nor {END} or {FAIL}{did_you_mean(goto, nodes)}"
     if goto in _outer_joins(steps, path):
         return "where an outer fork joins; go to its own join"
     return ""
@@ -70,7 +70,8 @@ def no_way(place: Place, way: Way) -> ErrorInfo:
             f"no edge of node {place.node!r} was eligible; add one without a condition at the end"
         )
         return ErrorInfo("no-edge-matched", message, node=place.node)
-    by = "the tool said so" if way.edge is None else f"edge {way.edge} leads there"
+    label = f" ({way.label})" if way.label else ""
+    by = "the tool said so" if way.edge is None else f"edge {way.edge}{label} leads there"
     return ErrorInfo("failed", f"node {place.node!r} went to $fail: {by}", node=place.node)
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable, Mapping
-from os import PathLike
 from typing import Final
 
 from msgspec import Struct
@@ -13,7 +12,7 @@ from msgspec import Struct
 from stenograph.engine.asking import ASKING_MAX
 from stenograph.engine.clock import Clock
 from stenograph.engine.commands import Asked, Outside
-from stenograph.engine.data_folder import checked_folder
+from stenograph.engine.data_folder import DataFolder
 from stenograph.engine.edges import Answers
 from stenograph.engine.gates import Gates
 from stenograph.engine.processes import Processes
@@ -40,7 +39,7 @@ class World(Struct, frozen=True):
     processes: Processes
     gates: Gates
     strays: set[asyncio.Task[None]]
-    folder: str | None
+    folder: DataFolder | None
     draw: Callable[[], float] = random.random
 
     def outside(self, answers: Mapping[Asked, Answers]) -> Outside:
@@ -65,9 +64,9 @@ class World(Struct, frozen=True):
 
 
 def open_world(
-    journal: Journal, registry: Registry, clock: Clock, data: str | PathLike[str] | None
+    journal: Journal, registry: Registry, clock: Clock, folder: DataFolder | None
 ) -> World:
-    """Return a world in which nothing runs yet; raises DataRefused."""
+    """Return a world in which nothing runs yet."""
     return World(
         journal=journal,
         registry=registry,
@@ -77,5 +76,5 @@ def open_world(
         processes=Processes(),
         gates=Gates(clock),
         strays=set(),
-        folder=None if data is None else checked_folder(data),
+        folder=folder,
     )

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, TypeAlias
+from itertools import islice
+from typing import Any, Final, TypeAlias
 
 from msgspec import Struct
 from msgspec.json import encode
 
-from stenograph.engine import Fault, GraphInvalid, NotJson, StateRefused
+from stenograph.engine import Fault, GraphInvalid, NotJson, StateRefused, pointer
 from stenograph.http.classic_wire import RunRequest
 from stenograph.http.errors import Refused
 from stenograph.http.requests import StartRequest
@@ -19,35 +20,47 @@ Graph: TypeAlias = dict[str, Any]
 STATE_NAMES = ("input", "state", "initial_state")
 ID_NAMES = ("id", "run_id")
 _WRAPPER_FIELDS = frozenset({"graph", "id"})
+_FRAME_FIELDS = frozenset({"graph_id", "wait", "background"})
+"""What may stand beside the state in a first frame, and asks for nothing: a socket always follows."""
+_FAULTS_MAX: Final = 100
 
 
 class GivenGraph(Struct, frozen=True):
-    """A graph out of a body: where it stands in it, and under which id."""
+    """A graph out of a body, and where it stands in it; ``id_pointer`` is where its id does."""
 
     graph: Graph
     pointer: str
-    id: str | None
+    id_pointer: str
+
+    def moved(self, faults: Iterable[Fault]) -> list[Fault]:
+        """Return what was told of the graph with pointers into the body."""
+        return [
+            Fault(
+                self.id_pointer if each.pointer == "/id" else self.pointer + each.pointer,
+                each.detail,
+            )
+            for each in faults
+        ]
 
 
 def graph_of(data: Graph) -> GivenGraph:
-    """Return the graph of a body: the body itself, or its ``graph``, with an ``id`` beside it.
+    """Return the graph of a body: the body itself, or its ``graph``, maybe with its ``id`` beside.
 
     Raises Refused when the wrapper is not what it should be.
     """
     if "graph" not in data:
-        return GivenGraph(data, "", None)
+        return GivenGraph(data, "", "/id")
     graph, graph_id = data["graph"], data.get("id")
-    faults = [
-        Fault(f"/{name}", "stands beside the graph and means nothing there")
-        for name in data.keys() - _WRAPPER_FIELDS
-    ]
+    faults = _meaningless(data, _WRAPPER_FIELDS, "graph")
     if not isinstance(graph, dict):
         faults.append(Fault("/graph", "is an object, the graph"))
     if not isinstance(graph_id, str | None):
         faults.append(Fault("/id", "is the graph's id, as text"))
+    elif isinstance(graph, dict) and graph_id is not None:
+        graph = {**graph, "id": graph_id}
     if faults:
         raise Refused("body-invalid", "the body is a graph, or holds one as `graph`", faults)
-    return GivenGraph(graph, "/graph", graph_id)
+    return GivenGraph(graph, "/graph", "/graph/id" if graph_id is None else "/id")
 
 
 def state_of(request: StartRequest | RunRequest) -> tuple[str, dict[str, Any]]:
@@ -56,15 +69,10 @@ def state_of(request: StartRequest | RunRequest) -> tuple[str, dict[str, Any]]:
     Raises Refused when it is given under two names and differently.
     """
     given = {name: value for name in STATE_NAMES if (value := getattr(request, name)) is not None}
-    first: tuple[str, dict[str, Any]] = next(iter(given.items()), ("state", {}))
-    faults = [
-        Fault(f"/{name}", f"differs from {first[0]}; they are one thing: give one of them")
-        for name, value in given.items()
-        if encode(value, order="sorted") != encode(first[1], order="sorted")  # 1 is not true
-    ]
-    if faults:
+    if faults := _differing(given):
         raise Refused("body-invalid", "the state is given twice, and differently", faults)
-    return f"/{first[0]}", first[1]
+    name = next(iter(given), "state")
+    return f"/{name}", given.get(name, {})
 
 
 def run_id_of(request: StartRequest | RunRequest) -> str | None:
@@ -86,6 +94,15 @@ def run_id_of(request: StartRequest | RunRequest) -> str | None:
 
 
 @contextmanager
+def within_graph(given: GivenGraph) -> Iterator[None]:
+    """Let the faults of a graph and of its id point into the body that they stood in."""
+    try:
+        yield
+    except GraphInvalid as error:
+        raise GraphInvalid(given.moved(error.faults), given.moved(error.warnings)) from None
+
+
+@contextmanager
 def within(*, graph: str = "", state: str = "") -> Iterator[None]:
     """Let the faults of a graph and a state point into the body that they stood in."""
     try:
@@ -102,9 +119,44 @@ def _moved(faults: list[Fault], pointer: str) -> list[Fault]:
     return [Fault(pointer + fault.pointer, fault.detail) for fault in faults]
 
 
-def state_in_frame(frame: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
-    """Return the state that the first frame of a socket gives: under a name, or the frame itself."""
-    for name in STATE_NAMES:
-        if frame.keys() == {name} and isinstance(frame[name], dict):
-            return f"/{name}", frame[name]
-    return "", dict(frame)
+def state_in_frame(frame: Mapping[str, Any], graph_id: str) -> tuple[str, dict[str, Any]]:
+    """Return the state that the first frame of a socket gives, and where it stands in it.
+
+    It stands under one of its names, maybe beside what a request to run says as well; else the
+    frame is the state itself. Raises Refused for ``initial_state`` beside what means nothing, or
+    what the path or another name of the state contradicts.
+    """
+    given = {name: frame[name] for name in STATE_NAMES if isinstance(frame.get(name), dict)}
+    known = {*STATE_NAMES, *_FRAME_FIELDS}
+    if "initial_state" not in frame and not (given and frame.keys() <= known):
+        return "", dict(frame)
+    faults = _meaningless(frame, known, "state")
+    if frame.get("graph_id") not in (None, graph_id):
+        faults.append(Fault("/graph_id", "is another graph than that of the path"))
+    faults += [
+        Fault(pointer(name), "is an object, the state")
+        for name in STATE_NAMES
+        if name not in given and frame.get(name) is not None
+    ]
+    if faults := [*faults, *_differing(given)]:
+        raise Refused("body-invalid", "the first message is not what is asked for", faults)
+    name = next(iter(given), "initial_state")
+    return f"/{name}", given.get(name, {})
+
+
+def _meaningless(data: Mapping[str, Any], known: Collection[str], what: str) -> list[Fault]:
+    """Return a fault for each of the first names that stand beside something and mean nothing."""
+    names = islice((name for name in data if name not in known), _FAULTS_MAX)
+    return [
+        Fault(pointer(name), f"stands beside the {what} and means nothing there") for name in names
+    ]
+
+
+def _differing(given: Mapping[str, Any]) -> list[Fault]:
+    """Return a fault for each name of the state under which it is not what the first one gives."""
+    first = next(iter(given), "")
+    return [
+        Fault(pointer(name), f"differs from {first}; they are one thing: give one of them")
+        for name, value in given.items()
+        if encode(value, order="sorted") != encode(given[first], order="sorted")  # 1 is not true
+    ]

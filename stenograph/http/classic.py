@@ -148,7 +148,8 @@ async def cancel(
 def _foreground(data: RunRequest) -> bool:
     """Tell whether the client waits; raises Refused when it says both."""
     if data.wait is not None and data.wait is data.background:
-        fault = Fault("/background", f"is {data.background}, and so is wait; give one of them")
+        both = "true" if data.background else "false"
+        fault = Fault("/background", f"is {both}, and so is wait; give one of them")
         raise Refused("body-invalid", "wait and background contradict each other", [fault])
     return not data.background if data.wait is None else data.wait
 

@@ -10,9 +10,10 @@ from litestar.openapi.spec import Example
 from litestar.params import BodyKwarg, FromPath
 from litestar.response import Response
 from msgspec import Raw
+from msgspec.structs import replace
 
-from stenograph.engine import Engine, GraphInvalid, StoredGraph, parse_graph
-from stenograph.http.bodies import graph_of, within
+from stenograph.engine import Engine, GraphInvalid, StoredGraph
+from stenograph.http.bodies import graph_of, within_graph
 from stenograph.http.errors import BODY_CODES, problems
 from stenograph.http.queries import Cursor, IfNoneMatch, Limit, before, etag_matches, next_cursor
 from stenograph.http.wire import (
@@ -52,8 +53,9 @@ GraphBody: TypeAlias = Annotated[
 async def store(data: dict[str, Any], engine: Engine) -> StoredGraph:
     """Store the graph of a body; raises GraphInvalid with pointers into the body."""
     given = graph_of(data)
-    with within(graph=given.pointer):
-        return await engine.create_graph(given.graph, graph_id=given.id, actor=ACTOR)
+    with within_graph(given):
+        stored = await engine.create_graph(given.graph, actor=ACTOR)
+    return replace(stored, warnings=tuple(given.moved(stored.warnings)))
 
 
 @post(
@@ -88,10 +90,9 @@ async def validate_graph(
 ) -> ValidationAnswer:
     """Tell everything that is wrong or doubtful in a graph, and store nothing."""
     given = graph_of(data)
-    registry = engine.registry
     try:
-        with within(graph=given.pointer):
-            parsed = parse_graph(given.graph, tools=registry.tools, predicates=registry.predicates)
+        with within_graph(given):
+            parsed = await engine.check_graph(given.graph)
     except GraphInvalid as error:
         return ValidationAnswer(
             valid=False, errors=error.faults, warnings=error.warnings, version=None, canonical=None
@@ -99,7 +100,7 @@ async def validate_graph(
     return ValidationAnswer(
         valid=True,
         errors=[],
-        warnings=list(parsed.warnings),
+        warnings=given.moved(parsed.warnings),
         version=parsed.version,
         canonical=Raw(parsed.data),
     )

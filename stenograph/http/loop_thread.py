@@ -8,6 +8,7 @@ as asyncio does, and can tidy up behind itself.
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
 from concurrent.futures import Future, wait
@@ -35,6 +36,7 @@ class LoopThread:
         self._farewells: set[asyncio.Task[None]] = set()
         self._streams: set[AsyncGenerator[Any, None]] = set()
         self._closed = False
+        self._pid = os.getpid()
         # Reentrant: the collector may drop an iterator, and so close it, in the midst of a call.
         self._lock = threading.RLock()
         ready: Future[None] = Future()
@@ -47,8 +49,9 @@ class LoopThread:
         """Run a coroutine to its end and return its result; Ctrl-C cancels it.
 
         Raises ClientClosed, and RuntimeError in a thread with an event loop of its own, which would
-        stand still meanwhile.
+        stand still meanwhile, and in a process that was forked, where the thread is none.
         """
+        self._refuse_after_a_fork()
         refuse_in_an_event_loop()
         with self._lock:
             self._check_open()
@@ -64,6 +67,7 @@ class LoopThread:
 
     def each(self, begin: Callable[[], AsyncGenerator[T, None]]) -> Generator[T, None, None]:
         """Return an iterator over an asynchronous one, which is closed when this one is left."""
+        self._refuse_after_a_fork()
         refuse_in_an_event_loop()
         self._check_open()
         return self._each(begin())
@@ -71,8 +75,11 @@ class LoopThread:
     def close(self) -> None:
         """Break off what is under way and end; a second time changes nothing.
 
-        Raises what the leaving of ``resource`` raises. In the loop's own thread it does not wait.
+        Raises what the leaving of ``resource`` raises. In the loop's own thread it does not wait, and
+        in a process that was forked it does nothing: the loop is its parent's.
         """
+        if self._is_forked:
+            return
         with self._lock:
             if not self._closed:
                 self._closed = True
@@ -94,9 +101,22 @@ class LoopThread:
 
     def _leave(self, stream: AsyncGenerator[Any, None]) -> None:
         """Have a stream closed, and wait for nothing: the collector may call, in any thread."""
+        if self._is_forked:
+            return
         with self._lock:
             if not self._closed:
                 self._loop.call_soon_threadsafe(self._bid_farewell, stream)
+
+    @property
+    def _is_forked(self) -> bool:
+        """Whether this is the copy of it in another process, which has neither thread nor locks."""
+        return os.getpid() != self._pid
+
+    def _refuse_after_a_fork(self) -> None:
+        if self._is_forked:
+            raise RuntimeError(
+                "SyncClient was opened before this process was forked: open another one here"
+            )
 
     def _check_open(self) -> None:
         if self._closed:

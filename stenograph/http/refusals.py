@@ -10,6 +10,7 @@ ClientError
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Final, TypeVar
 
@@ -51,7 +52,8 @@ class ServerUnreachable(ClientError):
     """No Stenograph server answers at ``url``."""
 
     def __init__(self, url: str, why: object) -> None:
-        super().__init__(f"no Stenograph server answers at {url} ({why}); start one: steno serve")
+        shown = re.sub(r"//[^/@]*@", "//", url)  # a password is not for everybody who reads this
+        super().__init__(f"no Stenograph server answers at {shown} ({why}); start one: steno serve")
         self.url = url
 
 

@@ -119,7 +119,7 @@ async def execute(
         query = query_of(socket, engine)
         name, _, version = graph_id.partition("@")
         await engine.graph(name, version or None)
-        pointer, state = state_in_frame(await _first_frame(socket))
+        pointer, state = state_in_frame(await _first_frame(socket), graph_id)
         with within(state=pointer):
             run = await engine.start(graph_id, state, actor=ACTOR)
         await _send(socket, status_message(run, engine.journal.id, sent=0))
@@ -232,11 +232,12 @@ async def _first_frame(socket: Socket) -> dict[str, Any]:
         raise Refused("too-deep", f"a state may nest {BODY_MAX_DEPTH} deep")
     check_names(data)
     try:
-        return msgspec.json.decode(data, type=dict[str, Any])
-    except msgspec.ValidationError:
-        raise Refused("body-invalid", "the first message is an object: the state") from None
+        frame = msgspec.json.decode(data)
     except msgspec.DecodeError as error:
         raise Refused("not-json", f"the first message must be JSON: {error}") from None
+    if not isinstance(frame, dict):
+        raise Refused("body-invalid", "the first message is an object: the state")
+    return frame
 
 
 async def _message(socket: Socket) -> bytes:

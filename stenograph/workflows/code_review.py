@@ -7,12 +7,24 @@ docs/code-review.md tells what a pass does and how the score comes about.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 import stenograph as st
 from stenograph.workflows.review import inputs, measuring, passes, reporting
-from stenograph.workflows.review.inputs import PASSES_MAX, Config, State
-from stenograph.workflows.review.measuring import VERSION
+from stenograph.workflows.review.measuring import AT_ONCE, VERSION
+from stenograph.workflows.review.states import (
+    PASSES_MAX,
+    Config,
+    Measured,
+    Outlined,
+    Reported,
+    Source,
+    Suggested,
+    ToImprove,
+    ToMeasure,
+    ToReport,
+)
 
 GRAPH: Final[dict[str, Any]] = {
     "id": "code-review",
@@ -33,8 +45,8 @@ GRAPH: Final[dict[str, Any]] = {
 """The graph, in canonical form."""
 
 
-@st.tool(effects="pure", version=VERSION)
-async def extract(state: State, ctx: st.Context) -> State:
+@st.tool(effects="pure", version=VERSION, limit=AT_ONCE)
+async def extract(state: Source, ctx: st.Context) -> Outlined:
     """Outline ``code``: ``functions``, ``classes``, ``imports``, their ``counts``, its ``lines``.
 
     A source that is no Python has a ``syntax_error {message, line, column}``; else that is null.
@@ -42,8 +54,8 @@ async def extract(state: State, ctx: st.Context) -> State:
     return await measuring.outlined(await inputs.load(state, ctx), ctx)
 
 
-@st.tool(effects="pure", version=VERSION)
-async def analyze(state: State, ctx: st.Context) -> State:
+@st.tool(effects="pure", version=VERSION, limit=AT_ONCE)
+async def analyze(state: ToMeasure, ctx: st.Context) -> Measured:
     """Lint ``code`` with ruff and score it: ``quality_score``, ``scoring``, ``scores``, ``passes``.
 
     Also ``issue_count`` and ``fixable_count``, ``rules`` with what each found, ``issues``, the
@@ -52,8 +64,8 @@ async def analyze(state: State, ctx: st.Context) -> State:
     return await measuring.measured(state, await inputs.load(state, ctx), ctx)
 
 
-@st.tool(effects="pure", version=VERSION)
-async def suggest(state: State, config: Config, ctx: st.Context) -> State | st.Goto:
+@st.tool(effects="pure", version=VERSION, limit=AT_ONCE)
+async def suggest(state: ToImprove, config: Config, ctx: st.Context) -> Suggested | st.Goto:
     """Write ``suggestions``, and below the threshold apply the safe fixes of one group of rules.
 
     ``threshold`` and ``max_passes`` are taken from the config, else from the state. ``improved``
@@ -72,7 +84,7 @@ async def suggest(state: State, config: Config, ctx: st.Context) -> State | st.G
 
 
 @st.tool(effects="pure", version=VERSION)
-def report(state: State, config: Config, ctx: st.Context) -> State:
+def report(state: ToReport, config: Config, ctx: st.Context) -> Reported:
     """Sum the review up in ``report``; a source that is no Python has the score 0."""
     if state.get("syntax_error"):
         state = {"stopped_by": "syntax-error", **state, "quality_score": 0.0}
@@ -84,11 +96,11 @@ def report(state: State, config: Config, ctx: st.Context) -> State:
 TOOLS: Final = (extract, analyze, suggest, report)
 
 
-async def _suggested(state: State, config: Config, ctx: st.Context) -> State:
+async def _suggested(state: ToImprove, config: Config, ctx: st.Context) -> Suggested:
     threshold = inputs.threshold_of(state, config)
     max_passes = inputs.max_passes_of(state, config)
     place = f"pass {state['passes']}: score {state['quality_score']:.2f} of {threshold:g}"
-    update = {"suggestions": measuring.suggested(state), "threshold": threshold}
+    update: Suggested = {"suggestions": measuring.suggested(state), "threshold": threshold}
     why = passes.stopped_by(state, max_passes=max_passes, threshold=threshold)
     if why is None and (fixed := await passes.fixed(state, ctx)):
         ctx.log(f"{place}; {reporting.applied(fixed['fixes'][-1])}")
@@ -98,7 +110,7 @@ async def _suggested(state: State, config: Config, ctx: st.Context) -> State:
     return {**update, "improved": False, "stopped_by": why}
 
 
-def _reported(state: State, threshold: float, ctx: st.Context) -> State:
+def _reported(state: Mapping[str, Any], threshold: float, ctx: st.Context) -> dict[str, Any]:
     whole = reporting.report(state, threshold)
     ctx.log(whole["summary"])
     return whole

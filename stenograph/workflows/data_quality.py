@@ -15,8 +15,24 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
+from msgspec import UNSET
+
 import stenograph as st
 from stenograph.workflows.table import table_report
+from stenograph.workflows.table.states import (
+    ROUNDS,
+    ROUNDS_MAX,
+    Applied,
+    Config,
+    Generated,
+    Identified,
+    Profiled,
+    ToApply,
+    ToGenerate,
+    ToIdentify,
+    ToProfile,
+    given,
+)
 
 if TYPE_CHECKING:
     import polars as pl
@@ -28,8 +44,9 @@ State: TypeAlias = dict[str, Any]
 VERSION: Final = "1"
 """Of the tools; to be raised whenever the same table would be judged otherwise."""
 
-ROUNDS: Final = 5
-ROUNDS_MAX: Final = 20
+AT_ONCE: Final = 2
+"""How many tables each tool works on at a time: the largest takes 1.5 GB."""
+
 PATIENCE: Final = 2
 """Rounds in a row that may go by without fewer anomalies than after all before."""
 
@@ -80,14 +97,14 @@ def get_data_quality_graph_definition() -> dict[str, Any]:
     }
 
 
-@st.tool(effects="pure", version=VERSION)
-def profile_data(state: State, config: Mapping[str, Any], ctx: st.Context) -> State:
+@st.tool(effects="pure", version=VERSION, limit=AT_ONCE)
+def profile_data(state: ToProfile, config: Config, ctx: st.Context) -> Profiled:
     """Read the table and say what each column is: ``profile``, ``row_count``, ``source``.
 
     Also ``rounds``, how many have begun, ``rules``, those that have been applied, and ``key``.
     """
     work = _load(state, config, ctx)
-    update: State = _work().profile(work)
+    update: Profiled = _work().profile(work)
     rounds = state.get("rounds", 0) + 1
     update["rounds"] = rounds
     rows = table_report.count(work.text.height, "row")
@@ -95,8 +112,8 @@ def profile_data(state: State, config: Mapping[str, Any], ctx: st.Context) -> St
     return update
 
 
-@st.tool(effects="pure", version=VERSION)
-def identify_anomalies(state: State, config: Mapping[str, Any], ctx: st.Context) -> State:
+@st.tool(effects="pure", version=VERSION, limit=AT_ONCE)
+def identify_anomalies(state: ToIdentify, config: Config, ctx: st.Context) -> Identified:
     """Find what is unusual: ``anomaly_count``, ``by_kind``, ``by_column``, some ``anomalies``.
 
     ``findings`` is what rules are made from. The first time also ``anomalies_first`` and
@@ -104,7 +121,7 @@ def identify_anomalies(state: State, config: Mapping[str, Any], ctx: st.Context)
     """
     work = _load(state, config, ctx)
     found, studied = _work().detect(work)
-    update: State = _work().counted(found)
+    update: Identified = _work().counted(found)
     update |= {
         "anomalies": _work().told(found),
         "findings": _work().facts(found),
@@ -114,31 +131,32 @@ def identify_anomalies(state: State, config: Mapping[str, Any], ctx: st.Context)
     if "anomalies_first" not in state:
         update["anomalies_first"] = update["anomaly_count"]
         update["by_kind_first"] = update["by_kind"]
-    kinds = ", ".join(f"{count:,} {kind}" for kind, count in update["by_kind"].items())
+    by_kind: State = {**update["by_kind"]}
+    kinds = ", ".join(f"{count:,} {kind}" for kind, count in by_kind.items())
     number = table_report.count(update["anomaly_count"], "anomaly", "anomalies")
-    ctx.log(f"{number}: {kinds}" if kinds else number, **update["by_kind"])
+    ctx.log(f"{number}: {kinds}" if kinds else number, **by_kind)
     return update
 
 
-@st.tool(effects="pure", version=VERSION)
-def generate_rules(state: State, config: Mapping[str, Any], ctx: st.Context) -> State:
+@st.tool(effects="pure", version=VERSION, limit=AT_ONCE)
+def generate_rules(state: ToGenerate, config: Config, ctx: st.Context) -> Generated:
     """Add to ``rules`` those that mend the findings; ``new_rules`` says how many are new.
 
-    ``fill`` and ``outliers``, from the config or else the state, choose what they do.
+    ``fill``, ``outliers`` and ``unreadable``, of the config or else the state, choose what they do.
     """
     if "findings" not in state:
         raise ValueError(
             "there are no findings: let the tool identify_anomalies run before generate_rules"
         )
-    chosen = _making().choices({**state, **config})
+    chosen = _making().choices({**state, **given(config)})
     new: list[State] = _work().new_rules(state["findings"], state, chosen)
     for rule in new:
         ctx.log(table_report.sentence(rule))
     return {"rules": [*state.get("rules", []), *new], "new_rules": len(new)}
 
 
-@st.tool(effects="pure", version=VERSION)
-def apply_rules(state: State, config: Mapping[str, Any], ctx: st.Context) -> State | st.Goto:
+@st.tool(effects="pure", version=VERSION, limit=AT_ONCE)
+def apply_rules(state: ToApply, config: Config, ctx: st.Context) -> Applied | st.Goto:
     """Apply the rules, count again, and report: ``anomaly_count``, ``report``, ``report_markdown``.
 
     ``improved`` says that there are fewer anomalies than the ``anomalies_before``; ``stopped_by``
@@ -150,7 +168,7 @@ def apply_rules(state: State, config: Mapping[str, Any], ctx: st.Context) -> Sta
     threshold, most = _threshold(state, config), _max_rounds(state, config)
     work = _load(state, config, ctx)
     found, studied = _work().detect(work)
-    update: State = _work().counted(found)
+    update: Applied = _work().counted(found)
     before, after = state["anomaly_count"], update["anomaly_count"]
     left = _work().told(found)
     update |= {
@@ -165,7 +183,7 @@ def apply_rules(state: State, config: Mapping[str, Any], ctx: st.Context) -> Sta
     }
     if (rows := _work().given_rows(state)) is not None:
         update["clean_rows"] = _work().clean_rows(work, rows, studied)
-    known = {**state, **update, "rules": _work().plain_rules(work)}
+    known: State = {**state, **update, "rules": _work().plain_rules(work)}
     known["changes"] = _work().changes(work)
     update["report"] = whole = table_report.report(known, left)
     update["report_markdown"] = table_report.markdown(whole)
@@ -219,33 +237,25 @@ def _needing_polars(name: str) -> ModuleType:
         ) from None
 
 
-def _load(state: State, config: Mapping[str, Any], ctx: st.Context) -> Work:
-    work: Work = _work().load(state, config, ctx.data)
+def _load(state: Mapping[str, Any], config: Config, ctx: st.Context) -> Work:
+    work: Work = _work().load(state, given(config), ctx.data)
     return work
 
 
-def _threshold(state: State, config: Mapping[str, Any]) -> int:
-    for given in (config, state):
+def _threshold(state: Mapping[str, Any], config: Config) -> int:
+    for one in (given(config), state):
         for name in THRESHOLDS:
-            if name in given:
-                return _whole(name, given[name], 0, 10**9)
+            if name in one:
+                found: int = one[name]
+                return found
     return 0
 
 
-def _max_rounds(state: State, config: Mapping[str, Any]) -> int:
-    value = config.get("max_rounds", state.get("max_rounds", ROUNDS))
-    return _whole("max_rounds", value, 1, ROUNDS_MAX)
+def _max_rounds(state: ToApply, config: Config) -> int:
+    return state.get("max_rounds", ROUNDS) if config.max_rounds is UNSET else config.max_rounds
 
 
-def _whole(name: str, value: object, least: int, most: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
-        raise ValueError(
-            f'"{name}" is a whole number from {least} to {most:,}; it is {value!r:.100}'
-        )
-    return value
-
-
-def _stopped_by(state: State, after: int, threshold: int, most: int) -> str | None:
+def _stopped_by(state: ToApply, after: int, threshold: int, most: int) -> str | None:
     if after <= threshold:
         return "threshold"
     if not state["new_rules"]:

@@ -12,9 +12,19 @@ from typing import Any, Final
 import stenograph as st
 from stenograph.workflows.counting import count
 from stenograph.workflows.review import inputs, measuring, passes, reporting, suggestions
-from stenograph.workflows.review.inputs import PASSES_MAX, Config, State
-from stenograph.workflows.review.measuring import SUGGESTIONS_MAX, VERSION
+from stenograph.workflows.review.measuring import AT_ONCE, SUGGESTIONS_MAX, VERSION
 from stenograph.workflows.review.scoring import group_named
+from stenograph.workflows.review.states import (
+    PASSES_MAX,
+    Config,
+    Decided,
+    Fix,
+    Measured,
+    Reviewed,
+    ToDecide,
+    ToFix,
+    ToReview,
+)
 from stenograph.workflows.review.suggestions import RuleFindings
 
 TIMEOUT_S: Final = 7 * 86_400
@@ -63,8 +73,8 @@ GRAPH: Final[dict[str, Any]] = {
 """The graph, in canonical form."""
 
 
-@st.tool(effects="pure", version=VERSION)
-async def review(state: State, config: Config, ctx: st.Context) -> State:
+@st.tool(effects="pure", version=VERSION, limit=AT_ONCE)
+async def review(state: ToReview, config: Config, ctx: st.Context) -> Reviewed:
     """Outline, lint and score ``code``, and count ``issues_open``: what keeps it from approval.
 
     Open is an issue that has a safe fix, and one that costs ``open_points`` or more (of the config,
@@ -73,20 +83,21 @@ async def review(state: State, config: Config, ctx: st.Context) -> State:
     """
     open_points = inputs.open_points_of(state, config)
     code = await inputs.load(state, ctx)
-    update = await measuring.outlined(code, ctx)
-    update |= await measuring.measured({**state, **update}, code, ctx)
-    told = _review(measuring.rules_of(update), update, open_points)
+    outlined = await measuring.outlined(code, ctx)
+    measured = await measuring.measured({**state, **outlined}, code, ctx)
+    told = _review(measuring.rules_of(measured), measured, open_points)
     ctx.log(told["summary"])
     return {
-        **update,
-        "suggestions": measuring.suggested(update),
+        **outlined,
+        **measured,
+        "suggestions": measuring.suggested({**outlined, **measured}),
         "issues_open": told["safe"] + told["person"],
         "review": told,
     }
 
 
-@st.tool(effects="pure", version=VERSION)
-async def fix(state: State, config: Config, ctx: st.Context) -> State:
+@st.tool(effects="pure", version=VERSION, limit=AT_ONCE)
+async def fix(state: ToFix, config: Config, ctx: st.Context) -> Fix:
     """Apply the safe fixes of one group of rules, the group first that gains most.
 
     ``improved`` says that ``code`` changed; if not, ``stopped_by`` says why. ``max_passes`` is
@@ -104,13 +115,13 @@ async def fix(state: State, config: Config, ctx: st.Context) -> State:
 
 
 @st.tool(effects="pure", version=VERSION)
-async def approve(state: State, ctx: st.Context) -> State:
+async def approve(state: ToDecide, ctx: st.Context) -> Decided:
     """Set ``approved``, and write the ``verdict``: by whom, of which ``code``, with what left open."""
     return _decided(state, await inputs.load(state, ctx), ctx, approved=True)
 
 
 @st.tool(effects="pure", version=VERSION)
-async def reject(state: State, ctx: st.Context) -> State:
+async def reject(state: ToDecide, ctx: st.Context) -> Decided:
     """Set ``approved`` to false, and write the ``verdict``, as ``approve`` does."""
     return _decided(state, await inputs.load(state, ctx), ctx, approved=False)
 
@@ -118,7 +129,7 @@ async def reject(state: State, ctx: st.Context) -> State:
 TOOLS: Final = (review, fix, approve, reject)
 
 
-def _review(rules: dict[str, RuleFindings], found: State, open_points: float) -> State:
+def _review(rules: dict[str, RuleFindings], found: Measured, open_points: float) -> dict[str, Any]:
     """Return what is open and why, of what was measured."""
     heavy = {name for name, rule in rules.items() if group_named(rule.group).points >= open_points}
     safe = sum(rule.safe for rule in rules.values())
@@ -137,9 +148,9 @@ def _review(rules: dict[str, RuleFindings], found: State, open_points: float) ->
     }
 
 
-def _decided(state: State, code: str, ctx: st.Context, *, approved: bool) -> State:
+def _decided(state: ToDecide, code: str, ctx: st.Context, *, approved: bool) -> Decided:
     answer = _answer(state, approved)
-    verdict = {
+    verdict: dict[str, Any] = {
         "approved": approved,
         "by": answer.get("by"),
         "reason": answer.get("reason"),
@@ -156,7 +167,7 @@ def _decided(state: State, code: str, ctx: st.Context, *, approved: bool) -> Sta
     return {"approved": approved, "verdict": verdict}
 
 
-def _answer(state: State, approved: bool) -> State:
+def _answer(state: ToDecide, approved: bool) -> dict[str, Any]:
     """Return what a person said to this end, or why it came without one."""
     answer = state.get("approval")
     if isinstance(answer, dict) and answer.get("approved") is approved:

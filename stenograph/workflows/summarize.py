@@ -33,6 +33,21 @@ from stenograph.workflows.summary.chat_summary import Asking
 from stenograph.workflows.summary.options import Options, options
 from stenograph.workflows.summary.sentences import Span
 from stenograph.workflows.summary.shortening import Sentence
+from stenograph.workflows.summary.states import (
+    TARGET_LENGTH,
+    Config,
+    Merged,
+    Refined,
+    Split,
+    Summarized,
+    ToFit,
+    ToMerge,
+    ToRefine,
+    ToSplit,
+    ToSummarizeAll,
+    ToSummarizeOne,
+    Written,
+)
 
 State: TypeAlias = dict[str, Any]
 
@@ -92,7 +107,7 @@ GRAPH: Final[State] = {
 
 
 @st.tool(version=VERSION)
-async def split_text(state: State, config: Mapping[str, Any], ctx: st.Context) -> State:
+async def split_text(state: ToSplit, config: Config, ctx: st.Context) -> Split:
     """Cut the text into ``chunks``: ``{number, start, end}`` each, its place in the text.
 
     Also ``source``, what was counted in it, and ``target_length``.
@@ -103,7 +118,7 @@ async def split_text(state: State, config: Mapping[str, Any], ctx: st.Context) -
 
 
 @st.tool(version=VERSION)
-async def summarize_chunk(state: State, config: Mapping[str, Any], ctx: st.Context) -> State:
+async def summarize_chunk(state: ToSummarizeOne, config: Config, ctx: st.Context) -> Summarized:
     """Summarise the one ``chunk`` of a branch: ``summaries``, a list of one, for a reducer."""
     asked = options(state, config)
     chunk = _wanted(state, "chunk", "the edge to summarize_chunk has each, and as: chunk")
@@ -112,20 +127,18 @@ async def summarize_chunk(state: State, config: Mapping[str, Any], ctx: st.Conte
 
 
 @st.tool(version=VERSION)
-async def summarize_chunks(state: State, config: Mapping[str, Any], ctx: st.Context) -> State:
+async def summarize_chunks(state: ToSummarizeAll, config: Config, ctx: st.Context) -> Summarized:
     """Summarise all ``chunks``, 8 at a time: ``summaries`` in their order."""
     asked = options(state, config)
     todo = _wanted(state, "chunks", "split_text runs before")
     done: list[State] = [{}] * len(todo)
-    # Each value but for these is a fresh decode for whoever asks a state again.
-    given = {key: state.get(key) for key in ("text", "path", "source")}
     waiting = iter(enumerate(todo))
     finished = 0
 
     async def work(asking: Asking | None) -> None:
         nonlocal finished
         for at, chunk in waiting:
-            done[at] = await _summary(given, chunk, asked, asking, ctx)
+            done[at] = await _summary(state, chunk, asked, asking, ctx)
             finished += 1
             ctx.progress(finished, len(todo), "chunks summarised")
 
@@ -140,7 +153,7 @@ async def summarize_chunks(state: State, config: Mapping[str, Any], ctx: st.Cont
 
 
 @st.tool(effects="pure", version=VERSION)
-async def merge_summaries(state: State, config: Mapping[str, Any], ctx: st.Context) -> State:
+async def merge_summaries(state: ToMerge, config: Config, ctx: st.Context) -> Merged:
     """Join the ``summaries`` without near-duplicates: ``sentences``, ``summary``, ``length``."""
     asked = options(state, config)
     summaries = _wanted(state, "summaries", "summarize_chunk or summarize_chunks runs before")
@@ -153,12 +166,16 @@ async def merge_summaries(state: State, config: Mapping[str, Any], ctx: st.Conte
         f"merged {count(len(parts), 'sentence')} of {count(len(summaries), 'chunk')}, "
         f"{count(dropped, 'duplicate')} dropped"
     )
-    update = {"rounds": 0, "dropped": dropped, "target_length": asked.target_length}
-    return {**_written(parts), **update}
+    return {
+        **_written(parts),
+        "rounds": 0,
+        "dropped": dropped,
+        "target_length": asked.target_length,
+    }
 
 
 @st.tool(version=VERSION)
-async def refine_summary(state: State, config: Mapping[str, Any], ctx: st.Context) -> State:
+async def refine_summary(state: ToRefine, config: Config, ctx: st.Context) -> Refined:
     """Shorten ``summary`` by one round if it is longer than ``target_length``; when it fits, report.
 
     Writes also ``sentences``, ``length``, ``rounds``, ``compression_ratio`` and ``report``.
@@ -172,27 +189,34 @@ async def refine_summary(state: State, config: Mapping[str, Any], ctx: st.Contex
     if before > asked.target_length:
         rounds += 1
         parts = await _refined(parts, asked, rounds, ctx)
-    update = {**_written(parts), "rounds": rounds, "target_length": asked.target_length}
-    after = update["length"]
+    written = _written(parts)
+    after = written["length"]
     ctx.log(f"round {rounds}: {before:,} to {after:,} of {asked.target_length:,} characters")
     source = _wanted(state, "source", "split_text runs before")
-    update["compression_ratio"] = round(after / source["characters"], 6)
+    update: Refined = {
+        "sentences": written["sentences"],
+        "summary": written["summary"],
+        "length": after,
+        "rounds": rounds,
+        "target_length": asked.target_length,
+        "compression_ratio": round(after / source["characters"], 6),
+    }
     if after <= asked.target_length:
         update["report"] = _report({**state, **update}, parts, asked)
     return update
 
 
 @st.predicate
-def length_ok(state: State) -> bool:
+def length_ok(state: ToFit) -> bool:
     """Tell whether the ``summary`` has at most ``target_length`` characters."""
-    return len(state.get("summary", "")) <= options(state, {}).target_length
+    return len(state.get("summary", "")) <= state.get("target_length", TARGET_LENGTH)
 
 
 TOOLS: Final = (split_text, summarize_chunk, summarize_chunks, merge_summaries, refine_summary)
 
 
-def _split(state: State, file: Path | None, asked: Options, ctx: st.Context) -> State:
-    text = state["text"] if file is None else texts.read(file)
+def _split(state: ToSplit, file: Path | None, asked: Options, ctx: st.Context) -> Split:
+    text = state.get("text") or "" if file is None else texts.read(file)
     if not text.strip():
         raise ValueError("the text is empty: there is nothing to summarise")
     size, spans = _spans(text, asked)
@@ -200,7 +224,8 @@ def _split(state: State, file: Path | None, asked: Options, ctx: st.Context) -> 
     source = {
         "path": state.get("path"),
         "characters": len(text),
-        "words": len(text.split()),
+        # By chunks: one call over a book would hold up every other thread.
+        "words": sum(len(text[each.start : each.end].split()) for each in spans),
         "chunks": len(found),
         "chunk_size": size,
     }
@@ -286,12 +311,12 @@ async def _asking(asked: Options, ctx: st.Context) -> AsyncIterator[Asking | Non
         yield Asking(ctx, settings, client, asked.language)
 
 
-def _written(parts: Sequence[Sentence]) -> State:
+def _written(parts: Sequence[Sentence]) -> Written:
     summary = shortening.joined(parts)
     return {"sentences": msgspec.to_builtins(parts), "summary": summary, "length": len(summary)}
 
 
-def _report(state: State, parts: Sequence[Sentence], asked: Options) -> State:
+def _report(state: Mapping[str, Any], parts: Sequence[Sentence], asked: Options) -> State:
     """Sum up how the summary came about, and where its sentences are from."""
     source, chunks_ = state["source"], {each["number"]: each for each in state["chunks"]}
     taken = [_origin(part, chunks_) for part in parts]
@@ -318,7 +343,7 @@ def _origin(part: Sentence, chunks_: Mapping[int, Mapping[str, int]]) -> State:
     return {**where, "cut": part.cut, "text": part.text}
 
 
-def _wanted(state: State, key: str, advice: str) -> Any:
+def _wanted(state: Mapping[str, Any], key: str, advice: str) -> Any:
     if not state.get(key):
         raise ValueError(f"there is no {key} in the state: see that {advice}")
     return state[key]

@@ -95,3 +95,21 @@ def test_what_is_no_graph_at_all_is_told_in_a_sentence(
 def test_a_file_that_is_missing_is_told_so(tmp_path: Path) -> None:
     done = steno("check", tmp_path / "nope.json")
     assert (done.code, "nope.json: cannot be read: No such file" in done.err) == (2, True)
+
+
+def test_whether_there_is_a_graph_that_a_node_runs_only_a_server_can_tell(tmp_path: Path) -> None:
+    nodes = {"a": {"graph": "sub", "next": "b"}, "b": {"graph": "sub@12"}}
+    done = steno("check", graph_file(tmp_path, {"start": "a", "nodes": nodes}))
+    [document] = done.documents
+    assert (done.code, document["valid"]) == (0, True)
+    assert [each["detail"] for each in document["warnings"]] == [
+        f"names the graph {ref!r}; whether there is one, only a server can tell"
+        for ref in ("sub", "sub@12")
+    ]
+
+
+def test_a_graph_may_stand_in_an_object_as_in_a_request(tmp_path: Path) -> None:
+    good = steno("check", graph_file(tmp_path, {"graph": COUNT, "id": "mine"}), *TOOLS)
+    bad = steno("check", graph_file(tmp_path, {"graph": {"start": "x", "nodes": {"a": {}}}}))
+    assert (good.code, good.documents[0]["valid"]) == (0, True)
+    assert [each["pointer"] for each in bad.documents[0]["errors"]] == ["/graph/start"]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import socket
 import subprocess
 import sys
 import time
+from asyncio.subprocess import PIPE
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -42,6 +44,17 @@ MORE = """
 @st.tool
 def part(state):
     return {"farewell": "bye"}
+"""
+HOLDS_UP = """
+@st.tool
+async def hold_up(state):
+    while True:
+        pass
+"""
+READS = """
+@st.tool
+def read(state, ctx):
+    return {"text": ctx.data("a.txt").read_text()}
 """
 WAITS = {
     "id": "waits",
@@ -162,6 +175,49 @@ def test_a_server_that_is_stopped_by_itself_ends_the_watching(tmp_path: Path) ->
         pid = int(children(server.process.pid)[0])
         os.kill(pid, signal.SIGTERM)
         assert server.process.wait(PATIENCE_S) == 0
+
+
+def test_the_data_folder_is_that_of_each_server(tmp_path: Path) -> None:
+    (tmp_path / "tables").mkdir()
+    (tmp_path / "tables/a.txt").write_text("hello")
+    with reloaded(tmp_path, "--data", "tables", tools=TOOLS + READS) as server:
+        eventually(lambda: "read" in server.tools(), server)
+        graph = {"id": "reads", "start": "read", "nodes": {"read": {"tool": "read"}}}
+        done = steno("--url", server.url, "run", graph_file(tmp_path, graph), "--id", "r")
+        assert done.code == 0
+        shown = steno("--url", server.url, "show", "r").documents[0]
+        assert shown["state"]["text"] == "hello"
+
+
+def test_a_server_that_is_held_up_ends_at_the_second_ctrl_c(tmp_path: Path) -> None:
+    with reloaded(tmp_path, tools=TOOLS + HOLDS_UP) as server:
+        eventually(lambda: "hold_up" in server.tools(), server)
+        graph = {"start": "a", "nodes": {"a": {"tool": "hold_up"}}}
+        with pytest.raises(httpx.ReadTimeout):
+            httpx.post(f"{server.url}/runs", json={"graph": graph}, timeout=1)
+        server.process.send_signal(signal.SIGINT)
+        with pytest.raises(subprocess.TimeoutExpired):
+            server.process.wait(1)
+        assert server.end(signal.SIGINT) == 0
+
+
+async def test_a_server_that_hears_nothing_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reloading, "STOP_S", 0.1)
+    monkeypatch.setattr(reloading, "HURRY_S", 0.1)
+    deaf = "import signal as s; s.signal(s.SIGTERM, s.SIG_IGN); print(flush=True); s.pause()"
+    process = await asyncio.create_subprocess_exec(sys.executable, "-c", deaf, stdout=PIPE)
+    assert process.stdout is not None
+    await process.stdout.readline()
+    ending = asyncio.create_task(process.wait())
+    assert await reloading.ended(process, ending, asyncio.Event()) == -signal.SIGKILL
+
+
+def test_a_server_does_not_outlive_what_watches(tmp_path: Path) -> None:
+    with reloaded(tmp_path) as server:
+        eventually(lambda: "greet" in server.tools(), server)
+        assert server.end(signal.SIGKILL) == -signal.SIGKILL
+        eventually(lambda: "Stopped." in server.said(), server)
+        eventually(lambda: not server.tools(), server)
 
 
 def children(pid: int) -> list[str]:

@@ -259,6 +259,14 @@ def test_a_module_that_is_not_there_is_told_in_a_sentence() -> None:
     )
 
 
+def test_a_module_and_its_file_are_the_same_tools(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(tools_called(greet="Mine."))
+    graph = graph_file(tmp_path, {"start": "a", "nodes": {"a": {"tool": "greet"}}})
+    words = [word for name in ("mine", "mine.py", "./mine.py") for word in ("--tools", name)]
+    done = steno_process("check", graph, *words, cwd=tmp_path)
+    assert done.code == 0, done.err
+
+
 def test_two_tools_of_one_name_are_refused(tmp_path: Path) -> None:
     file = tmp_path / "other_tools.py"
     file.write_text("import stenograph as st\n@st.tool\ndef count(state): ...\n")

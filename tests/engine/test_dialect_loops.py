@@ -9,7 +9,17 @@ import pytest
 
 import stenograph as st
 from stenograph.engine import Engine
-from tests.engine.dialect_graphs import THREE, faults, from_a, inline, listed, warnings, ways
+from tests.engine.dialect_graphs import (
+    THREE,
+    faults,
+    from_a,
+    inline,
+    listed,
+    nodes,
+    parse,
+    warnings,
+    ways,
+)
 
 FIELD = {"field": "n", "operator": "<", "value": 5}
 
@@ -58,15 +68,14 @@ def test_a_branch_may_hold_its_condition_itself(branch: dict[str, Any]) -> None:
     assert ways(inline(branches=[{**branch, "next": "b"}])) == [{"to": "b", "when": FIELD}]
 
 
-def test_a_function_that_is_no_predicate_is_an_expression_if_it_can_be_one() -> None:
-    data = listed(from_a(condition={"callable": "redy"}))
-    assert when({"callable": "redy"}) == "redy"
-    assert warnings(data)["/edges/0/condition/callable"] == (
-        "is read as an expression over the state: there is no predicate 'redy'; did you mean 'ready'?"
-    )
-    assert faults(listed(from_a(condition={"callable": "redy?"}))) == {
-        "/edges/0/condition/callable": "there is no predicate 'redy?'; did you mean 'ready'?"
-    }
+def test_a_function_that_nobody_has_is_refused() -> None:
+    for key in ("callable", "fn", "function", "predicate"):
+        assert faults(listed(from_a(condition={key: "redy"}))) == {
+            f"/edges/0/condition/{key}": "there is no predicate 'redy'; did you mean 'ready'?"
+        }
+    assert list(faults(listed(from_a(condition={"callable": "tools.ready"})))) == [
+        "/edges/0/condition/callable"
+    ]
 
 
 def test_conditions_in_another_language_are_refused() -> None:
@@ -387,3 +396,24 @@ async def test_the_warnings_come_with_a_graph_that_is_unchanged_too() -> None:
     assert first.created
     assert not again.created
     assert first.warnings == again.warnings != ()
+
+
+def test_of_several_ways_back_the_one_to_an_earlier_node_is_the_way_round() -> None:
+    inner, outer = {"from": "b", "to": "a"}, {"from": "b", "to": "c"}
+    for edges in ([outer, inner], [inner, outer], [outer, {**inner, "condition": "y < 3"}]):
+        data = listed(from_a(), *edges, {"from": "c", "to": "a"}, loops=[{"node": "b"}])
+        first, last = nodes(data)["b"]["next"]
+        assert (first["to"], first["max"], last) == ("a", 9, {"to": "c"})
+    looped_twice = listed(from_a(), inner, outer, {"from": "c", "to": "a"}, loops=[{"node": "b"}])
+    told = [each.detail for each in parse(looped_twice).warnings if each.pointer == "/loops/0"]
+    assert told == [
+        "goes round by 'a'; other edges lead back as well",
+        "does not say how often 'b' runs: 10 times, so it goes round 9 times",
+    ]
+
+
+def test_a_loop_edge_that_only_its_cap_ends_fails_the_run_and_says_so() -> None:
+    data = listed(from_a(loop={"max_iterations": 2}))
+    assert warnings(data)["/edges/0"] == (
+        "says no until_expression, so the run fails once it was taken so often"
+    )

@@ -588,3 +588,28 @@ def test_what_nests_without_end_is_no_trouble() -> None:
     assert faults(inline(retries=10**5000))
     for data in (listed(deep), inline(branches=deep, next=deep, loop_condition=deep, config=deep)):
         assert faults(data)
+
+
+def test_a_node_that_names_no_tool_calls_nothing_which_is_said() -> None:
+    silent = [{"id": "a", "function_name": "t"}, {"id": "b", "type": "conditional"}]
+    data = {"start_node": "a", "nodes": silent, "edges": {"a": "b"}}
+    assert warnings(data) == {
+        "/nodes/0/function_name": "is ignored; it means nothing here",
+        "/nodes/0": "calls nothing, as it names no tool; it only leads on",
+        "/nodes/1/type": "is ignored: the edges of a node say whether it branches or loops",
+    }
+
+
+@pytest.mark.parametrize("key", ["when", "condition"])
+@pytest.mark.parametrize("word", ["default", "else"])
+def test_a_branch_for_when_no_other_is_taken_comes_last(key: str, word: str) -> None:
+    data = listed(from_a(to="c", **{key: word}), from_a(condition="x"))
+    assert ways(data) == [{"to": "b", "when": "x"}, {"to": "c"}]
+    assert warnings(data)[f"/edges/0/{key}"] == (
+        "is read as the way that is taken when no condition is true"
+    )
+
+
+def test_else_beside_a_condition_is_where_it_goes_otherwise() -> None:
+    graph = listed(from_a(**{"condition": "n > 3", "else": "c"}))
+    assert ways(graph) == [{"to": "b", "when": "n > 3"}, {"to": "c"}]

@@ -9,7 +9,19 @@ import subprocess
 import sys
 from collections.abc import Callable, MutableMapping
 from datetime import datetime
-from typing import TYPE_CHECKING, Annotated, Any, Generic, Optional, TypeVar, get_type_hints
+from typing import (
+    TYPE_CHECKING,
+    Annotated,
+    Any,
+    Generic,
+    Literal,
+    NewType,
+    Optional,
+    TypedDict,
+    TypeVar,
+    cast,
+    get_type_hints,
+)
 
 import msgspec
 import pydantic
@@ -20,7 +32,7 @@ from msgspec import UNSET, Meta, Raw, Struct
 from stenograph.engine import Engine, GraphInvalid, Registry, Tool, ToolRefused, predicate, tool
 from stenograph.engine.errors import Misfit
 from stenograph.engine.goto import Goto
-from stenograph.engine.shapes import shape_of
+from stenograph.engine.shapes import Shape, shape_of
 from stenograph.engine.state import OWN_MAX_BYTES, State
 from stenograph.engine.typed import Types
 from stenograph.journal import MemoryJournal
@@ -134,12 +146,36 @@ def test_of_a_large_state_only_what_the_type_names_is_looked_at() -> None:
     assert [op.path for op in state.update(draft, {}).patch] == ["/round"]
 
 
+class Texts(TypedDict, total=False):
+    any: Annotated[str | None, Meta(description="any text")]
+    plain: str
+    short: Annotated[str, Meta(max_length=3)]
+
+
+def test_a_typed_dict_is_given_long_texts_as_they_are_and_checked() -> None:
+    text = "é\n" * 10**6
+    state: dict[str, Any] = {"any": text, "plain": text, "short": "abc"}
+
+    def body(given: Texts) -> None:
+        assert given == state
+        assert given["any"] is given["plain"] is text
+        given["plain"] += "!"
+
+    given = dict(state)
+    tool(body).call(given)
+    assert given == {**state, "plain": text + "!"}
+    with pytest.raises(Misfit, match=r"^/short has at most 3 characters$"):
+        tool(body).call({"any": text, "short": "abcd"})
+    with pytest.raises(Misfit, match=r"^/plain is null, not text$"):
+        tool(body).call({"any": None, "plain": None})
+
+
 def test_what_is_annotated_as_a_dict_is_called_as_ever() -> None:
     def with_mapping(state: MutableMapping[str, Any]) -> None: ...
     def with_unseen(state: OnlyForCheckers[str, Any]) -> None: ...
     def with_dict(state: dict) -> None: ...  # type: ignore[type-arg]
-    def with_union(state: Review | None) -> None: ...
-    def with_optional(state: Optional[Review]) -> None: ...  # noqa: UP045
+    def with_union(state: Review | dict[str, Any]) -> None: ...
+    def with_optional(state: Optional[dict[str, Any]]) -> None: ...  # noqa: UP045
     def with_nothing(state, config): ...  # type: ignore[no-untyped-def]
 
     with_unseen.__annotations__["state"] = "typing.Mapping[str, OnlyForCheckers]"
@@ -395,7 +431,7 @@ class BoundedModel(pydantic.BaseModel):
 @pytest.mark.parametrize(
     ("kind", "state", "sentence"),
     [
-        (Bounded, {"by": {"a/b": -1}}, "/by/a~1b does not fit: expected `int` >= 0"),
+        (Bounded, {"by": {"a/b": -1}}, "/by/a~1b is at least 0"),
         (Bounded, {"when": "now"}, "/when does not fit: invalid RFC3339 encoded datetime"),
         (Bounded, {"issue": {"stirct": 1}}, "/issue/stirct is a key that its type forbids"),
         (Bounded, {"either": []}, "/either is a list, not an integer or text or null"),
@@ -511,9 +547,88 @@ def test_a_type_that_cannot_be_read_from_json_is_refused() -> None:
     assert typed(lambda state: None, dict, Two).types == Types()
 
 
+class AsList(Struct, array_like=True):
+    n: int
+
+
+@pytest.mark.parametrize(
+    ("kind", "why"),
+    [
+        (AsList, "AsList is written as a list, and a state is an object"),
+        (Review | Settings, "leaves open which it is; name one"),
+    ],
+)
+def test_a_type_that_no_state_can_have_is_refused(kind: Any, why: str) -> None:
+    with pytest.raises(ToolRefused, match=why):
+        Registry([typed(lambda state: None, kind)])
+
+
+NAMED: Any = cast("Any", NewType)("Named", Review)
+BOUND: Any = cast("Any", TypeVar)("BOUND", bound=Review)
+
+
+@pytest.mark.parametrize("kind", [Review | None, Annotated[NAMED | None, "it"], BOUND])
+def test_a_type_is_found_behind_what_says_no_more_of_a_state(kind: Any) -> None:
+    assert isinstance(typed(lambda state: None, kind).types.state, Shape)
+    assert done(set_on("round", 2), kind, issues=[])[1]["round"] == 2
+
+
+def test_a_model_that_is_not_written_as_an_object_is_told() -> None:
+    class Text(pydantic.BaseModel):
+        n: int = 0
+
+        @pydantic.model_serializer
+        def text(self) -> str:
+            return str(self.n)
+
+    with pytest.raises(Misfit, match="Text is written by its serializer as str, not as an object"):
+        done(lambda state: None, Text)
+
+
+class Within(Struct):
+    first: ModelIssue
+    more: list[ModelIssue] = []
+
+
+def test_models_may_stand_within_other_types() -> None:
+    def grow(state: Within) -> None:
+        state.first.line += 1
+        state.more.append(ModelIssue(line=9))
+
+    _, after = done(grow, Within, first={"line": 1})
+    assert (after["first"]["line"], after["more"][0]["line"]) == (2, 9)
+    for state, path in (
+        ({"first": {"line": 1}, "more": [{"line": "x"}]}, "/more/0"),
+        (
+            {"first": {}},
+            "/first",
+        ),
+    ):
+        with pytest.raises(Misfit, match="/line is ") as caught:
+            done(grow, Within, **state)
+        assert caught.value.path == path
+
+
+class Opaque:
+    pass
+
+
+class HoldsOpaque(Struct):
+    it: Opaque
+
+
+def test_what_nobody_can_read_from_json_is_told() -> None:
+    with pytest.raises(Misfit, match="/it does not fit: is of type Opaque, which cannot be read"):
+        done(lambda state: None, HoldsOpaque, it=1)
+
+
 @pydantic.dataclasses.dataclass
 class OfPydantic:
     n: pydantic.PositiveInt
+
+
+class Twofold(pydantic.BaseModel):
+    n: int = pydantic.Field(validation_alias=pydantic.AliasChoices("count", "number"))
 
 
 class Rooted(pydantic.RootModel[dict[str, int]]): ...
@@ -521,7 +636,11 @@ class Rooted(pydantic.RootModel[dict[str, int]]): ...
 
 @pytest.mark.parametrize(
     ("kind", "why"),
-    [(OfPydantic, "is a dataclass of pydantic; take a model"), (Rooted, "is a RootModel")],
+    [
+        (OfPydantic, "is a dataclass of pydantic; take a model"),
+        (Rooted, "is a RootModel"),
+        (Twofold, "writes 'n' as 'n' and reads it under another name"),
+    ],
 )
 def test_of_pydantic_only_models_with_fields_are_taken(kind: type, why: str) -> None:
     with pytest.raises(ToolRefused, match=f"{kind.__name__} {why}"):
@@ -552,13 +671,19 @@ def test_a_type_has_a_schema() -> None:
 
 def test_a_models_schema_is_that_of_what_is_taken_or_of_what_is_returned() -> None:
     class Twofold(pydantic.BaseModel):
-        n: int = pydantic.Field(validation_alias="taken", serialization_alias="given")
+        n: int = pydantic.Field(
+            validation_alias=pydantic.AliasChoices("taken", "given"), serialization_alias="given"
+        )
 
     for written, name in ((False, "taken"), (True, "given")):
         shape = shape_of(Twofold, written=written)
         assert shape is not None
         assert shape.schema is not None
         assert list(shape.schema["properties"]) == [name]
+
+
+def test_what_is_no_class_is_no_such_type() -> None:
+    assert shape_of(Literal["a"]) is None
 
 
 def test_a_type_without_a_schema_is_none_the_worse_for_it() -> None:

@@ -588,3 +588,11 @@ async def test_who_wants_no_reconnecting_is_told_where_the_stream_broke_off() ->
         with pytest.raises(StreamLost) as caught:
             await anext(stream)
     assert caught.value.after == seen
+
+
+async def test_a_password_in_a_url_is_not_told() -> None:
+    async with st.Client(f"http://ann:hunter2@127.0.0.1:{free_port()}") as client:
+        with pytest.raises(ServerUnreachable) as caught:
+            await client.runs()
+    assert "hunter2" not in str(caught.value)
+    assert "http://127.0.0.1:" in str(caught.value)

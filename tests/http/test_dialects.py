@@ -56,7 +56,7 @@ async def test_a_graph_of_another_shape_is_stored_in_the_canonical_one() -> None
         stored = await client.get("/graphs/listed")
     assert [each.status_code for each in (first, again, plain)] == [200, 200, 200]
     assert first.json()["warnings"] == ASSUMED
-    assert [each["pointer"] for each in again.json()["warnings"]] == ["/edges/1"]
+    assert [each["pointer"] for each in again.json()["warnings"]] == ["/graph/edges/1"]
     assert first.json()["version"] == again.json()["version"] == plain.json()["version"]
     assert stored.json()["graph"] == CANONICAL
 
@@ -96,4 +96,5 @@ async def test_a_graph_of_another_shape_runs() -> None:
     assert [each["node"] for each in run["logs"]] == ["begin", "again", "again", "again"]
     assert (run["status"], run["state"]["n"]) == ("completed", 4)
     assert (capped["status"], len(capped["logs"])) == ("failed", 1 + 1 + 5)
+    assert "(loop-limit)" in capped["error"]["message"]
     assert (whole.status_code, whole.json()["status"]) == (200, "completed")

@@ -166,3 +166,53 @@ async def test_a_graph_travels_as_the_bytes_that_are_stored() -> None:
         events = await client.get("/journal")
     graph = msgspec.json.decode(answer.content, type=dict[str, msgspec.Raw])["graph"]
     assert bytes(graph) in events.content
+
+
+@pytest.mark.parametrize("ref", ["sub", "sub@{version}", "sbu", "sub@0000"])
+async def test_validating_and_storing_agree_on_the_graphs_that_nodes_run(ref: str) -> None:
+    async with app_client() as client:
+        version = (await client.post("/graphs", json=COUNT | {"id": "sub"})).json()["version"]
+        named = ref.format(version=version[:8])
+        nodes = {"a": {"graph": "sub", "next": "b"}, "b": {"graph": named}}
+        outer = {"id": "outer", "start": "a", "nodes": nodes}
+        checked = (await client.post("/graphs/validate", json=outer)).json()
+        stored = await client.post("/graphs", json=outer)
+    is_there = not ref.endswith(("sbu", "0000"))
+    assert (checked["valid"], stored.status_code) == (is_there, 201 if is_there else 422)
+    assert [each["pointer"] for each in checked["errors"]] == ["/nodes/b/graph"] * (not is_there)
+    assert checked["errors"] == stored.json().get("errors", [])
+
+
+@pytest.mark.parametrize("graph_id", ["a b/c", ""])
+async def test_an_id_beside_a_graph_is_judged_where_it_stands(graph_id: str) -> None:
+    body = {"graph": of_one("count"), "id": graph_id}
+    async with app_client() as client:
+        checked = (await client.post("/graphs/validate", json=body)).json()
+        stored = await client.post("/graphs", json=body)
+    assert (checked["valid"], stored.status_code) == (False, 422)
+    assert [each["pointer"] for each in checked["errors"]] == ["/id"]
+    assert pointers(stored) == {"/id"}
+
+
+async def test_a_graph_may_run_itself_by_the_id_beside_it() -> None:
+    graph = {"start": "a", "nodes": {"a": {"next": {"to": "b", "max": 1}}, "b": {"graph": "own"}}}
+    async with app_client() as client:
+        stored = await client.post("/graphs", json={"graph": graph, "id": "own"})
+    assert (stored.status_code, stored.json()["id"]) == (201, "own")
+
+
+async def test_warnings_of_a_wrapped_graph_point_into_the_body() -> None:
+    body = {"graph": {"start": "a", "nodes": {"a": {"next": "a"}, "b": {}}}}
+    async with app_client() as client:
+        checked = (await client.post("/graphs/validate", json=body)).json()
+        stored = (await client.post("/graphs", json=body)).json()
+    assert checked["warnings"] == stored["warnings"]
+    assert {each["pointer"] for each in stored["warnings"]} >= {"/graph/nodes/b"}
+
+
+async def test_names_beside_a_graph_are_told_as_pointers_and_not_without_end() -> None:
+    body = {"graph": COUNT, "a/b": 1, **{f"x{n}": 1 for n in range(500)}}
+    async with app_client() as client:
+        answer = await client.post("/graphs", json=body)
+    assert len(answer.json()["errors"]) == 100
+    assert "/a~1b" in pointers(answer)

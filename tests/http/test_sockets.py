@@ -33,6 +33,8 @@ STATE_FRAMES: list[dict[str, Any]] = [
     {"initial_state": {"to": 2}},
     {"state": {"to": 2}},
     {"input": {"to": 2}},
+    {"graph_id": "count", "initial_state": {"to": 2}, "state": {"to": 2}, "wait": False},
+    {"state": {"to": 2}, "background": True},
 ]
 BAD_FRAMES: list[tuple[str | bytes, str]] = [
     ("{", "not-json"),
@@ -42,6 +44,11 @@ BAD_FRAMES: list[tuple[str | bytes, str]] = [
     ('"count"', "body-invalid"),
     ('{"to": ' + "[" * 500 + "]" * 500 + "}", "too-deep"),
     ('{"to": 18446744073709551616}', "state-not-json"),
+    ('{"to": 1e999}', "not-json"),
+    ('{"initial_state": [2]}', "body-invalid"),
+    ('{"initial_state": {"to": 2}, "state": {"to": 3}}', "body-invalid"),
+    ('{"initial_state": {"to": 2}, "graph_id": "other"}', "body-invalid"),
+    ('{"initial_state": {"to": 2}, "to": 3}', "body-invalid"),
 ]
 REFUSED = [
     ("/ws/nobody", 4404, "run-not-found"),
@@ -236,6 +243,16 @@ async def test_a_state_with_a_key_called_state_is_a_state() -> None:
             heard = await messages(socket)
         run = await server.http.get(f"/runs/{heard[0]['run_id']}/state?at=1")
     assert run.json()["state"] == {"state": {"a": 1}, "n": 4}
+
+
+async def test_a_first_message_may_say_that_there_is_no_state() -> None:
+    async with serving() as server:
+        await created(server.http, of_one("count"))
+        async with server.socket("/ws/execute/count") as socket:
+            await socket.send('{"initial_state": null}')
+            heard = await messages(socket)
+        run = await server.http.get(f"/runs/{heard[0]['run_id']}/state?at=1")
+    assert run.json()["state"] == {}
 
 
 async def test_a_first_message_that_is_no_state_is_refused() -> None:

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import typing
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, closing, contextmanager, suppress
 from functools import partial
@@ -342,6 +342,24 @@ def test_ctrl_c_breaks_off_a_call_and_leaves_the_client_as_it_was() -> None:
             next(events)
 
 
+FORKED = """
+import os, sys
+import stenograph as st
+
+with st.SyncClient(sys.argv[1]) as client:
+    events = client.tail("r")
+    print(next(events).seq, flush=True)
+    if os.fork() == 0:
+        for call in (client.graphs, lambda: next(events), lambda: client.tail("r")):
+            try:
+                call()
+            except RuntimeError as error:
+                print(error, flush=True)
+        del events
+        client.close()
+        os._exit(0)
+    print(os.wait()[1], next(events).seq)
+"""
 SCRIPT = """
 import signal, sys, threading
 import stenograph as st
@@ -379,6 +397,36 @@ async def test_a_script_that_leaves_a_client_open_ends_all_the_same() -> None:
         process = await script(LEFT_OPEN, served)
         printed, told = await asyncio.wait_for(process.communicate(), PATIENCE_S)
         assert (printed, told, process.returncode) == (b"1\n", b"", 0)
+
+
+async def test_in_a_process_that_was_forked_a_client_is_refused_at_once() -> None:
+    async with hanging() as (served, _):
+        process = await script(FORKED, served)
+        printed, told = await asyncio.wait_for(process.communicate(), PATIENCE_S)
+        refused = b"SyncClient was opened before this process was forked: open another one here"
+        assert printed.splitlines() == [b"1", *[refused] * 3, b"0 2"], told.decode()
+
+
+def test_a_copy_of_an_open_client_in_another_process_leaves_the_loop_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As above, seen from within: what a forked process does is in no record of coverage."""
+
+    async def numbers() -> AsyncGenerator[int, None]:
+        for number in range(9):
+            yield number
+
+    with SyncClient(f"http://127.0.0.1:{free_port()}") as client:
+        stream = client.thread.each(numbers)
+        assert next(stream) == 0
+        with monkeypatch.context() as copied:
+            copied.setattr("os.getpid", lambda: 0)
+            with pytest.raises(RuntimeError, match="open another one here"):
+                client.runs()
+            client.close()
+            stream.close()
+        with pytest.raises(st.ServerUnreachable):
+            client.runs()
 
 
 async def script(text: str, served: Served) -> asyncio.subprocess.Process:

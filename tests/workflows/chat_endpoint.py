@@ -109,6 +109,18 @@ def status(code: int, body: object = "", headers: dict[str, str] | None = None) 
     return answer
 
 
+def raw(*parts: bytes, headers: dict[str, str] | None = None) -> Answer:
+    """Send these bytes as they are, as a stream of events."""
+
+    async def answer(send: Send) -> None:
+        await begin(send, 200, EVENTS | (headers or {}))
+        for part in parts:
+            await send({"type": "http.response.body", "body": part, "more_body": True})
+        await send({"type": "http.response.body"})
+
+    return answer
+
+
 def silent(seconds: float) -> Answer:
     async def answer(send: Send) -> None:
         await asyncio.sleep(seconds)

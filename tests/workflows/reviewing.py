@@ -9,6 +9,7 @@ from typing import Any
 
 import stenograph as st
 from stenograph.workflows import code_review
+from stenograph.workflows.review.states import Config
 from tests.sites import site
 
 State = dict[str, Any]
@@ -67,7 +68,7 @@ async def passed_once(state: State, config: State | None = None) -> State:
     ctx = Listener().ctx
     state = merged(state, await code_review.extract(state, ctx))
     state = merged(state, await code_review.analyze(state, ctx))
-    return merged(state, await code_review.suggest(state, config or {}, ctx))
+    return merged(state, await code_review.suggest(state, Config(**config or {}), ctx))
 
 
 async def reviewed(code: str, **state: Any) -> State:
@@ -75,7 +76,7 @@ async def reviewed(code: str, **state: Any) -> State:
     state = await passed_once({"code": code, **state})
     while state["improved"]:
         state = await passed_once(state)
-    return merged(state, code_review.report(state, {}, Listener().ctx))
+    return merged(state, code_review.report(state, Config(), Listener().ctx))
 
 
 def merged(state: State, update: State) -> State:

@@ -5,8 +5,13 @@ from typing import Any
 
 import pytest
 
+import stenograph as st
+from stenograph.engine.errors import Misfit
+from stenograph.workflows import code_review
 from stenograph.workflows.code_review import analyze, extract, report, suggest
-from stenograph.workflows.review import inputs, measuring, passes
+from stenograph.workflows.review import measuring, passes
+from stenograph.workflows.review.inputs import PATH_MAX
+from stenograph.workflows.review.states import CODE_MAX, Config
 from tests.workflows.reviewing import (
     UNTIDY,
     Listener,
@@ -131,10 +136,10 @@ async def test_suggest_fixes_one_group_of_rules_and_asks_for_another_pass() -> N
 async def test_suggest_says_the_pass_the_score_and_what_it_applied() -> None:
     listener = Listener()
     state = await passed_once({"code": UNTIDY, "max_passes": 1})
-    await suggest({**state, "max_passes": 2}, {}, listener.ctx)
+    await suggest.call({**state, "max_passes": 2}, config={}, ctx=listener.ctx)
     place = f"pass 1: score {state['quality_score']:.2f} of 90; "
     assert listener.said[0].startswith(f"{place}applied ")
-    await suggest(state, {}, listener.ctx)
+    await suggest.call(state, config={}, ctx=listener.ctx)
     assert listener.said[1] == f"{place}no pass is left"
 
 
@@ -170,7 +175,7 @@ async def test_it_stops_when_nothing_gets_better(
 ) -> None:
     state = merged({"code": UNTIDY}, await analyze({"code": UNTIDY}, Listener().ctx))
     state |= {"scores": scores, "quality_score": scores[-1], "passes": len(scores)}
-    update = await suggest(state, {}, Listener().ctx)
+    update = await suggest.call(state, config={}, ctx=Listener().ctx)
     assert update["stopped_by"] == stopped_by
     assert update["improved"] is (stopped_by is None)
     assert ("code" in update) is (stopped_by is None)
@@ -196,45 +201,82 @@ async def test_the_diffs_of_a_run_are_bounded() -> None:
 @pytest.mark.parametrize(
     ("state", "sentence"),
     [
-        ({}, '"code", the text of a Python source, or "path", .*; its code is NoneType'),
-        ({"code": 7}, "its code is int"),
-        ({"code": "x" * (inputs.CODE_MAX + 1)}, "2,097,153 bytes; .* at most 2,097,152"),
+        ({}, '"code", the text of a Python source, or "path", .*; it has neither'),
+        ({"code": "x" * (CODE_MAX + 1)}, "2,097,153 bytes; .* at most 2,097,152"),
     ],
 )
 async def test_a_source_that_is_none_is_refused(
     tool: Any, state: dict[str, Any], sentence: str
 ) -> None:
     with pytest.raises(ValueError, match=sentence):
-        await tool(state, Listener().ctx)
+        await tool.call(state, ctx=Listener().ctx)
 
 
 @pytest.mark.parametrize("path", [7, None, ["a.py"]])
 async def test_a_path_that_is_no_text_is_refused(path: object) -> None:
-    with pytest.raises(ValueError, match='"path" is the name of the source, as text'):
-        await analyze({"code": "x = 1\n", "path": path}, Listener().ctx)
+    with pytest.raises(Misfit, match=r"^/path is (an integer|null|a list), not text$"):
+        await analyze.call({"code": "x = 1\n", "path": path}, ctx=Listener().ctx)
+
+
+@pytest.mark.parametrize("tool", [extract, analyze])
+async def test_code_that_is_no_text_is_refused(tool: Any) -> None:
+    with pytest.raises(Misfit, match=r"^/code is an integer, not text or null$"):
+        await tool.call({"code": 7}, ctx=Listener().ctx)
 
 
 async def test_a_path_cannot_break_the_diff_that_names_it() -> None:
     state = await passed_once({"code": UNTIDY, "path": "a.py\n+++ b/" + "x" * 1000})
     header = state["fixes"][0]["diff"].splitlines()[0]
-    assert header == "--- a/" + ("a.py+++ b/" + "x" * 1000)[: inputs.PATH_MAX]
+    assert header == "--- a/" + ("a.py+++ b/" + "x" * 1000)[:PATH_MAX]
 
 
-@pytest.mark.parametrize("threshold", ["high", True, -1, 100.5, float("nan"), None])
-async def test_a_threshold_outside_0_to_100_is_refused(threshold: object) -> None:
-    with pytest.raises(ValueError, match='"threshold" is a number from 0 to 100; it is'):
-        await passed_once({"code": UNTIDY, "threshold": threshold})
+WRONG: list[tuple[str, object, str]] = [
+    ("threshold", "high", "is text, not an integer or a number"),
+    ("threshold", True, "is true or false, not an integer or a number"),
+    ("threshold", None, "is null, not an integer or a number"),
+    ("threshold", -1, "is at least 0"),
+    ("threshold", 100.5, "is at most 100.0"),
+    ("max_passes", "many", "is text, not an integer"),
+    ("max_passes", True, "is true or false, not an integer"),
+    ("max_passes", None, "is null, not an integer"),
+    ("max_passes", 1.5, "is a fraction, not an integer"),
+    ("max_passes", 0, "is at least 1"),
+    ("max_passes", 21, "is at most 20"),
+]
 
 
-@pytest.mark.parametrize("passes", ["many", True, 0, 21, 1.5, None])
-async def test_passes_outside_1_to_20_are_refused(passes: object) -> None:
-    with pytest.raises(ValueError, match='"max_passes" is an integer from 1 to 20; it is'):
-        await passed_once({"code": UNTIDY, "max_passes": passes})
+@pytest.mark.parametrize(("key", "value", "sentence"), WRONG)
+async def test_a_threshold_and_passes_that_cannot_be_end_the_run_at_suggest(
+    key: str, value: object, sentence: str
+) -> None:
+    async with st.open(":memory:", tools=[code_review]) as engine:
+        run = await engine.run(code_review.GRAPH, {"code": "x = 1\n", key: value})
+    assert run.error is not None
+    assert (run.error.node, run.error.type) == ("suggest", "state-mismatch")
+    assert run.error.message == f"/{key} {sentence}"
+
+
+@pytest.mark.parametrize(("key", "value", "sentence"), WRONG)
+async def test_a_config_that_cannot_be_is_refused_with_its_graph(
+    key: str, value: object, sentence: str
+) -> None:
+    graph = {"start": "a", "nodes": {"a": {"tool": "suggest", "config": {key: value}}}}
+    async with st.open(":memory:", tools=[code_review]) as engine:
+        with pytest.raises(st.GraphInvalid) as refused:
+            await engine.create_graph(graph)
+    assert str(refused.value).endswith(f"/nodes/a/config/{key}: {sentence}")
+
+
+async def test_a_config_that_does_not_fit_is_refused_with_its_graph() -> None:
+    graph = {"start": "a", "nodes": {"a": {"tool": "suggest", "config": {"threshold": 101}}}}
+    async with st.open(":memory:", tools=[code_review]) as engine:
+        with pytest.raises(st.GraphInvalid, match="/config/threshold: is at most 100"):
+            await engine.create_graph(graph)
 
 
 async def test_suggest_before_analyze_says_what_is_missing() -> None:
     with pytest.raises(ValueError, match="let the tool analyze run before suggest"):
-        await suggest({"code": UNTIDY}, {}, Listener().ctx)
+        await suggest.call({"code": UNTIDY}, config={}, ctx=Listener().ctx)
 
 
 # the whole review
@@ -282,7 +324,7 @@ async def test_complexity_above_the_limit_is_in_the_report() -> None:
 async def test_broken_python_is_reported_with_score_0(code: str) -> None:
     state = merged({}, await extract({"code": code}, Listener().ctx))
     listener = Listener()
-    whole = merged(state, report(state, {}, listener.ctx))["report"]
+    whole = merged(state, report(state, Config(), listener.ctx))["report"]
     assert (whole["score"], whole["passed"], whole["stopped_by"]) == (0, False, "syntax-error")
     assert whole["issues_by_code"] == {"invalid-syntax": 1}
     assert whole["suggestions"][0]["rule"] == "invalid-syntax"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -13,7 +14,6 @@ from typing import Final
 import stenograph as st
 from stenograph.workflows import code_review, review_loop
 from stenograph.workflows.review import (
-    inputs,
     measuring,
     outline,
     passes,
@@ -21,6 +21,7 @@ from stenograph.workflows.review import (
     reporting,
     ruff,
     scoring,
+    states,
 )
 from tests.workflows.reviewing import reviewed
 
@@ -70,11 +71,11 @@ def test_the_reasons_to_stop_are_the_reasons() -> None:
 
 def test_the_defaults_and_limits_are_those_of_the_code() -> None:
     defaults = {row[0].strip("`"): row[2] for row in rows("What the review reads")}
-    assert defaults["threshold"] == str(inputs.THRESHOLD)
-    assert defaults["max_passes"] == str(inputs.PASSES)
+    assert defaults["threshold"] == str(states.THRESHOLD)
+    assert defaults["max_passes"] == str(states.PASSES)
     for sentence in (
-        f"at most {inputs.CODE_MAX:,} bytes of UTF-8",
-        f"how many passes at most, 1 to {inputs.PASSES_MAX}",
+        f"at most {states.CODE_MAX:,} bytes of UTF-8",
+        f"how many passes at most, 1 to {states.PASSES_MAX}",
         f"`imports` ({outline.LISTED_MAX} of each at most)",
         f"`issues` ({measuring.ISSUES_MAX} at most)",
         f"`suggestions` ({measuring.SUGGESTIONS_MAX} at most)",
@@ -84,8 +85,8 @@ def test_the_defaults_and_limits_are_those_of_the_code() -> None:
         f"Lines may have {ruff.LINE_LENGTH} characters",
         f"Ruff may take {processes.TIMEOUT_S:g} seconds and tell\n{processes.OUTPUT_MAX:,} bytes",
         f"read for Python 3.{ruff.TARGET.removeprefix('py3')}",
-        f"one of {inputs.OPEN_POINTS:g} points or more (`open_points`",
-        f"the edge to it is taken {inputs.PASSES_MAX}\ntimes at most",
+        f"one of {states.OPEN_POINTS:g} points or more (`open_points`",
+        f"the edge to it is taken {states.PASSES_MAX}\ntimes at most",
         f"After {review_loop.TIMEOUT_S // 86_400}\ndays without one",
     ):
         assert sentence in PAGE
@@ -147,3 +148,10 @@ async def test_every_key_that_a_review_to_approval_writes_is_on_the_page() -> No
     assert told - {"extract", "analyze"} == state.keys() - {"approval"}
     for key in ("review", "verdict"):
         assert f"`{{{', '.join(state[key])}}}`" in PAGE
+
+
+def test_each_tool_that_starts_programs_works_on_as_many_sources_as_there_are_processors() -> None:
+    bounded = {tool.name for tool in (*code_review.TOOLS, *review_loop.TOOLS) if tool.limit}
+    assert bounded == {"extract", "analyze", "suggest", "review", "fix"}
+    assert code_review.analyze.limit == max(2, os.cpu_count() or 1)
+    assert "as\nmany sources at a time as there are processors, two at least" in PAGE

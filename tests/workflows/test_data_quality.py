@@ -11,6 +11,7 @@ import polars as pl
 import pytest
 
 import stenograph as st
+from stenograph.engine.errors import Misfit
 from stenograph.workflows import data_quality
 from stenograph.workflows.data_quality import (
     apply_rules,
@@ -57,11 +58,45 @@ def one_round(state: State, config: State | None = None, **where: Any) -> State:
     """Return the state after one round, every update having been JSON on the way."""
     ctx = Listener(is_last=False, **where).ctx
     for step in (profile_data, identify_anomalies, generate_rules, apply_rules):
-        state = merged(state, step(state, config or {}, ctx))
+        state = merged(state, step.call(state, config=config or {}, ctx=ctx))
     return state
 
 
 # rounds
+
+
+def test_a_round_drops_no_row_for_what_it_has_emptied() -> None:
+    mails = [f"u{n}@example.org" for n in range(200)]
+    rows = [{"mail": mail} for mail in (*mails, "u1 or u2", "u3 or u4", mails[0])]
+    state = one_round({"rows": rows, "unreadable": "null"})
+    assert [row["mail"] for row in state["clean_rows"]] == [*mails, None, None]
+    assert state["anomaly_count"] == 0
+
+
+GOOD_TEXT: dict[str, tuple[list[str], str]] = {
+    "a version": ([f"{n % 9}.{n % 7}.{n}" for n in range(200)], "2.0.0rc1"),
+    "a code": ([f"AB-{1000 + n}" for n in range(200)], "AB-1234-X"),
+    "two addresses": ([f"u{n}@example.org" for n in range(200)], "a@x.org; b@x.org"),
+    "a time of day": ([f"{n % 24:02}:{n % 60:02}" for n in range(200)], "24:00"),
+    "for ever": ([f"2024-{1 + n % 12:02}-{1 + n % 28:02}" for n in range(200)], "9999-12-31"),
+    "the end of a day": (
+        [f"2024-01-{1 + n % 28:02}T10:00" for n in range(200)],
+        "2024-03-05 24:00",
+    ),
+    "a number with a letter": ([str(10_000 + n) for n in range(200)], "A10234"),
+}
+
+
+@pytest.mark.parametrize(("usual", "odd"), GOOD_TEXT.values(), ids=GOOD_TEXT.keys())
+async def test_good_text_is_left_to_a_person(usual: list[str], odd: str) -> None:
+    rows: list[State] = [{"c": value, "n": n} for n, value in enumerate([*usual, odd])]
+    state = await run_graph(CHAIN, {"rows": rows})
+    assert state["clean_rows"] == rows
+    assert (state["stopped_by"], state["anomaly_count"]) == ("no-rule", 1)
+    assert [one["value"] for one in state["report"]["left"]] == [odd]
+    emptied = await run_graph(CHAIN, {"rows": rows, "unreadable": "null"})
+    assert emptied["clean_rows"] == [*rows[:-1], {"c": None, "n": 200}]
+    assert emptied["anomaly_count"] == 0
 
 
 async def test_a_chain_goes_round_by_itself_until_it_is_good() -> None:
@@ -107,13 +142,10 @@ async def test_what_no_rule_mends_ends_the_rounds() -> None:
     assert (given["stopped_by"], given["rows_left"]) == ("threshold", 60)
 
 
-def test_rules_that_mend_nothing_are_made_once() -> None:
+def test_a_rule_that_would_mend_nothing_is_not_made() -> None:
     rows = [{"order_id": f"A-{n:03}", "n": n} for n in range(60)] + [{"order_id": "?A1!", "n": 1}]
     state = one_round({"rows": rows, "key": ["order_id"]})
-    assert (state["stopped_by"], state["improved"], state["new_rules"]) == (None, False, 1)
-    again = one_round(state)
-    assert again["stopped_by"] == "no-rule"
-    assert again["rules"] == state["rules"]
+    assert (state["stopped_by"], state["improved"], state["new_rules"]) == ("no-rule", False, 0)
 
 
 def test_a_rule_is_made_again_when_later_ones_bring_work_for_it() -> None:
@@ -138,7 +170,7 @@ def test_two_rounds_without_fewer_anomalies_are_the_last(
     assert state["anomaly_count"] == 3
     state |= {"counts": counts, "anomalies_first": 3, "new_rules": 1, "threshold": 0}
     state["max_rounds"] = 9
-    found = apply_rules(state, {}, Listener(is_last=False).ctx)
+    found = apply_rules.call(state, config={}, ctx=Listener(is_last=False).ctx)
     assert found["stopped_by"] == stopped_by
 
 
@@ -197,7 +229,9 @@ def test_a_cell_is_told_as_its_column_has_it() -> None:
     rules = [{"kind": "whitespace", "column": "n"}]
     state = {"rows": words, "rules": rules, "findings": [], "new_rules": 0, "anomaly_count": 0}
     state |= {"rounds": 1, "anomalies_first": 0, "by_kind_first": {}, "source": "rows"}
-    found = apply_rules({**state, "row_count": 41, "profile": []}, {}, Listener(is_last=False).ctx)
+    found = apply_rules.call(
+        {**state, "row_count": 41, "profile": []}, config={}, ctx=Listener(is_last=False).ctx
+    )
     assert found["clean_rows"][-1]["n"] == "twelve"
 
 
@@ -234,7 +268,7 @@ def test_anomalies_are_told_some_of_each_kind_and_counted_all() -> None:
     columns = [f"c{place}" for place in range(12)]
     rows: list[State] = [dict.fromkeys(columns, n) | {"x": n} for n in range(2_000)]
     rows += [dict.fromkeys(columns, "bad") | {"x": 5_000 + n} for n in range(90)]
-    state = merged({}, identify_anomalies({"rows": rows}, {}, Listener().ctx))
+    state = merged({}, identify_anomalies.call({"rows": rows}, config={}, ctx=Listener().ctx))
     assert state["by_kind"]["type"] == 12 * 90
     assert len(state["anomalies"]) == table_work.TOLD_MAX
     assert len({one["column"] for one in state["anomalies"]}) >= 10
@@ -258,7 +292,9 @@ def test_many_spellings_are_mended_round_by_round(monkeypatch: pytest.MonkeyPatc
 
 def test_a_misspelling_says_what_is_right() -> None:
     rows = [{"a": "Berlin", "n": n} for n in range(90)] + [{"a": "Berln", "n": 1}]
-    (told,) = merged({}, identify_anomalies({"rows": rows}, {}, Listener().ctx))["anomalies"]
+    (told,) = merged({}, identify_anomalies.call({"rows": rows}, config={}, ctx=Listener().ctx))[
+        "anomalies"
+    ]
     assert told["why"] == "a rare spelling of a frequent value: 'Berlin'"
 
 
@@ -266,13 +302,13 @@ def test_each_step_says_what_it_did() -> None:
     listener = Listener(is_last=False)
     state: State = {"rows": ROWS}
     for step in (profile_data, identify_anomalies, generate_rules, apply_rules):
-        state = merged(state, step(state, {}, listener.ctx))
+        state = merged(state, step.call(state, config={}, ctx=listener.ctx))
     assert listener.said[0] == "round 1: 34 rows of 4 columns"
     assert listener.said[1].startswith(f"{state['anomalies_first']} anomalies: ")
     assert listener.said[-1] == state["report"]["summary"]
     assert len(listener.said) == 3 + len(state["rules"])
     clean = Listener()
-    identify_anomalies({"rows": ROWS[:5]}, {}, clean.ctx)
+    identify_anomalies.call({"rows": ROWS[:5]}, config={}, ctx=clean.ctx)
     assert clean.said == ["0 anomalies"]
 
 
@@ -289,30 +325,36 @@ WRONG: dict[str, tuple[State, str]] = {
     ),
     "no key": (
         {"rows": ROWS, "key": 7},
-        '"key" is a column or a list of columns, by name; it is 7',
+        "^/key is an integer, not text or a list$",
     ),
     "no rules": ({"rows": ROWS, "rules": [{}]}, r"rules\[0\] is no rule"),
-    "threshold": ({"rows": ROWS, "threshold": -1}, '"threshold" is a whole number from 0 to'),
+    "threshold": (
+        {"rows": ROWS, "threshold": -1},
+        r"^/threshold is at least 0$",
+    ),
     "rounds": (
         {"rows": ROWS, "max_rounds": 21},
-        '"max_rounds" is a whole number from 1 to 20; it is 21',
+        "^/max_rounds is at most 20$",
     ),
-    "true": ({"rows": ROWS, "max_rounds": True}, '"max_rounds" is a whole number'),
-    "a choice": ({"rows": ROWS, "fill": "x"}, '"fill" is one of auto, leave'),
+    "true": ({"rows": ROWS, "max_rounds": True}, "^/max_rounds is true or false, not an integer$"),
+    "a choice": (
+        {"rows": ROWS, "fill": "x"},
+        r"^/fill is one of auto, leave$",
+    ),
 }
 
 
 @pytest.mark.parametrize(("state", "says"), WRONG.values(), ids=WRONG.keys())
 def test_what_is_wrong_is_said_in_a_sentence(state: State, says: str) -> None:
-    with pytest.raises((ValueError, st.DataRefused), match=says):
+    with pytest.raises((ValueError, st.DataRefused, Misfit), match=says):
         one_round(state)
 
 
 def test_a_step_says_which_one_goes_before() -> None:
     with pytest.raises(ValueError, match="let the tool identify_anomalies run before"):
-        generate_rules({"rows": ROWS}, {}, Listener().ctx)
+        generate_rules.call({"rows": ROWS}, config={}, ctx=Listener().ctx)
     with pytest.raises(ValueError, match="let the tool generate_rules run before"):
-        apply_rules({"rows": ROWS}, {}, Listener().ctx)
+        apply_rules.call({"rows": ROWS}, config={}, ctx=Listener().ctx)
 
 
 def test_without_polars_the_tools_are_there_and_say_what_is_missing() -> None:
@@ -320,6 +362,7 @@ def test_without_polars_the_tools_are_there_and_say_what_is_missing() -> None:
 import sys
 import tomllib
 sys.modules["polars"] = None
+from stenograph.engine.errors import Misfit
 from stenograph.workflows import data_quality
 try:
     data_quality.apply([], None)

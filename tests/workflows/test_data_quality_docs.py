@@ -17,6 +17,7 @@ from stenograph.workflows.table import (
     formats,
     rule_making,
     spellings,
+    states,
     table_limits,
     table_report,
     table_rules,
@@ -65,7 +66,7 @@ def test_the_kinds_are_the_kinds_in_their_order() -> None:
 
 def test_the_defaults_are_those_of_the_code() -> None:
     defaults = {row[0].strip("` "): row[2].strip() for row in rows("which wins:") if len(row) > 2}
-    assert defaults["max_rounds"] == str(data_quality.ROUNDS)
+    assert defaults["max_rounds"] == str(states.ROUNDS)
     assert defaults["threshold"] == "0"
     assert all(f"`{spelled}`" in PAGE for spelled in data_quality.THRESHOLDS)
     assert all(f"`{end}`" in PAGE for end in tables.KINDS)
@@ -91,7 +92,7 @@ def test_the_limits_are_those_of_the_code() -> None:
     "sentence",
     [
         f"`anomalies` ({table_work.TOLD_MAX} at most)",
-        f"how many rounds at most, 1 to {data_quality.ROUNDS_MAX}",
+        f"how many rounds at most, 1 to {states.ROUNDS_MAX}",
         f"are {columns.FEW:.0%} of them".replace("%", " %"),
         f"{columns.few(10_000):.0f} of 10,000",
         f"at most {columns.CATEGORY_SHARE * 100:g} % are distinct and no more than {columns.CATEGORY_MAX:,}",
@@ -111,7 +112,7 @@ def test_the_limits_are_those_of_the_code() -> None:
         f"where at most {tails.NEGATIVE_MAX * 100:g} % are",
         f"Whole numbers of which {column_checks.ID_SHARE * 100:g} % differ",
         f"in words of {spellings.TWO_SLIPS} letters",
-        f"it has {spellings.ONE_SLIP} letters or more",
+        f"there fewer than {spellings.OWN} times itself, has {spellings.ONE_SLIP} letters or more",
         f"if it has fewer than {spellings.FREE_START}",
     ],
 )
@@ -127,3 +128,13 @@ def test_every_spelling_of_missing_is_on_the_page() -> None:
 
 def test_every_format_that_has_a_name_is_on_the_page() -> None:
     assert all(name in PAGE for name in formats.KNOWN)
+
+
+def test_each_tool_works_on_so_many_tables_at_a_time() -> None:
+    assert {tool.limit for tool in data_quality.TOOLS} == {2}
+    assert "Each tool works on two tables at a time" in PAGE
+
+
+def test_the_days_that_stand_for_none_are_on_the_page() -> None:
+    first, second, third = column_checks.SENTINELS
+    assert f"`{first}`, `{second}` and `{third}` by `unreadable`" in PAGE

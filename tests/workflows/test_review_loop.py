@@ -12,9 +12,10 @@ from typing import Any
 import pytest
 
 import stenograph as st
+from stenograph.engine.errors import Misfit
 from stenograph.engine.events import LogWritten
 from stenograph.workflows import code_review, placeholders, review_loop
-from stenograph.workflows.review import inputs
+from stenograph.workflows.review import states
 from tests.workflows.reviewing import UNTIDY, Listener, State
 
 EXAMPLES = Path(__file__).parents[2] / "docs/examples"
@@ -36,7 +37,7 @@ async def ran(
 
 
 async def reviewed(state: State) -> State:
-    return {**state, **await review_loop.review(state, {}, Listener().ctx)}
+    return {**state, **await review_loop.review.call(state, config={}, ctx=Listener().ctx)}
 
 
 # review
@@ -44,8 +45,8 @@ async def reviewed(state: State) -> State:
 
 async def test_a_review_writes_all_that_extract_and_analyze_do_and_what_is_open() -> None:
     found = await reviewed({"code": WRONG})
-    alone = await code_review.extract({"code": WRONG}, Listener().ctx)
-    alone |= await code_review.analyze({"code": WRONG, **alone}, Listener().ctx)
+    alone = await code_review.extract.call({"code": WRONG}, ctx=Listener().ctx)
+    alone |= await code_review.analyze.call({"code": WRONG, **alone}, ctx=Listener().ctx)
     assert found | alone == found
     assert found.keys() - alone.keys() == {"code", "suggestions", "issues_open", "review"}
     assert found["issues_open"] == found["fixable_count"] + 1
@@ -54,7 +55,9 @@ async def test_a_review_writes_all_that_extract_and_analyze_do_and_what_is_open(
 
 async def test_a_review_says_what_is_open_and_what_to_do() -> None:
     listener = Listener()
-    found = await review_loop.review({"code": "import os\nx = undefined\n"}, {}, listener.ctx)
+    found = await review_loop.review.call(
+        {"code": "import os\nx = undefined\n"}, config={}, ctx=listener.ctx
+    )
     assert found["review"]["summary"] == listener.said[-1]
     assert listener.said[-1].startswith("3 of 4 issues open: 2 with a safe fix, 1 for a person; ")
     assert [comment.split(". ")[0] for comment in found["review"]["comments"]] == [
@@ -68,9 +71,9 @@ async def test_a_review_says_what_is_open_and_what_to_do() -> None:
 async def test_what_is_open_is_a_matter_of_weight(points: float, is_open: int) -> None:
     code = '"""A module."""\n\n\ndef shown():\n    return undefined\n'  # F821: 5, D103: 1
     state = {"code": code, "open_points": 0}
-    found = await review_loop.review(state, {"open_points": points}, Listener().ctx)
+    found = await review_loop.review.call(state, config={"open_points": points}, ctx=Listener().ctx)
     assert (found["issue_count"], found["issues_open"]) == (2, is_open)
-    found = await review_loop.review(state, {}, Listener().ctx)
+    found = await review_loop.review.call(state, config={}, ctx=Listener().ctx)
     assert found["issues_open"] == 2
 
 
@@ -78,13 +81,13 @@ async def test_what_is_no_python_is_open_for_a_person() -> None:
     found = await reviewed({"code": "def f(:\n"})
     assert (found["issues_open"], found["quality_score"]) == (1, 0)
     assert (found["review"]["safe"], found["review"]["person"]) == (0, 1)
-    update = await review_loop.fix(found, {}, Listener().ctx)
+    update = await review_loop.fix.call(found, config={}, ctx=Listener().ctx)
     assert update == {"improved": False, "stopped_by": "syntax-error"}
 
 
 @pytest.mark.parametrize("points", ["many", True, -1, 101, None])
 async def test_a_weight_outside_0_to_100_is_refused(points: object) -> None:
-    with pytest.raises(ValueError, match='"open_points" is a number from 0 to 100; it is'):
+    with pytest.raises(Misfit, match=r"^/open_points (is|does not fit: expected)"):
         await reviewed({"code": UNTIDY, "open_points": points})
 
 
@@ -93,7 +96,7 @@ async def test_a_weight_outside_0_to_100_is_refused(points: object) -> None:
 
 async def test_fix_applies_one_group_and_says_so() -> None:
     state, listener = await reviewed({"code": UNTIDY}), Listener()
-    update = await review_loop.fix(state, {}, listener.ctx)
+    update = await review_loop.fix.call(state, config={}, ctx=listener.ctx)
     (done,) = update["fixes"]
     assert (update["improved"], update["stopped_by"], update["fixed"]) == (
         True,
@@ -106,17 +109,19 @@ async def test_fix_applies_one_group_and_says_so() -> None:
 
 async def test_fix_says_why_it_changes_nothing() -> None:
     listener = Listener()
-    update = await review_loop.fix(await reviewed({"code": "x = undefined\n"}), {}, listener.ctx)
+    update = await review_loop.fix.call(
+        await reviewed({"code": "x = undefined\n"}), config={}, ctx=listener.ctx
+    )
     assert update == {"improved": False, "stopped_by": "no-safe-fix"}
     assert listener.said == ["pass 1: no safe fix is left"]
     state = await reviewed({"code": UNTIDY, "scores": [100.0]})
-    update = await review_loop.fix(state, {"max_passes": 2}, listener.ctx)
+    update = await review_loop.fix.call(state, config={"max_passes": 2}, ctx=listener.ctx)
     assert update == {"improved": False, "stopped_by": "max-passes"}
 
 
 async def test_fix_before_review_says_what_is_missing() -> None:
     with pytest.raises(ValueError, match="let the tool review run before fix"):
-        await review_loop.fix({"code": UNTIDY}, {}, Listener().ctx)
+        await review_loop.fix.call({"code": UNTIDY}, config={}, ctx=Listener().ctx)
 
 
 # approve
@@ -266,7 +271,7 @@ async def test_the_example_reports_what_cannot() -> None:
 
 def test_the_example_goes_round_as_often_as_a_review_may() -> None:
     edges = example("code_review.json")["nodes"]["fix"]["next"]
-    assert edges[0]["max"] == inputs.PASSES_MAX
+    assert edges[0]["max"] == states.PASSES_MAX
 
 
 async def test_the_example_without_tools_of_its_own_runs() -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 import stenograph as st
+from stenograph.engine import open_data_folder
 from stenograph.workflows import summarize
 from stenograph.workflows.summarize import (
     length_ok,
@@ -82,13 +83,21 @@ async def test_any_text_is_summarised(text: str) -> None:
     assert state["length"] <= 50
 
 
-@pytest.mark.parametrize("length", [0, -3, "300", None])
-async def test_a_target_that_cannot_be_ends_the_run_with_one_sentence(length: object) -> None:
+@pytest.mark.parametrize(
+    ("length", "sentence"),
+    [
+        (0, "is at least 1"),
+        ("300", "is text, not an integer"),
+        (None, "is null, not an integer"),
+    ],
+)
+async def test_a_target_that_cannot_be_ends_the_run_with_one_sentence(
+    length: object, sentence: str
+) -> None:
     _, events = await summarised({"text": FLOOD, "target_length": length}, status="failed")
     (error,) = [event.data.error for event in events if event.type == "run.failed"]
-    assert error.type == "ValueError"
-    assert error.message.startswith('"target_length" is a whole number of characters from 1 to')
-    assert error.node == "split"
+    assert (error.node, error.type) == ("split", "state-mismatch")
+    assert error.message == f"/target_length {sentence}"
 
 
 async def test_the_graph_is_sound(tmp_path: Path) -> None:
@@ -113,7 +122,9 @@ def test_every_tool_is_async() -> None:
 
 async def test_split_says_what_it_found() -> None:
     listener = Listener()
-    state = merged({}, await split_text({"text": FLOOD, "chunk_size": 250}, {}, listener.ctx))
+    state = merged(
+        {}, await split_text.call({"text": FLOOD, "chunk_size": 250}, config={}, ctx=listener.ctx)
+    )
     assert [sorted(each) for each in state["chunks"]] == [["end", "number", "start"]] * 3
     assert state["source"] == {
         "path": None,
@@ -141,15 +152,19 @@ async def test_chunks_grow_where_there_would_be_too_many(
 @pytest.mark.parametrize("text", ["", " \n\t"])
 async def test_an_empty_text_has_no_summary(text: str) -> None:
     with pytest.raises(ValueError, match="the text is empty: there is nothing to summarise"):
-        await split_text({"text": text}, {}, Listener().ctx)
+        await split_text.call({"text": text}, config={}, ctx=Listener().ctx)
 
 
 # summarize_chunk, summarize_chunks
 
 
 async def test_a_chunk_keeps_its_most_central_sentences_in_their_order() -> None:
-    state = merged({"text": FLOOD}, await split_text({"text": FLOOD}, {}, Listener().ctx))
-    update = await summarize_chunk({**state, "chunk": state["chunks"][0]}, {}, Listener().ctx)
+    state = merged(
+        {"text": FLOOD}, await split_text.call({"text": FLOOD}, config={}, ctx=Listener().ctx)
+    )
+    update = await summarize_chunk.call(
+        {**state, "chunk": state["chunks"][0]}, config={}, ctx=Listener().ctx
+    )
     (summary,) = update["summaries"]
     told = [each["text"] for each in summary["sentences"]]
     assert (summary["chunk"], summary["characters"]) == (0, len(FLOOD.strip()))
@@ -162,9 +177,10 @@ async def test_chunks_are_summarised_in_their_order_and_counted() -> None:
     listener = Listener()
     text = " ".join(f"Sentence number {n} is not very long." for n in range(200))
     state = merged(
-        {"text": text}, await split_text({"text": text, "chunk_size": 300}, {}, listener.ctx)
+        {"text": text},
+        await split_text.call({"text": text, "chunk_size": 300}, config={}, ctx=listener.ctx),
     )
-    found = (await summarize_chunks(state, {}, listener.ctx))["summaries"]
+    found = (await summarize_chunks.call(state, config={}, ctx=listener.ctx))["summaries"]
     assert [each["chunk"] for each in found] == list(range(len(state["chunks"])))
     assert listener.said[-1] == f"summarised {len(found)} chunks"
 
@@ -190,11 +206,11 @@ async def test_headings_and_lines_of_tables_count_where_there_is_nothing_else() 
 
 async def test_a_file_that_changes_while_it_is_summarised_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text(FLOOD)
-    ctx = Listener(folder=str(tmp_path)).ctx
-    state = merged({"path": "a.txt"}, await split_text({"path": "a.txt"}, {}, ctx))
+    ctx = Listener(folder=open_data_folder(tmp_path)).ctx
+    state = merged({"path": "a.txt"}, await split_text.call({"path": "a.txt"}, config={}, ctx=ctx))
     (tmp_path / "a.txt").write_text(FLOOD.upper())
     with pytest.raises(TextChanged, match="start a new run"):
-        await summarize_chunks(state, {}, ctx)
+        await summarize_chunks.call(state, config={}, ctx=ctx)
 
 
 # merge_summaries
@@ -207,7 +223,9 @@ async def test_merging_drops_what_was_said_before() -> None:
         for n, texts in enumerate(said)
     ]
     listener = Listener()
-    state = merged({}, await merge_summaries({"summaries": summaries}, {}, listener.ctx))
+    state = merged(
+        {}, await merge_summaries.call({"summaries": summaries}, config={}, ctx=listener.ctx)
+    )
     assert state["summary"] == "It rained hard all night. A dog barked. So."
     assert [each["chunk"] for each in state["sentences"]] == [0, 0, 1]
     assert (state["dropped"], state["rounds"], state["length"]) == (1, 0, 43)
@@ -221,7 +239,7 @@ async def test_a_round_says_what_it_did() -> None:
     parts = [{"chunk": 0, "text": f"Sentence {n} tells something new."} for n in range(20)]
     state = {"sentences": parts, "source": {"characters": 10_000}, "target_length": 100}
     listener = Listener()
-    update = merged(state, await refine_summary(state, {}, listener.ctx))
+    update = merged(state, await refine_summary.call(state, config={}, ctx=listener.ctx))
     assert (update["rounds"], update["target_length"]) == (1, 100)
     assert update["compression_ratio"] == update["length"] / 10_000
     assert listener.said == [f"round 1: 649 to {update['length']} of 100 characters"]
@@ -237,7 +255,9 @@ async def test_the_config_of_the_node_sets_the_target_that_is_checked() -> None:
         "chunks": [{"number": 0, "start": 0, "end": 100}],
         "target_length": 500,
     }
-    update = merged(state, await refine_summary(state, {"target_length": 20}, Listener().ctx))
+    update = merged(
+        state, await refine_summary.call(state, config={"target_length": 20}, ctx=Listener().ctx)
+    )
     assert (update["summary"], update["target_length"]) == ("It rained hard…", 20)
     assert length_ok(update)
 
@@ -272,7 +292,7 @@ async def test_the_report_says_where_each_sentence_is_from() -> None:
 )
 async def test_a_tool_out_of_order_says_what_it_needs(tool: Any, sentence: str) -> None:
     with pytest.raises(ValueError, match=sentence):
-        await tool({"text": FLOOD}, {}, Listener().ctx)
+        await tool.call({"text": FLOOD}, config={}, ctx=Listener().ctx)
 
 
 async def test_every_state_is_small_and_json() -> None:

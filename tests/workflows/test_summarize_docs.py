@@ -19,6 +19,7 @@ from stenograph.workflows.summary import (
     options,
     sentences,
     shortening,
+    states,
     textrank,
     texts,
 )
@@ -59,8 +60,8 @@ async def test_every_key_that_a_summary_writes_is_on_the_page(
 def test_the_options_and_their_defaults_are_those_of_the_code() -> None:
     defaults = {row[0].strip("`"): row[2] for row in rows("What they read from the config")}
     assert set(defaults) == {"text", "path", *options.Options.__struct_fields__}
-    assert defaults["target_length"] == f"{options.TARGET_LENGTH:,}"
-    assert defaults["chunk_size"] == f"{options.CHUNK_SIZE:,}"
+    assert defaults["target_length"] == f"{states.TARGET_LENGTH:,}"
+    assert defaults["chunk_size"] == f"{states.CHUNK_SIZE:,}"
     assert defaults["language"] == f"`{sentences.LANGUAGE}`"
 
 
@@ -79,9 +80,9 @@ def test_the_errors_are_the_errors() -> None:
     "sentence",
     [
         f"at most {texts.FILE_MAX:,} bytes",
-        f"may be: 1 to {options.TARGET_LENGTH_MAX:,} characters",
-        f"may be: {options.CHUNK_SIZE_MIN} to {options.CHUNK_SIZE_MAX:,} characters",
-        f"at most {options.STOP_WORDS_MAX:,} | none",
+        f"may be: 1 to {states.TARGET_LENGTH_MAX:,} characters",
+        f"may be: {states.CHUNK_SIZE_MIN} to {states.CHUNK_SIZE_MAX:,} characters",
+        f"at most {states.STOP_WORDS_MAX:,} | none",
         f"At most {summarize.CHUNKS_MAX:,} chunks are made",
         f"come to {summarize.SUMMARIES_MAX:,} characters at most",
         f"merged of them to {summarize.MERGED_MAX:,}",

@@ -46,7 +46,7 @@ def read_condition(notes: Notes, data: Any, path: str) -> Condition:
 def read_predicate(notes: Notes, name: Any, path: str) -> Condition:
     """Return the predicate of that name; where there is none, a sound expression will do."""
     if not isinstance(name, str) or name in notes.predicates or check_condition(name, path):
-        return Condition({"fn": name}, {"": path, "/fn": path})
+        return _asking(name, path)
     hint = notes.hint(name, notes.predicates)
     detail = f"is read as an expression over the state: there is no predicate {clip(repr(name))}"
     notes.warn(path, detail + hint)
@@ -61,7 +61,7 @@ def spelled_in(notes: Notes, data: Mapping[Any, Any], path: str) -> list[Conditi
             notes.fault(f"{path}/language", "is no language of conditions; write them as in Python")
         found.append(_text(notes, text, f"{path}/expression"))
     found += [
-        read_predicate(notes, data[name], f"{path}/{name}")
+        _function(notes, data[name], f"{path}/{name}")
         for name in _FUNCTION
         if data.get(name) is not None
     ]
@@ -103,13 +103,23 @@ def asked(notes: Notes, when: Condition | None, until: Condition | None) -> dict
     return {"when": Condition(both, {"": until.places[""]})} if not faults else {}
 
 
+def _function(notes: Notes, name: Any, path: str) -> Condition:
+    """Return what is said to be a function: its name, or for all that an expression."""
+    is_name = isinstance(name, str) and all(map(str.isidentifier, name.split(".")))
+    return _asking(name, path) if is_name else read_predicate(notes, name, path)
+
+
+def _asking(name: Any, path: str) -> Condition:
+    return Condition({"fn": name}, {"": path, "/fn": path})
+
+
 def _faults(test: Condition) -> list[Fault]:
     return check_condition(test.value, test.places[""]) if isinstance(test.value, str) else []
 
 
 def _text(notes: Notes, text: Any, path: str) -> Condition:
     if isinstance(text, str) and text in notes.predicates:
-        return Condition({"fn": text}, {"": path, "/fn": path})
+        return _asking(text, path)
     return Condition(text, {"": path})
 
 

@@ -96,7 +96,7 @@ def read_branches(notes: Notes, source: str, data: Any, path: str) -> list[Link]
 
 def read_edge(notes: Notes, source: str, edge: dict[Any, Any], path: str) -> list[Link]:
     """Return the link that an object spells; none when it leads nowhere, which is a fault."""
-    notes.ignore(edge, _EDGE_FIELDS, path)
+    notes.ignore(edge, _EDGE_FIELDS | {"else"}, path)
     to = _target_of(notes, edge, path)
     if to is None:
         notes.fault(path, "leads nowhere; name in to the node that comes next")
@@ -114,7 +114,8 @@ def read_edge(notes: Notes, source: str, edge: dict[Any, Any], path: str) -> lis
     if (cap := notes.one(loop, _CAP, f"{path}/loop") or notes.one(edge, _CAP, path)) is not None:
         link.fields["max"], link.places["max"] = cap.value, cap.path
     _kind(notes, link, edge, path)
-    return [link]
+    other = edge.get("else")
+    return [link] if other is None else [link, _plain(notes, source, other, f"{path}/else")]
 
 
 def edges_in(notes: Notes, link: Link) -> Iterator[tuple[dict[str, Any], dict[str, str]]]:
@@ -159,11 +160,17 @@ def _several(
 def _branch(notes: Notes, source: str, condition: Any, to: Any, path: str) -> Link:
     path += pointer(condition)
     link = _plain(notes, source, to, path)
-    if isinstance(condition, str) and condition in _ELSE and condition not in notes.predicates:
-        notes.warn(path, "is read as the way that is taken when no condition is true")
-    else:
+    if not _is_else(notes, condition, path):
         link.when, link.kind = read_condition(notes, condition, path), BRANCH
     return link
+
+
+def _is_else(notes: Notes, condition: Any, path: str) -> bool:
+    """Tell whether a condition is the word for what is left when no other is true."""
+    found = isinstance(condition, str) and condition in _ELSE and condition not in notes.predicates
+    if found:
+        notes.warn(path, "is read as the way that is taken when no condition is true")
+    return found
 
 
 def _target_of(notes: Notes, edge: dict[Any, Any], path: str) -> Given | None:
@@ -177,7 +184,7 @@ def _when(notes: Notes, edge: dict[Any, Any], path: str) -> Condition | None:
     tests = [
         read_condition(notes, edge[name], f"{path}/{name}")
         for name in ("condition", "when")
-        if edge.get(name) is not None
+        if edge.get(name) is not None and not _is_else(notes, edge[name], f"{path}/{name}")
     ]
     tests += spelled_in(notes, edge, path)
     return only(notes, tests, path) if tests else None
@@ -207,6 +214,10 @@ def _kind(notes: Notes, link: Link, edge: dict[Any, Any], path: str) -> None:
             detail = f"has no max_iterations; it goes round {LOOP_MAX} times, then the run fails"
             notes.warn(path, detail)
             link.fields["max"] = LOOP_MAX
+        elif link.until is None:
+            notes.warn(
+                path, "says no until_expression, so the run fails once it was taken so often"
+            )
     elif link.until is not None or "max" in link.fields:
         link.kind = LOOP
     elif link.when is not None:

@@ -96,30 +96,43 @@ def _loop(
     circles: Mapping[str, str],
 ) -> None:
     back = [link for link in own if _leads_back(link, circles)]
-    link = min(back, key=lambda each: each.when is not None, default=None)
+    if len(back) > 1:
+        order = {name: number for number, name in enumerate(notes.names)}
+        here = order[at.value]
+        back.sort(key=lambda link: (order[link.fields["to"]] > here, link.when is not None))
+        detail = f"goes round by {clip(repr(back[0].fields['to']))}; other edges lead back as well"
+        notes.warn(at.path, detail)
+    link = next(iter(back), None)
     if link is None:
         link = Link(at.value, ROUND, at.path, {"to": at.value}, {"to": f"{at.path}/node"})
     else:
         own.remove(link)
     if (until := notes.one(loop, _UNTIL, at.path)) is not None:
         link.until = read_condition(notes, until.value, until.path)
-    runs = notes.one(loop, ("max_iterations",), at.path) or Given(RUNS_DEFAULT, at.path)
+    runs = notes.one(loop, ("max_iterations",), at.path)
     link.kind = ROUND
-    if _bound(notes, link, runs):
+    if _bound(notes, link, runs or Given(RUNS_DEFAULT, at.path), is_said=runs is not None):
         own.append(link)
 
 
-def _bound(notes: Notes, link: Link, runs: Given) -> bool:
+def _bound(notes: Notes, link: Link, runs: Given, *, is_said: bool = True) -> bool:
     """Bound a way round so that its node runs so often; tell whether that is more than once."""
     count = runs.value
     if isinstance(count, bool) or not isinstance(count, int) or not 1 <= count <= _RUNS_MAX:
         notes.fault(runs.path, "is how often the node may run: a whole number from 1")
         return True
-    name = clip(repr(link.source))
-    detail = f"counts how often {name} runs: {count:,} times, so it goes round {count - 1:,} times"
+    name, said = (
+        clip(repr(link.source)),
+        "counts how often" if is_said else "does not say how often",
+    )
+    detail = f"{said} {name} runs: {_times(count)}, so it goes round {_times(count - 1)}"
     notes.warn(runs.path, detail)
     link.fields["max"], link.places["max"] = count - 1, runs.path
     return count > 1
+
+
+def _times(count: int) -> str:
+    return "once" if count == 1 else f"{count:,} times"
 
 
 def _leads_back(link: Link, circles: Mapping[str, str]) -> bool:

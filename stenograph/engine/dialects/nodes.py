@@ -77,6 +77,8 @@ def read_fields(notes: Notes, node: Found) -> Any:
     if (retry := _retry(notes, data, path, at)) is not None:
         fields["retry"] = retry
     notes.ignore(data, known, path)
+    if given.keys().isdisjoint(("tool", "graph", "wait")) and data.get("type") != "conditional":
+        notes.warn(path, "calls nothing, as it names no tool; it only leads on")
     if _has(data, "type") and data["type"] not in _PLAIN_TYPES:
         notes.warn(
             f"{path}/type", "is ignored: the edges of a node say whether it branches or loops"

@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import msgspec
 
 import stenograph as st
 from stenograph.workflows.counting import count
 from stenograph.workflows.review import inputs, outline, processes, ruff, suggestions
-from stenograph.workflows.review.inputs import State
 from stenograph.workflows.review.ruff import Complexity
 from stenograph.workflows.review.scoring import COMPLEXITY_LIMIT, Score, group_of, score
+from stenograph.workflows.review.states import Measured, Outlined
 from stenograph.workflows.review.suggestions import RuleFindings
+
+State: TypeAlias = Mapping[str, Any]
 
 VERSION: Final = "1"
 """Of the tools; to be raised whenever the same source would be judged otherwise."""
+
+AT_ONCE: Final = max(2, os.cpu_count() or 1)
+"""How many sources each tool that starts programs works on at a time."""
 
 ISSUES_MAX: Final = 200
 """Most issues told one by one; all are counted."""
@@ -29,9 +35,9 @@ SUGGESTIONS_MAX: Final = 20
 OUTLINE: Final = [sys.executable, "-I", "-W", "ignore", str(Path(outline.__file__))]
 
 
-async def outlined(code: str, ctx: st.Context) -> State:
+async def outlined(code: str, ctx: st.Context) -> Outlined:
     """Return the outline of a source, and say what it is."""
-    found = await _outline(code)
+    found: Outlined = await _outline(code)
     if error := found["syntax_error"]:
         ctx.log(f"not Python: {error['message']} (line {error['line'] or 'unknown'})")
         return found
@@ -43,7 +49,7 @@ async def outlined(code: str, ctx: st.Context) -> State:
     return found
 
 
-async def measured(state: State, code: str, ctx: st.Context) -> State:
+async def measured(state: State, code: str, ctx: st.Context) -> Measured:
     """Return what a pass measures of a source whose outline the state holds, and say the score."""
     scores = state.get("scores", [])
     if error := state.get("syntax_error"):
@@ -57,7 +63,7 @@ async def measured(state: State, code: str, ctx: st.Context) -> State:
     more = "more than " if found.cut else ""
     ctx.log(f"ruff: {more}{count(issues, 'issue')}, {fixable:,} fixable")
     ctx.log(f"score {result.value:.2f}{before}", score=result.value)
-    return plain(
+    update: Measured = plain(
         {
             "quality_score": result.value,
             "scores": [*scores, result.value],
@@ -73,9 +79,10 @@ async def measured(state: State, code: str, ctx: st.Context) -> State:
             "issues_cut": found.cut,
         }
     )
+    return update
 
 
-def suggested(state: State) -> list[State]:
+def suggested(state: State) -> list[dict[str, Any]]:
     """Return what to do about a source that was measured, or is no Python; the costliest first."""
     if error := state.get("syntax_error"):
         found = [suggestions.about_syntax(error)]
@@ -90,13 +97,12 @@ def rules_of(state: State) -> dict[str, RuleFindings]:
     return msgspec.convert(state["rules"], dict[str, RuleFindings])
 
 
-def plain(value: Any) -> State:
+def plain(value: Any) -> Any:
     """Return structs as the JSON objects that a state holds."""
-    builtins: State = msgspec.to_builtins(value)
-    return builtins
+    return msgspec.to_builtins(value)
 
 
-async def _outline(code: str) -> State:
+async def _outline(code: str) -> Any:
     try:
         source = code.encode()
     except UnicodeEncodeError as error:
@@ -107,15 +113,14 @@ async def _outline(code: str) -> State:
         return outline.broken(code, "Python's own parser does not survive it", None, None)
     if output.code > 0:
         raise RuntimeError(f"the source could not be outlined: {output.stderr.strip()[-1000:]}")
-    found: State = msgspec.json.decode(output.stdout)
-    return found
+    return msgspec.json.decode(output.stdout)
 
 
-def _broken(error: Mapping[str, Any], scores: Sequence[float]) -> State:
+def _broken(error: Mapping[str, Any], scores: Sequence[float]) -> Measured:
     """Return what is measured of a source that is no Python: one issue, and the score 0."""
     place = (error["line"] or 1, error["column"] or 1)
     issue = ruff.Issue("invalid-syntax", error["message"], *place, fixable="no")
-    return plain(
+    update: Measured = plain(
         {
             "quality_score": 0.0,
             "scores": [*scores, 0.0],
@@ -127,6 +132,7 @@ def _broken(error: Mapping[str, Any], scores: Sequence[float]) -> State:
             "complexity": _complexity([], []),
         }
     )
+    return update
 
 
 def _scored(found: ruff.Lint, rules: Mapping[str, RuleFindings], state: State, code: str) -> Score:
@@ -143,7 +149,7 @@ def _weightiest_first(issue: ruff.Issue) -> tuple[float, int, int]:
     return (-group_of(issue.rule).points, issue.line, issue.column)
 
 
-def _complexity(functions: Sequence[Complexity], outlined: Sequence[State]) -> State:
+def _complexity(functions: Sequence[Complexity], outlined: Sequence[State]) -> dict[str, Any]:
     """Sum up what the functions' complexities are; the worst get the name that the outline has."""
     names = {one["line"]: one["qualified_name"] for one in outlined}
     numbers = [one.complexity for one in functions]

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
 import stenograph as st
 from stenograph.workflows.review import fixes, inputs
-from stenograph.workflows.review.inputs import State
 from stenograph.workflows.review.measuring import plain, rules_of
+from stenograph.workflows.review.states import Fix, ToFix
 
 PATIENCE: Final = 2
 """Passes in a row that may go by without a better score than all before."""
@@ -17,7 +18,9 @@ DIFFS_MAX: Final = 65_536
 """Most characters of diff that a run keeps, over all its passes."""
 
 
-def stopped_by(state: State, *, max_passes: int, threshold: float | None = None) -> str | None:
+def stopped_by(
+    state: Mapping[str, Any], *, max_passes: int, threshold: float | None = None
+) -> str | None:
     """Return why there is no other pass over a source that was measured, or None.
 
     Without a ``threshold`` no score is good enough.
@@ -35,7 +38,7 @@ def stopped_by(state: State, *, max_passes: int, threshold: float | None = None)
     return None
 
 
-async def fixed(state: State, ctx: st.Context) -> State | None:
+async def fixed(state: ToFix, ctx: st.Context) -> Fix | None:
     """Apply one group's safe fixes; return the update, or None when that changes nothing."""
     code, path, earlier = inputs.code_of(state), inputs.name_of(state), state.get("fixes", [])
     target = state["target_version"]

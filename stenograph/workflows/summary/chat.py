@@ -16,6 +16,7 @@ import httpx
 import msgspec
 from msgspec import Meta, Struct
 
+from stenograph.workflows.summary import chat_bounds
 from stenograph.workflows.summary.chat_errors import (
     ChatCut,
     ChatEmpty,
@@ -119,10 +120,15 @@ async def _ask(
 ) -> Answer:
     from httpx_sse import SSEError, aconnect_sse
 
-    headers = {**settings.headers, "Idempotency-Key": quote(key, safe="/:#[]")}
+    headers = {
+        **settings.headers,
+        "Accept-Encoding": "identity",
+        "Idempotency-Key": quote(key, safe="/:#[]"),
+    }
     body = {"model": settings.model, "messages": messages, "stream": True}
     try:
         async with aconnect_sse(client, "POST", settings.url, json=body, headers=headers) as source:
+            chat_bounds.bind(source.response, settings.endpoint)
             if source.response.status_code != httpx.codes.OK:
                 await _refuse(settings, source.response)
             return await _heard(settings, source.aiter_sse(), hear)

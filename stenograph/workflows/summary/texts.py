@@ -33,8 +33,6 @@ def file_of(state: Mapping[str, Any], ctx: st.Context) -> Path | None:
             'the state needs "text", or "path" of a file in the data folder, to summarise; '
             f"it has {has}"
         )
-    if text is not None and not isinstance(text, str):
-        raise ValueError(f'"text" is the text to summarise; it is {text!r:.100}')
     return None if path is None else ctx.data(path)
 
 

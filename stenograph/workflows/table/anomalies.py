@@ -73,7 +73,7 @@ def find(
             if mask.any():
                 cells = pl.DataFrame({ROW: text[ROW], "value": column.raw}).filter(mask)
                 found.append(Finding(kind, column.name, why, cells, facts))
-    found += _duplicates(text, studied, key)
+    found += _duplicates(text, studied, key, sorted(known.emptied))
     return sorted(found, key=lambda one: list(KINDS).index(one.kind))
 
 
@@ -83,17 +83,16 @@ def study(text: pl.DataFrame) -> dict[str, Column]:
 
 
 def _duplicates(
-    text: pl.DataFrame, studied: Mapping[str, Column], key: Sequence[str]
+    text: pl.DataFrame, studied: Mapping[str, Column], key: Sequence[str], present: Sequence[str]
 ) -> Iterator[Finding]:
     names = tables.columns_of(text)
-    again = ~text.select(pl.struct(names).is_first_distinct()).to_series()
+    again = tables.again(text, names, present)
     if 0 < again.sum() <= max(ROWS_TWICE * text.height, 1.0) or key:
         cells = pl.DataFrame({ROW: text[ROW], "value": [None] * text.height}).filter(again)
         if cells.height:
             yield Finding("duplicate_row", "", "the same as a row before it", cells)
     for named in [list(key)] if key else [[one] for one in inferred_keys(studied)]:
-        whole = text.select(pl.all_horizontal(pl.col(named).is_not_null())).to_series()
-        twice = ~text.select(pl.struct(named).is_first_distinct()).to_series() & whole & ~again
+        twice = tables.again(text, named, named) & ~again
         if twice.any():
             shown = pl.concat_str([pl.col(name) for name in named], separator=", ")
             cells = text.select(ROW, shown.alias("value")).filter(twice)

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final, TypeAlias
 
+import msgspec
 import polars as pl
 from msgspec import Struct
 
@@ -30,14 +31,21 @@ REPLACED_LENGTH: Final = 100
 MODE_SHARE: Final = 0.5
 """Share of its values that a category's most frequent one must have to fill a gap."""
 
+SENTINELS: Final = ("0001-01-01", "1900-01-01", "9999-12-31")
+"""Days that people write for none, for ever, or unknown."""
+
 Found: TypeAlias = tuple[str, pl.Series, str, dict[str, Any]]
 """A kind of anomaly, which cells, why, and the facts for a rule."""
 
 
 class Settled(Struct, frozen=True):
-    """What rules before have settled: which columns may miss values, and the ranges."""
+    """What rules before have settled: which columns may miss values, and the ranges.
+
+    In those that are ``emptied``, values were made null, whatever they were.
+    """
 
     missing: frozenset[str]
+    emptied: frozenset[str]
     ranges: Mapping[str, Range]
     dates: Mapping[str, Date]
 
@@ -45,18 +53,14 @@ class Settled(Struct, frozen=True):
 def settled(rules: Iterable[AnyRule]) -> Settled:
     """Return what rules settle: what they made null is known to be missing."""
     rules = list(rules)
+    emptied = frozenset(table_rules.emptied(rules))
+    gaps = {rule.column for rule in rules if isinstance(rule, table_rules.Missing)}
     return Settled(
-        frozenset(
-            rule.column
-            for rule in rules
-            if isinstance(rule, _EMPTYING) or (isinstance(rule, Range) and rule.do == "null")
-        ),
+        emptied | gaps,
+        emptied,
         {rule.column: rule for rule in rules if isinstance(rule, Range)},
         {rule.column: rule for rule in rules if isinstance(rule, Date)},
     )
-
-
-_EMPTYING: Final = (table_rules.Missing, table_rules.Type, table_rules.Format, Date)
 
 
 def check(column: Column, known: Settled) -> Iterator[Found]:
@@ -142,7 +146,12 @@ def _no_number(column: Column) -> Iterator[Found]:
     bad = columns.numbers(column.values, column.decimal).is_null() & column.values.is_not_null()
     plain = columns.plain_numbers(column.values, column.decimal).is_not_null() & bad
     why = "no plain number, and the column is of numbers"
-    facts = {"type": column.type, "decimal": column.decimal, "readable": int(plain.sum())}
+    facts = {
+        "type": column.type,
+        "decimal": column.decimal,
+        "readable": int(plain.sum()),
+        "names": is_identifier(column),
+    }
     yield "type", bad, why, facts
 
 
@@ -158,12 +167,14 @@ def _outliers(column: Column, known: Range | None) -> Iterator[Found]:
         return
     usual = columns.number_text(float(values.median() or 0))  # type: ignore[arg-type]
     why = f"outside {_range(low, high)}, the median being {usual}"
+    # Whether a few negative numbers are wrong, no rule can know; what is too large beside them, it can.
+    sign = how == "sign" and bool(below.any())
     facts = {
         "min": low if below.any() else None,
         "max": high if above.any() else None,
         "decimal": column.decimal,
-        "worst": _farness(values.filter(mask), high),
-        "sign": how == "sign" and not above.any(),
+        "worst": _farness(values.filter(above if sign and above.any() else mask), high),
+        "sign": sign,
     }
     yield "outlier", mask, f"{why}; {how}" if how.startswith("robust") else why, facts
 
@@ -197,15 +208,24 @@ def _dates(column: Column, known: Date | None) -> Iterator[Found]:
     found = columns.days(values, format_)
     own = columns.is_spelled(values, format_)
     readable = columns.other_days(values).is_not_null()
-    other = dated & found.is_null() & (~own | readable)
-    yield "format", other, f"a date, but not spelled {format_}", {"date": format_}
-    impossible = own & found.is_null() & ~readable
+    is_day = columns.has_day(values, format_)
+    other = dated & found.is_null() & (~own | readable | is_day)
+    why = f"a date, but not spelled {format_}"
+    yield "format", other, why, {"date": format_, "readable": int((other & readable).sum())}
+    impossible = own & found.is_null() & ~readable & ~is_day
     low, high = (known.min, known.max) if known else _date_range(found)
     below, above = _beyond(found, low, -1), _beyond(found, high, 1)
     far = below | above
     bounds = f", or outside {low or '…'} to {high or '…'}" if far.any() else ""
     low, high = low if below.any() else None, high if above.any() else None
-    facts = {"format": format_, "min": low, "max": high}
+    known_days = found.cast(pl.String).is_in(SENTINELS).fill_null(False)
+    facts = {
+        "format": format_,
+        "min": low,
+        "max": high,
+        "keep": found.filter(far & known_days).unique().sort().cast(pl.String).to_list(),
+        "wrong": int((impossible | (far & ~known_days)).sum()),
+    }
     yield "date", impossible | far, f"a day that does not exist{bounds}", facts
 
 
@@ -236,8 +256,15 @@ def _strangers(column: Column) -> Iterator[Found]:
     why = f"no {format_.name}, and the other values are"
     if format_.name not in formats.KNOWN:
         why = f"not of the {format_.name} (A, a and 9 stand for letters and digits)"
-    facts = {"pattern": format_.pattern, "letters": format_.letters}
-    yield "format", bad, why, {**facts, "loose": format_.loose, "parts": format_.parts}
+    facts = {
+        "pattern": format_.pattern,
+        "letters": format_.letters,
+        "loose": format_.loose,
+        "parts": format_.parts,
+    }
+    rule = msgspec.convert({**facts, "column": column.name, "kind": "format"}, table_rules.Format)
+    readable = rule.change(column.values.filter(bad)).count()
+    yield "format", bad, why, {**facts, "readable": readable}
 
 
 def _spellings(column: Column) -> Iterator[Found]:

@@ -7,7 +7,7 @@ root of n, whichever is more: one of 10, 5 of 100, 50 of 1,000.
 from __future__ import annotations
 
 import math
-from typing import Final, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
 
 import polars as pl
 from msgspec import Struct
@@ -26,6 +26,9 @@ SMALL: Final = 200
 SURE_TOKENS: Final = ("", "n/a", "na", "n.a.", "#n/a", "null", "(null)", "nan", "undefined")
 VAGUE_TOKENS: Final = ("none", "nil", "missing", "-", "--", "---", "?", "??", ".")
 """Spellings of "missing"; the vague ones only when they are few in their column."""
+
+EXACT: Final = 2**53
+"""Up to here a float knows each whole number; JSON has none beyond 2**63."""
 
 WHITE: Final = r"[\s\x{a0}\x{200b}\x{feff}]+"
 YES: Final = ("true", "yes", "y", "t")
@@ -133,6 +136,12 @@ def untidy(stripped: pl.Series) -> pl.Series:
     return odd.fill_null(False)
 
 
+def plain_number(number: Any) -> Any:
+    """Return a whole number as an int, as far as a float knows each; none stays none."""
+    is_whole = number is not None and abs(number) <= EXACT and number == int(number)
+    return int(number) if is_whole else number
+
+
 def number_text(number: float) -> str:
     """Return a number as people write it."""
     if number == round(number) and abs(number) < 1e15:
@@ -157,6 +166,13 @@ def days(values: pl.Series, format_: str) -> pl.Series:
         shaped = _where(shaped, shaped.str.contains(STAMPED)).str.slice(0, 10)
         format_ = "%Y-%m-%d"
     return shaped.str.to_date(format_, strict=False)
+
+
+def has_day(values: pl.Series, format_: str) -> pl.Series:
+    """Tell which texts of one spelling name a day that exists, at whatever time."""
+    if format_ == STAMP:
+        values, format_ = values.str.slice(0, 10), "%Y-%m-%d"
+    return days(values, format_).is_not_null()
 
 
 def other_days(values: pl.Series) -> pl.Series:
@@ -220,13 +236,22 @@ def _type(values: pl.Series, filled: int) -> tuple[str, Sign, str]:
         return "boolean", ".", ""
     for decimal, pattern in NUMBER.items():
         plain = values.str.contains(pattern)
-        if plain.sum() >= most and values.str.contains(CODE).sum() <= 0.01 * filled:
+        if plain.sum() >= most and not _are_codes(values, filled):
             whole = values.str.contains(r"^[+-]?\d+$").sum()
             return ("integer" if whole >= most else "number"), decimal, ""
     if is_dated(values).sum() >= most:
         format_ = _format(values)
         return ("datetime" if format_ == STAMP else "date"), ".", format_
     return "text", ".", ""
+
+
+def _are_codes(values: pl.Series, filled: int) -> bool:
+    """Tell whether whole numbers only name things, such as postal codes: some begin with a 0."""
+    padded = int(values.str.contains(CODE).sum())
+    if padded <= 1 or padded > 0.01 * filled:
+        return padded > 0.01 * filled
+    lengths = values.drop_nulls().str.len_chars().value_counts(sort=True)
+    return int(lengths.row(0)[1]) >= filled - few(filled)
 
 
 def _is_boolean(lower: pl.Series, most: float) -> bool:

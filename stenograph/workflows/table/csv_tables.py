@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Iterable, Iterator
 from typing import Final
 
@@ -12,6 +13,8 @@ import polars as pl
 from stenograph.workflows.table import table_limits
 
 SEPARATORS: Final = ",;\t|"
+_SAID: Final = re.compile(rf"sep=([{SEPARATORS}])\r?\n")  # as spreadsheets read and write it
+_QUOTED: Final = re.compile(r'"[^"]*"')
 
 
 def read(data: bytes, name: str) -> pl.DataFrame:
@@ -46,8 +49,10 @@ def _header(data: bytes, name: str) -> tuple[list[str], int, str]:
         raise ValueError(f"{name} is empty; a table begins with the names of its columns")
     if "\n" not in text and "\r" in text:
         raise ValueError(f"{name} ends its lines with CR alone; save it with LF or CR LF")
-    first = text.partition("\n")[0]
-    separator = max(SEPARATORS, key=first.count)
+    if said := _SAID.match(text):
+        start, text = start + len(said[0]), text[len(said[0]) :]
+    first = _QUOTED.sub("", text.partition("\n")[0])
+    separator = said[1] if said else max(SEPARATORS, key=first.count)
     lines = _Counting(io.StringIO(text, newline=""))
     try:
         header = next(csv.reader(lines, delimiter=separator, strict=True))

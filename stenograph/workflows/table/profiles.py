@@ -31,7 +31,7 @@ def profile(column: Column) -> dict[str, Any]:
     if column.is_number:
         values = columns.numbers(column.values, column.decimal)
         ends = {"min": values.min(), "median": values.median(), "max": values.max()}
-        return found | {name: _whole(value) for name, value in ends.items()}
+        return found | {name: columns.plain_number(value) for name, value in ends.items()}
     if column.is_date:
         days = columns.days(column.values, column.format).drop_nulls().cast(pl.String)
         return found | {"min": days.min(), "max": days.max(), "format": column.format}
@@ -39,10 +39,6 @@ def profile(column: Column) -> dict[str, Any]:
         most = columns.ranked(column.values)[:TOP]
         found["top"] = [[shown(value), count] for value, count in most]
     return found
-
-
-def _whole(value: Any) -> Any:
-    return int(value) if value is not None and value == int(value) else value
 
 
 def shown(value: object) -> str | None:

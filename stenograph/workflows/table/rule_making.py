@@ -1,13 +1,14 @@
 """Making rules: which rule mends which anomalies, chosen by a few choices that a person may make.
 
 Nothing is guessed where a person must decide: keys that two different rows share stay as they are
-unless the key was given, and so does what is wrong or missing in a key.
+unless the key was given, and so do a few negative numbers, what is wrong or missing in a key, and
+what does not fit a format that was read off the other values and cannot be brought into it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from typing import Any, Final, Literal, TypeAlias, get_args
+from typing import Any, Final, Literal, TypeAlias
 
 from msgspec import Struct
 
@@ -17,26 +18,27 @@ from stenograph.workflows.table.table_rules import AnyRule
 
 Fill: TypeAlias = Literal["auto", "leave"]
 Outliers: TypeAlias = Literal["auto", "clip", "null", "drop"]
+Unreadable: TypeAlias = Literal["leave", "null"]
 
 CLIP_MAX: Final = 10.0
 """Times beyond a bound that a number may lie to be clipped; farther ones are made null."""
 
 
 class Choices(Struct, frozen=True):
-    """What a person may choose: whether gaps are filled, and what becomes of outliers."""
+    """What a person may choose: whether gaps are filled, and what becomes of outliers.
+
+    ``unreadable`` says it of what does not fit a format, and of days that stand for none.
+    """
 
     fill: Fill = "auto"
     outliers: Outliers = "auto"
+    unreadable: Unreadable = "leave"
 
 
-def choices(given: Mapping[str, object]) -> Choices:
-    """Return choices; raises ValueError for what is none."""
-    fill: Any = given.get("fill", "auto")
-    outliers: Any = given.get("outliers", "auto")
-    for name, value, all_ in (("fill", fill, Fill), ("outliers", outliers, Outliers)):
-        if value not in get_args(all_):
-            raise ValueError(f'"{name}" is one of {", ".join(get_args(all_))}; it is {value!r:.80}')
-    return Choices(fill, outliers)
+def choices(given: Mapping[str, Any]) -> Choices:
+    """Return choices: of the state, with those of a config over them."""
+    names = Choices.__struct_fields__
+    return Choices(**{name: given[name] for name in names if name in given})
 
 
 def make(finding: Mapping[str, Any], keys: Collection[str], chosen: Choices) -> AnyRule | None:
@@ -59,12 +61,13 @@ def make(finding: Mapping[str, Any], keys: Collection[str], chosen: Choices) -> 
         case "missing":
             return _missing(one, facts, chosen)
         case "type":
-            return table_rules.Type(**one, **{k: v for k, v in facts.items() if k != "readable"})
+            leave = facts.get("names", False) and chosen.unreadable == "leave"
+            return _converting(table_rules.Type, one, facts, leave=leave)
         case "format":
-            one["do"] = "convert-or-leave" if is_key else "convert-or-null"
-            return table_rules.Format(**one, **facts)
+            leave = is_key or chosen.unreadable == "leave"
+            return _converting(table_rules.Format, one, facts, leave=leave)
         case "date":
-            return table_rules.Date(**one, **facts)
+            return _date(one, facts, chosen)
         case "outlier":
             return _range(one, facts, chosen)
         case "spelling":
@@ -85,10 +88,44 @@ def _missing(one: dict[str, Any], facts: Mapping[str, Any], chosen: Choices) -> 
     return table_rules.Missing(**one, spelled=facts["spelled"], do="fill", value=value)
 
 
-def _range(one: dict[str, Any], facts: Mapping[str, Any], chosen: Choices) -> AnyRule:
-    do = chosen.outliers
+def _converting(
+    rule: type[table_rules.Type | table_rules.Format],
+    one: dict[str, Any],
+    facts: Mapping[str, Any],
+    *,
+    leave: bool,
+) -> AnyRule | None:
+    """Return a rule that converts what it can read, or None where it would leave everything."""
+    known = {name: value for name, value in facts.items() if name not in ("readable", "names")}
+    if not leave:
+        return rule(**one, **known)
+    readable = facts["readable"]
+    if not readable:
+        return None
+    if readable < one["rows"]:
+        one["because"] += f"; {readable:,} of them can be read"
+    return rule(**one, **known, do="convert-or-leave")
+
+
+def _date(one: dict[str, Any], facts: Mapping[str, Any], chosen: Choices) -> AnyRule | None:
+    known = {name: facts[name] for name in ("format", "min", "max")}
+    if chosen.unreadable == "null":
+        return table_rules.Date(**one, **known)
+    if not facts["wrong"]:
+        return None
+    if facts["keep"]:
+        one["because"] += f"; {', '.join(facts['keep'])} may stand for none, and stay"
+    return table_rules.Date(**one, **known, keep=facts["keep"])
+
+
+def _range(one: dict[str, Any], facts: Mapping[str, Any], chosen: Choices) -> AnyRule | None:
+    do, least = chosen.outliers, facts["min"]
     if do == "auto":
-        near = facts["worst"] <= CLIP_MAX and not facts["sign"]
+        if facts["sign"]:  # a refund, a day of frost, or a slip: a person knows
+            least = None
+            if facts["max"] is None:
+                return None
+        near = facts["worst"] <= CLIP_MAX
         do = "clip" if near else "null"
         far = number_text(facts["worst"])
         one["because"] += (
@@ -96,5 +133,5 @@ def _range(one: dict[str, Any], facts: Mapping[str, Any], chosen: Choices) -> An
             if near
             else "; too far to mend"
         )
-    bounds = {"min": facts["min"], "max": facts["max"], "decimal": facts["decimal"]}
+    bounds = {"min": least, "max": facts["max"], "decimal": facts["decimal"]}
     return table_rules.Range(**one, **bounds, do=do)

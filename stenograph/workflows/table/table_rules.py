@@ -71,10 +71,10 @@ class Missing(OneColumn, frozen=True, kw_only=True, tag="missing"):
 
 
 class Type(OneColumn, frozen=True, kw_only=True, tag="type"):
-    """Convert what can be read as ``type`` in one way only, and make the rest null."""
+    """Convert what can be read as ``type`` in one way only; make the rest null or leave it."""
 
     type: Literal["integer", "number", "boolean", "date", "datetime"]
-    do: Literal["convert-or-null"] = "convert-or-null"
+    do: Literal["convert-or-null", "convert-or-leave"] = "convert-or-null"
     decimal: columns.Sign = "."
     words: list[str] = []
     """How true and false are spelled."""
@@ -94,6 +94,8 @@ class Type(OneColumn, frozen=True, kw_only=True, tag="type"):
         else:
             bad = columns.numbers(values, self.decimal).is_null()
             better = columns.plain_numbers(values, self.decimal)
+        if self.do == "convert-or-leave":
+            bad &= better.is_not_null()
         return _replaced(raw, bad & ~columns.is_missing(values), better)
 
 
@@ -126,7 +128,8 @@ class Format(OneColumn, frozen=True, kw_only=True, tag="format"):
         spelling = "%Y-%m-%d" if self.date == columns.STAMP else self.date
         better = columns.other_days(values).dt.strftime(spelling)
         # A day that does not exist is another rule's.
-        return bad & (better.is_not_null() | ~columns.is_spelled(values, self.date)), better
+        impossible = columns.is_spelled(values, self.date) & ~columns.has_day(values, self.date)
+        return bad & (better.is_not_null() | ~impossible), better
 
     def _patterns(self, values: pl.Series) -> tuple[pl.Series, pl.Series]:
         better = values
@@ -140,22 +143,27 @@ class Format(OneColumn, frozen=True, kw_only=True, tag="format"):
 
 
 class Date(OneColumn, frozen=True, kw_only=True, tag="date"):
-    """Make null what is spelled ``format`` and no day, or a day before ``min`` or after ``max``."""
+    """Make null what is spelled ``format`` and no day, or a day before ``min`` or after ``max``.
+
+    The days in ``keep`` stay, wherever they lie.
+    """
 
     do: Literal["null"] = "null"
     format: str
     min: str | None = None
     max: str | None = None
+    keep: list[str] = []
 
     def change(self, raw: pl.Series) -> pl.Series:
         """Return the column with the rule applied."""
         values = columns.trim(raw)
         found = columns.days(values, self.format)
-        bad = columns.is_spelled(values, self.format) & found.is_null()
+        bad = columns.is_spelled(values, self.format) & ~columns.has_day(values, self.format)
         for bound, sign in ((self.min, 1), (self.max, -1)):
             if bound is not None:
                 day = pl.Series([bound]).str.to_date("%Y-%m-%d")[0]
                 bad |= ((found < day) if sign > 0 else (found > day)).fill_null(False)
+        bad &= ~found.cast(pl.String).is_in(self.keep).fill_null(False)
         return _replaced(raw, bad, _nulls(values))
 
 
@@ -211,13 +219,18 @@ class Spelling(OneColumn, frozen=True, kw_only=True, tag="spelling"):
 
 
 class DuplicateRow(Rule, frozen=True, kw_only=True, tag="duplicate_row"):
-    """Keep the first of rows that are the same in every column."""
+    """Keep the first of rows that are the same in every column.
+
+    Rows without a value in one of the columns ``present`` are kept: other rules have emptied some
+    of these, and nobody knows whether such rows were the same.
+    """
 
     do: Literal["drop"] = "drop"
+    present: list[str] = []
 
     def on(self, text: pl.DataFrame) -> pl.DataFrame:
         """Return a text table with the rule applied."""
-        return text.unique(tables.columns_of(text), keep="first", maintain_order=True)
+        return text.filter(~tables.again(text, tables.columns_of(text), self.present))
 
 
 class DuplicateKey(Rule, frozen=True, kw_only=True, tag="duplicate_key"):
@@ -228,9 +241,7 @@ class DuplicateKey(Rule, frozen=True, kw_only=True, tag="duplicate_key"):
 
     def on(self, text: pl.DataFrame) -> pl.DataFrame:
         """Return a text table with the rule applied."""
-        again = ~text.select(pl.struct(self.columns).is_first_distinct()).to_series()
-        whole = text.select(pl.all_horizontal(pl.col(self.columns).is_not_null())).to_series()
-        return text.filter(~(again & whole))
+        return text.filter(~tables.again(text, self.columns, self.columns))
 
 
 AnyRule: TypeAlias = (
@@ -282,12 +293,21 @@ def fold(text: pl.DataFrame, rules: Iterable[AnyRule]) -> pl.DataFrame:
 def columns_of(rule: AnyRule) -> list[str]:
     """Return the columns that a rule names."""
     match rule:
-        case DuplicateRow():
-            return []
+        case DuplicateRow(present=named):
+            return named
         case DuplicateKey(columns=named):
             return named
         case _:
             return [rule.column]
+
+
+def emptied(rules: Iterable[AnyRule]) -> set[str]:
+    """Return the columns in which rules make values null, whatever these were."""
+    return {
+        rule.column
+        for rule in rules
+        if isinstance(rule, Type | Format | Date | Range) and rule.do in ("null", "convert-or-null")
+    }
 
 
 def spelled(number: float | None, decimal: str) -> str | None:

@@ -49,7 +49,7 @@ class Work(Struct, frozen=True):
     key: list[str]
 
 
-def load(state: State, config: Mapping[str, Any], find: Callable[[str], Path]) -> Work:
+def load(state: Mapping[str, Any], config: Mapping[str, Any], find: Callable[[str], Path]) -> Work:
     """Return the table of a state: a fold of its rules over its source."""
     name, source = _source(state, find)
     rules = table_rules.parse(state.get("rules", []))
@@ -142,7 +142,15 @@ def new_rules(findings: Sequence[State], state: State, chosen: rule_making.Choic
     An older rule is made again: what came after it may have brought new work for it.
     """
     keys = {*state.get("key_columns", [])}
+    before = table_rules.parse(state.get("rules", []))
     made = [rule_making.make(finding, keys, chosen) for finding in findings]
+    emptied = table_rules.emptied([*before, *(rule for rule in made if rule is not None)])
+    made = [
+        msgspec.structs.replace(rule, present=sorted(emptied))
+        if isinstance(rule, table_rules.DuplicateRow)
+        else rule
+        for rule in made
+    ]
     had = [_bare(rule) for rule in state.get("rules", [])[-state.get("new_rules", 0) :]]
     rules = [table_rules.plain(rule) for rule in made if rule is not None]
     return [rule for rule in rules if _bare(rule) not in had and rule.get("replace") != {}]
@@ -183,12 +191,12 @@ def clean_rows(work: Work, rows: Sequence[State], studied: Mapping[str, Column])
     return clean if len(msgspec.json.encode(clean)) <= CLEAN_BYTES_MAX else None
 
 
-def given_rows(state: State) -> Any:
+def given_rows(state: Mapping[str, Any]) -> Any:
     """Return the rows that stand in the state, or None."""
     return None if state.get("path") is not None else state.get("rows", state.get("data"))
 
 
-def _source(state: State, find: Callable[[str], Path]) -> tuple[str, pl.DataFrame]:
+def _source(state: Mapping[str, Any], find: Callable[[str], Path]) -> tuple[str, pl.DataFrame]:
     path = state.get("path")
     if path is not None:
         return str(path), tables.read(find(path), str(path))
@@ -201,11 +209,8 @@ def _source(state: State, find: Callable[[str], Path]) -> tuple[str, pl.DataFram
     return "rows", tables.from_rows(rows, '"rows"' if "rows" in state else '"data"')
 
 
-def _key(given: object) -> list[str]:
-    names = [given] if isinstance(given, str) else given
-    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        raise ValueError(f'"key" is a column or a list of columns, by name; it is {given!r:.100}')
-    return names
+def _key(given: str | list[str]) -> list[str]:
+    return [given] if isinstance(given, str) else given
 
 
 def _why(finding: Finding, value: object) -> str:
@@ -227,5 +232,5 @@ def _value(text: str | None, column: Column) -> object:
         return columns.truths(values)[0]
     if column.is_number:
         number = columns.numbers(values, column.decimal)[0]
-        return text if number is None else int(number) if number == int(number) else number
+        return text if number is None else columns.plain_number(number)
     return text

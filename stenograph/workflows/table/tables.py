@@ -6,7 +6,7 @@ What cannot be read is refused with a ValueError of one sentence: where, what, a
 from __future__ import annotations
 
 import codecs
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -90,11 +90,19 @@ def columns_of(text: pl.DataFrame) -> list[str]:
     return [name for name in text.columns if name != ROW]
 
 
+def again(text: pl.DataFrame, names: Sequence[str], present: Sequence[str]) -> pl.Series:
+    """Tell which rows have the values of a row before them, and a value in all columns ``present``."""
+    twice = ~text.select(pl.struct(names).is_first_distinct()).to_series()
+    if not present:
+        return twice
+    return twice & text.select(pl.all_horizontal(pl.col(present).is_not_null())).to_series()
+
+
 def _parquet(path: Path, name: str) -> pl.DataFrame:
     broken = (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError)
     try:
-        schema = pl.read_parquet_schema(path)
-        scan = pl.scan_parquet(path)
+        scan = pl.scan_parquet(path, glob=False)  # else [ or * in its name would be other files
+        schema = scan.collect_schema()
         rows = scan.select(pl.len()).collect().item()
     except broken as error:
         raise ValueError(f"{name} cannot be read as Parquet: {_first_line(error)}") from None

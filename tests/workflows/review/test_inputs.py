@@ -6,13 +6,14 @@ from typing import Any
 import pytest
 
 import stenograph as st
+from stenograph.engine import open_data_folder
 from stenograph.workflows import code_review, review_loop
 from stenograph.workflows.review import inputs
 from tests.workflows.reviewing import CHAIN, UNTIDY, Listener, State
 
 
-async def loaded(state: State, folder: Path | None = None) -> str:
-    return await inputs.load(state, Listener(folder=folder and str(folder)).ctx)
+async def loaded(state: Any, folder: Path | None = None) -> str:
+    return await inputs.load(state, Listener(folder=folder and open_data_folder(folder)).ctx)
 
 
 async def test_code_wins_and_path_is_then_its_name_alone() -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gzip
 import json
 import socket
 import traceback
@@ -9,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from stenograph.workflows.summary import chat, chat_errors, chat_settings
+from stenograph.workflows.summary import chat, chat_bounds, chat_errors, chat_settings
 from stenograph.workflows.summary.chat_errors import (
     ChatCut,
     ChatEmpty,
@@ -31,6 +32,7 @@ from tests.workflows.chat_endpoint import (
     endpoint,
     events,
     piece,
+    raw,
     said,
     silent,
     status,
@@ -247,6 +249,28 @@ async def test_what_is_no_stream_of_events(monkeypatch: pytest.MonkeyPatch) -> N
     error = await failed(status(200, {"choices": []}), monkeypatch)
     assert isinstance(error, ChatMalformed)
     assert "does not answer with server-sent events" in str(error)
+
+
+async def test_a_line_without_end_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(chat_bounds, "LINE_MAX", 1000)
+    error = await failed(raw(b"data: ", *[b"x" * 400] * 3), monkeypatch)
+    assert isinstance(error, ChatMalformed)
+    assert "a line of more than 1,000 bytes" in str(error)
+
+
+async def test_lines_without_end_are_not_read_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(chat_bounds, "STREAM_MAX", 1000)
+    error = await failed(raw(*[b": still here\n\n"] * 100), monkeypatch)
+    assert isinstance(error, ChatMalformed)
+    assert "an answer of more than 1,000 bytes" in str(error)
+
+
+async def test_a_compressed_answer_is_not_unpacked(monkeypatch: pytest.MonkeyPatch) -> None:
+    error = await failed(
+        raw(gzip.compress(b"data: 1\n\n"), headers={"Content-Encoding": "gzip"}), monkeypatch
+    )
+    assert isinstance(error, ChatMalformed)
+    assert "compresses its answer" in str(error)
 
 
 async def test_an_error_in_the_middle_of_a_stream(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -141,3 +141,16 @@ def test_truths_are_told_by_their_word() -> None:
     assert columns.truths(series("Yes", "f", "1", "0", "x", None)).to_list() == [
         *(True, False, True, False, None, None)
     ]
+
+
+def test_whole_numbers_of_one_length_of_which_some_begin_with_0_are_codes() -> None:
+    zips = [f"{number}" for number in range(90000, 91000)]
+    assert columns.study(series(*zips, "01234", "02138")).type == "text"
+    assert columns.study(series(*zips, "01234", "7", *map(str, range(200)))).type == "integer"
+
+
+def test_a_number_is_whole_as_far_as_a_float_knows_it() -> None:
+    told = [columns.plain_number(number) for number in (2.0, 2.5, 2.0**53, 1e30, None)]
+    assert told == [2, 2.5, 2**53, 1e30, None]
+    assert isinstance(told[0], int)
+    assert isinstance(told[3], float)

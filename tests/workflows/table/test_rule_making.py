@@ -20,7 +20,14 @@ OUTLIER = {"min": None, "max": 10.0, "decimal": ".", "worst": 3.0, "sign": False
 def test_outliers_that_are_near_are_clipped_and_far_ones_made_null() -> None:
     assert made("outlier", OUTLIER)["do"] == "clip"
     assert made("outlier", {**OUTLIER, "worst": 30.0})["do"] == "null"
-    assert made("outlier", {**OUTLIER, "sign": True})["do"] == "null"
+
+
+def test_a_few_negative_numbers_are_left_to_a_person_unless_one_has_chosen() -> None:
+    negative = {**OUTLIER, "min": 0.0, "max": None, "sign": True}
+    assert made("outlier", negative) is None
+    assert made("outlier", negative, outliers="null")["min"] == 0.0
+    both = made("outlier", {**negative, "max": 10.0})
+    assert (both["do"], both["max"], "min" in both) == ("clip", 10.0, False)
 
 
 @pytest.mark.parametrize("do", ["clip", "null", "drop"])
@@ -45,9 +52,39 @@ def test_a_gap_stays_when_nothing_can_fill_it_or_one_wants_it_so() -> None:
 def test_what_is_wrong_in_a_key_is_left_to_a_person() -> None:
     assert made("missing", {"spelled": [], "fill": None, "share": None}, keys=["c"]) is None
     assert made("outlier", OUTLIER, keys=["c"]) is None
-    format_ = {"pattern": "^a$", "letters": "lower"}
-    assert made("format", format_, keys=["c"])["do"] == "convert-or-leave"
-    assert made("format", format_)["do"] == "convert-or-null"
+    assert made("date", DAYS, keys=["c"], unreadable="null") is None
+    chosen = made("format", FORMAT, keys=["c"], unreadable="null")
+    assert chosen["do"] == "convert-or-leave"
+
+
+FORMAT = {"pattern": "^a$", "letters": "lower", "readable": 2}
+DAYS = {"format": "%Y-%m-%d", "min": None, "max": "2030-01-01", "keep": ["9999-12-31"], "wrong": 2}
+
+
+def test_what_does_not_fit_a_format_is_left_to_a_person_unless_one_has_chosen() -> None:
+    rule = made("format", FORMAT)
+    assert rule["do"] == "convert-or-leave"
+    assert rule["because"] == "odd (3 values); 2 of them can be read"
+    assert made("format", {**FORMAT, "readable": 3})["because"] == "odd (3 values)"
+    assert made("format", {**FORMAT, "readable": 0}) is None
+    emptying = made("format", {**FORMAT, "readable": 0}, unreadable="null")
+    assert emptying["do"] == "convert-or-null"
+
+
+def test_days_that_stand_for_none_are_left_to_a_person_unless_one_has_chosen() -> None:
+    rule = made("date", DAYS)
+    assert (rule["keep"], rule["max"]) == (["9999-12-31"], "2030-01-01")
+    assert rule["because"].endswith("; 9999-12-31 may stand for none, and stay")
+    assert made("date", {**DAYS, "keep": []})["because"] == "odd (3 values)"
+    assert made("date", {**DAYS, "wrong": 0}) is None
+    assert "keep" not in made("date", {**DAYS, "wrong": 0}, unreadable="null")
+
+
+def test_text_among_numbers_that_only_name_is_left_to_a_person_unless_one_has_chosen() -> None:
+    facts = {"type": "integer", "decimal": ".", "readable": 0, "names": True}
+    assert made("type", facts) is None
+    assert made("type", {**facts, "readable": 1})["do"] == "convert-or-leave"
+    assert made("type", facts, unreadable="null")["do"] == "convert-or-null"
 
 
 def test_a_key_that_is_there_twice_is_dropped_only_when_it_was_given() -> None:
@@ -58,17 +95,9 @@ def test_a_key_that_is_there_twice_is_dropped_only_when_it_was_given() -> None:
 def test_the_other_kinds_have_a_rule_each() -> None:
     assert made("whitespace", {"within": True})["within"]
     assert made("type", {"type": "number", "decimal": ",", "readable": 2})["decimal"] == ","
-    assert (
-        made("date", {"format": "%Y-%m-%d", "min": None, "max": "2030-01-01"})["max"]
-        == "2030-01-01"
-    )
     assert made("spelling", {"replace": {"x": "y"}})["replace"] == {"x": "y"}
     assert made("duplicate_row", {})["because"] == "odd (3 rows)"
 
 
-def test_choices_are_checked() -> None:
+def test_a_choice_that_is_not_made_is_automatic() -> None:
     assert rule_making.choices({"fill": "leave", "path": "x"}) == Choices("leave", "auto")
-    with pytest.raises(
-        ValueError, match="\"outliers\" is one of auto, clip, null, drop; it is 'eat'"
-    ):
-        rule_making.choices({"outliers": "eat"})

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 
+from stenograph.workflows.table import spellings
 from stenograph.workflows.table.spellings import respell
 
 WRONG = {
@@ -12,6 +13,7 @@ WRONG = {
     "a letter more": ({"Berlin": 30, "Berrlin": 1}, {"Berrlin": "Berlin"}),
     "another letter": ({"Berlin": 30, "Berlxn": 1}, {"Berlxn": "Berlin"}),
     "exchanged": ({"Berlin": 30, "Belrin": 1}, {"Belrin": "Berlin"}),
+    "a blank less": ({"New York": 30, "NewYork": 1}, {"NewYork": "New York"}),
     "two slips in a long word": ({"Electronics": 50, "Elektronix": 1}, {}),
     "two in nine letters": ({"Stationery": 50, "Sttionary": 1}, {"Sttionary": "Stationery"}),
     "first letter of a long word": ({"Hamburg": 50, "Jamburg": 1}, {"Jamburg": "Hamburg"}),
@@ -51,3 +53,31 @@ def test_a_category_of_values_near_to_each_other_has_no_misspellings() -> None:
     names = ("Maria", "Marie", "Mario", "Johan", "Johann", "Julia", "Julie", "Karla", "Carla")
     counts = {name: 200 - 20 * place for place, name in enumerate(names)}
     assert respell({**counts, "Julio": 1}) == {}
+
+
+OPPOSITES = [
+    ("typical", "atypical"),
+    ("hypertension", "hypotension"),
+    ("interstate", "intrastate"),
+    ("Type A", "Type B"),
+    ("North East", "North West"),
+]
+
+
+@pytest.mark.parametrize(("often", "rare"), OPPOSITES)
+def test_a_name_or_an_opposite_is_no_misspelling(often: str, rare: str) -> None:
+    assert respell({often: 1000, rare: 19, "something else": 500}) == {}
+
+
+def test_a_rare_value_that_is_itself_frequent_is_a_word_of_its_own() -> None:
+    assert respell({"employee": 1000, "employer": 20, "contractor": 500}) == {}
+    assert respell({"Australia": 1000, "Austrlia": 19}) == {"Austrlia": "Australia"}
+
+
+def test_values_made_to_take_time_are_not_compared_for_long(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    counts = {"Electronics": 50, "Elctronics": 1}
+    assert respell(counts) == {"Elctronics": "Electronics"}
+    monkeypatch.setattr(spellings, "STEPS_MAX", 100)
+    assert respell(counts) == {}

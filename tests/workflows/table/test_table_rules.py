@@ -82,6 +82,26 @@ CASES: dict[str, tuple[dict[str, Any], list[Cell], list[Cell]]] = {
         ["2024-01-02", "2024-02-30", "1900-01-01", "9999-01-01", "soon", None],
         ["2024-01-02", None, None, None, "soon", None],
     ),
+    "days that are kept": (
+        {"kind": "date", "format": "%Y-%m-%d", "max": "2030-01-01", "keep": ["9999-12-31"]},
+        ["9999-12-31", "9999-01-01"],
+        ["9999-12-31", None],
+    ),
+    "a time that is none": (
+        {"kind": "date", "format": "%Y-%m-%dT%H:%M:%S"},
+        ["2024-01-02 24:00", "2024-02-30 10:00"],
+        ["2024-01-02 24:00", None],
+    ),
+    "a time that cannot be read": (
+        {"kind": "format", "date": "%Y-%m-%dT%H:%M:%S"},
+        ["2024-01-02 24:00", "2024-02-30 10:00"],
+        [None, "2024-02-30 10:00"],
+    ),
+    "numbers to leave": (
+        {"kind": "type", "type": "number", "do": "convert-or-leave"},
+        ["1", "$2", "x"],
+        ["1", "2", "x"],
+    ),
     "any day": (
         {"kind": "date", "format": "%Y-%m-%d"},
         ["0001-01-01", "2024-13-01"],
@@ -183,3 +203,13 @@ def test_a_rule_of_no_kind_cannot_be_applied() -> None:
         table_rules.Rule().on(frame())
     with pytest.raises(NotImplementedError):
         table_rules.OneColumn(column="k").on(frame())
+
+
+def test_rows_are_not_the_same_because_a_rule_emptied_what_told_them_apart() -> None:
+    table = pl.DataFrame({"a": [1, 1, 1, 1], "ref": ["A-1", "odd", "odder", "A-1"]})
+    rules = [
+        {"kind": "format", "column": "ref", "pattern": "^A-\\d$"},
+        {"kind": "duplicate_row", "present": ["ref"]},
+    ]
+    kept = table_rules.fold(tables.texts(table), table_rules.parse(rules))
+    assert kept[tables.ROW].to_list() == [1, 2, 3]

@@ -25,6 +25,11 @@ CSVS = {
     "blank lines": (b"\n\na,b\n\n1,2\n\n3,4\n\n", [("1", "2"), ("3", "4")]),
     "a short row": (b"a,b\n1\n3,4\n", [("1", None), ("3", "4")]),
     "a quote within": (b'a,b\n1,2 "inch\n3\n\n', [("1", '2 "inch'), ("3", None)]),
+    "a separator in a quoted name": (b'"a, b";"c,,";d\n1;2;3\n', [("1", "2", "3")]),
+    "the separator said, as spreadsheets do": (
+        b"\xef\xbb\xbfsep=;\r\na,b;c\r\n1;2\r\n",
+        [("1", "2")],
+    ),
     "a comma in a quoted name": (b'"a, b",c\n1,2\n', [("1", "2")]),
     "a column without a name": (b"a,\n1,2\n", [("1", "2")]),
     "one column with an empty cell": (b"a\n1\n\n2\n", [("1",), (None,), ("2",)]),
@@ -185,3 +190,17 @@ def test_cells_that_are_as_they_were_keep_their_values() -> None:
     assert back.row(0) == table.row(0)
     noon = datetime.datetime(2025, 2, 3)  # noqa: DTZ001
     assert back.row(1) == (2, 1e300, True, datetime.date(2025, 2, 3), noon, "Y", [2])
+
+
+@pytest.mark.parametrize("name", ["sales[2024].parquet", "*.parquet", "a{b,c}?.parquet"])
+def test_a_parquet_file_is_one_file_whatever_its_name(name: str, tmp_path: Path) -> None:
+    pl.DataFrame({"a": [1]}).write_parquet(tmp_path / name)
+    pl.DataFrame({"a": [2]}).write_parquet(tmp_path / "other.parquet")
+    assert tables.read(tmp_path / name, name).rows() == [(1,)]
+
+
+def test_a_folder_named_as_a_pattern_leads_nowhere_else(tmp_path: Path) -> None:
+    for folder, value in (("*", "mine"), ("other", "foreign")):
+        (tmp_path / folder).mkdir()
+        pl.DataFrame({"a": [value]}).write_parquet(tmp_path / folder / "x.parquet")
+    assert tables.read(tmp_path / "*" / "x.parquet", "x.parquet").rows() == [("mine",)]
