@@ -1,7 +1,7 @@
 # Everything a person or CI does here, with pip alone; uv, when it is on the PATH, makes it faster.
 
 PYTHON  ?= python3
-BENCHES := append steps
+BENCHES := append steps state_at
 
 VENV := .venv
 BIN  := $(VENV)/bin
@@ -41,7 +41,7 @@ check: $(DEV) ## format, lint, types, tests and branch coverage, as a change mus
 torture: $(DEV) ## crash at every event boundary and recover; ARGS goes to the script
 	@$(PY) -m benchmarks.torture $(ARGS)
 
-bench: $(DEV) ## measure appends and steps beside the raw SQLite ceiling
+bench: $(DEV) ## measure appends and steps beside the raw SQLite ceiling, and how fast the past is read
 	@set -e; for bench in $(BENCHES); do $(PY) -m benchmarks.$$bench $(ARGS); done
 
 lock: ## pin the newest versions again, with hashes (needs uv)

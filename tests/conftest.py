@@ -11,6 +11,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--kills", type=int, default=20, help="how often the server is killed under load (20)"
     )
+    parser.addoption(
+        "--cuts", type=int, default=400, help="how often subscribers of streams are cut off (400)"
+    )
 
 
 def pytest_configure() -> None:

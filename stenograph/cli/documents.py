@@ -24,6 +24,7 @@ def run_document(run: RunView) -> dict[str, Any]:
         "current": run.current,
         "waits": run.waits,
         "parked": run.parked,
+        "origin": run.origin,
         "tags": run.tags,
         "error": run.error,
         "reason": run.reason,

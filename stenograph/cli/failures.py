@@ -55,27 +55,34 @@ def codes() -> dict[int, tuple[type[Exception], ...]]:
         NotHeld,
         RunExists,
         RunFinished,
+        RunGone,
+        RunUnfinished,
         TooManyRuns,
         TooManySignals,
         UnknownEvent,
         UnknownGraph,
         UnknownRun,
     )
-    from stenograph.http import PortInUse, RequestRefused, ServerUnreachable
+    from stenograph.http import FilterInvalid, PortInUse, RequestRefused, ServerUnreachable
     from stenograph.journal import (
+        CannotBackUp,
         CannotOpen,
+        CannotSign,
+        CheckpointRefused,
         CursorUnknown,
         JournalBusy,
         JournalFailed,
         JournalInUse,
         JournalUnreadable,
+        QueryRefused,
     )
 
     return {
-        NO_SUCH_RUN: (UnknownRun, UnknownGraph),
+        NO_SUCH_RUN: (UnknownRun, UnknownGraph, RunGone),
         CONFLICT: (
             RunExists,
             RunFinished,
+            RunUnfinished,
             KeyReused,
             NotHeld,
             TooManyRuns,
@@ -85,7 +92,15 @@ def codes() -> dict[int, tuple[type[Exception], ...]]:
             PortInUse,
         ),
         UNREACHABLE: (ServerUnreachable, EngineClosed, JournalBusy, JournalFailed),
-        DAMAGED: (JournalUnreadable, UnknownEvent),
-        USAGE: (EngineError, CannotOpen, RequestRefused),  # of the engine's, all that is left
+        DAMAGED: (JournalUnreadable, UnknownEvent, CheckpointRefused),
+        USAGE: (
+            EngineError,
+            CannotBackUp,
+            CannotOpen,
+            CannotSign,
+            FilterInvalid,
+            QueryRefused,
+            RequestRefused,
+        ),  # of the engine's, all that is left
         IO_FAILED: (OSError,),
     }

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import aclosing, asynccontextmanager
 from typing import Any, cast
 
+from stenograph.cli.only import ALL, Only
 from stenograph.cli.sources import PAGE
 from stenograph.engine import Engine, UnknownRun
-from stenograph.http import DONE, RunItem
-from stenograph.journal import Journal, ReadableJournal, Record, Stream, open_journal_readonly
+from stenograph.http import DONE, Belongings, RunItem, Sieve, filter_of
+from stenograph.journal import (
+    CursorUnknown,
+    Journal,
+    ReadableJournal,
+    Record,
+    Stream,
+    open_journal_readonly,
+)
 
 
 @asynccontextmanager
@@ -27,24 +35,51 @@ class FileSource:
     """The runs in a journal's file."""
 
     def __init__(self, journal: ReadableJournal, engine: Engine) -> None:
-        self.get, self.state, self.follow = engine.get, engine.state, engine.follow
+        self.why, self.blame, self.diff = engine.why, engine.blame, engine.diff
+        self.get, self.state = engine.get, engine.state
         self._journal, self._engine = journal, engine
+        self._belongings = Belongings(journal)
 
-    async def read(self, run_id: str, *, after: int = 0, limit: int = PAGE) -> list[Record]:
-        """Return a page of a run's records; raises UnknownRun."""
+    async def read(
+        self, run_id: str, *, after: int = 0, limit: int = PAGE, only: Only = ALL
+    ) -> list[Record]:
+        """Return a page of a run's records; raises UnknownRun, CursorUnknown, FilterInvalid."""
         is_graph = "/" in run_id  # a stream, but of a graph's versions
-        page = [] if is_graph else await self._journal.read(run_id, after=after, limit=limit)
-        if not page and (is_graph or not await self._journal.head(run_id)):
+        head = 0 if is_graph else await self._journal.head(run_id)
+        if not head:
             raise UnknownRun(run_id)
-        return page
+        check_cursor(after, head)
 
-    async def read_all(self, *, after: int = 0, limit: int = PAGE) -> list[Record]:
+        async def read(cursor: int) -> list[Record]:
+            return await self._journal.read(run_id, after=cursor, limit=limit)
+
+        return await first_that_passes(read, self._sieve(only, whole=False), after)
+
+    async def read_all(
+        self, *, after: int = 0, limit: int = PAGE, only: Only = ALL
+    ) -> list[Record]:
         """Return a page of the whole journal's records."""
-        return await self._journal.read_all(after=after, limit=limit)
+        check_cursor(after, await self._journal.end())
 
-    def follow_all(self, *, after: int) -> AsyncGenerator[list[Record], None]:
+        async def read(cursor: int) -> list[Record]:
+            return await self._journal.read_all(after=cursor, limit=limit)
+
+        return await first_that_passes(read, self._sieve(only, whole=True), after)
+
+    def follow(
+        self, run_id: str, *, after: int, only: Only = ALL
+    ) -> AsyncGenerator[list[Record], None]:
+        """Yield pages of a run's records, then live, up to its end."""
+        return what_passes(self._engine.follow(run_id, after=after), self._sieve(only, whole=False))
+
+    def follow_all(self, *, after: int, only: Only = ALL) -> AsyncGenerator[list[Record], None]:
         """Yield pages of the whole journal's records, then live."""
-        return self._journal.tail_all(after=after)
+        return what_passes(self._journal.tail_all(after=after), self._sieve(only, whole=True))
+
+    def _sieve(self, only: Only, *, whole: bool) -> Sieve:
+        tags = [f"{name}:{value}" for name, value in only.tags]
+        wanted = filter_of(only.types, only.nodes, only.graphs, tags)
+        return Sieve(wanted, self._belongings, whole=whole)
 
     async def runs(
         self, labels: Mapping[str, str], before: str | None, limit: int
@@ -54,6 +89,34 @@ class FileSource:
         streams = await self._engine.runs(labels, before=number, limit=limit)
         following = str(streams[-1].number) if len(streams) == limit else None
         return list(map(item_of, streams)), following
+
+
+async def what_passes(
+    pages: AsyncGenerator[list[Record], None], sieve: Sieve
+) -> AsyncGenerator[list[Record], None]:
+    """Yield what passes of each page, where anything does."""
+    async with aclosing(pages):
+        async for page in pages:
+            if passed := (await sieve.part(page)).records:
+                yield list(passed)
+
+
+async def first_that_passes(
+    read: Callable[[int], Awaitable[list[Record]]], sieve: Sieve, after: int
+) -> list[Record]:
+    """Return what passes of the first page after a cursor where anything does, or nothing."""
+    while page := await read(after):
+        part = await sieve.part(page)
+        if part.records:
+            return list(part.records)
+        after = part.after
+    return []
+
+
+def check_cursor(after: int, head: int) -> None:
+    """Raise CursorUnknown for one that lies beyond the head."""
+    if after > head:
+        raise CursorUnknown(after=after, head=head)
 
 
 def item_of(stream: Stream) -> RunItem:
@@ -70,4 +133,5 @@ def item_of(stream: Stream) -> RunItem:
         tags=tags,
         created_at=stream.created_at,
         updated_at=stream.updated_at,
+        origin=stream.labels.get("origin"),
     )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 from stenograph.cli.failures import NEEDS_A_PERSON, OK, RUN_FAILED, UNREACHABLE, Failure
 from stenograph.cli.hints import steno
+from stenograph.cli.only import ALL, Only
 from stenograph.cli.output import Output
 from stenograph.cli.printing import JournalPrinter, RunPrinter
 from stenograph.cli.resting import needs, rests
@@ -22,19 +23,36 @@ if TYPE_CHECKING:
 Pages: TypeAlias = AsyncGenerator[list["Record"], None]
 Printer: TypeAlias = RunPrinter | JournalPrinter
 
+Pace: TypeAlias = Callable[[Pages], Pages]
+
+
+def as_they_come(pages: Pages) -> Pages:
+    """Leave pages as they are."""
+    return pages
+
+
 GOING: Final = frozenset({"node.entered", "log", "run.completed", "run.failed", "run.cancelled"})
 """What is never the last event of a run that rests."""
 
 
 async def follow_run(
-    output: Output, source: Source, place: Settings, run_id: str, after: int, *, rest: bool = False
+    output: Output,
+    source: Source,
+    place: Settings,
+    run_id: str,
+    after: int,
+    only: Only = ALL,
+    *,
+    rest: bool = False,
+    pace: Pace = as_they_come,
+    command: str = "tail",
 ) -> int:
     """Print a run's events to its end, with ``rest`` to where it needs a person; return the exit code."""
-    printer = await run_printer(output, source, run_id, after)
-    with telling_where_it_stopped(output, printer, steno(place, "tail", run_id)):
-        run = await print_run_to_end(source, printer, run_id, rest=rest)
+    printer = await run_printer(output, source, run_id, after, only)
+    with telling_where_it_stopped(output, printer, steno(place, command, run_id, *only.words)):
+        run = await print_run_to_end(source, printer, run_id, only, rest=rest, pace=pace)
     look = steno(place, "show", run_id)
-    output.talk(f"-- {run_id} {run.status} at {printer.after}; look at it: {look}")
+    output.talk(f"-- {run_id} {run.status} at {run.seq}; look at it: {look}")
     for need in needs(run, printer.parking, place):
         output.talk(f"-- {need.what}: {need.command}")
     if not run.done:
@@ -43,11 +61,18 @@ async def follow_run(
 
 
 async def print_run_to_end(
-    source: Source, printer: RunPrinter, run_id: str, *, rest: bool
+    source: Source,
+    printer: RunPrinter,
+    run_id: str,
+    only: Only = ALL,
+    *,
+    rest: bool,
+    pace: Pace = as_they_come,
 ) -> RunView:
     """Print what comes until the run has ended, or with ``rest`` rests; return what it is then."""
     while True:
-        async with aclosing(source.follow(run_id, after=printer.after)) as pages:
+        coming = pace(source.follow(run_id, after=printer.after, only=only))
+        async with aclosing(coming) as pages:
             async for page in pages:
                 printer.page(page)
                 if rest and printer.last_type not in GOING:
@@ -60,14 +85,14 @@ async def print_run_to_end(
 
 
 async def print_run(
-    output: Output, source: Source, place: Settings, run_id: str, after: int
+    output: Output, source: Source, place: Settings, run_id: str, after: int, only: Only = ALL
 ) -> None:
     """Print the events that a run has by now."""
-    printer = await run_printer(output, source, run_id, after)
-    command = steno(place, "tail", run_id)
+    printer = await run_printer(output, source, run_id, after, only)
+    command = steno(place, "tail", run_id, *only.words)
 
     def read(cursor: int) -> Awaitable[list[Record]]:
-        return source.read(run_id, after=cursor)
+        return source.read(run_id, after=cursor, only=only)
 
     with telling_where_it_stopped(output, printer, command):
         await print_pages(what_is_there(read, printer), printer)
@@ -75,26 +100,31 @@ async def print_run(
 
 
 async def follow_all(
-    output: Output, source: Source, place: Settings, after: int, *, live: bool
+    output: Output, source: Source, place: Settings, after: int, only: Only = ALL, *, live: bool
 ) -> None:
     """Print the whole journal's events, with ``live`` those to come, too."""
-    printer = JournalPrinter(output, after=after)
-    command = steno(place, "tail", "--all")
+    printer = JournalPrinter(output, after=after, some=only != ALL)
+    command = steno(place, "tail", "--all", *only.words)
 
     def read(cursor: int) -> Awaitable[list[Record]]:
-        return source.read_all(after=cursor)
+        return source.read_all(after=cursor, only=only)
 
     with telling_where_it_stopped(output, printer, command):
-        pages = source.follow_all(after=after) if live else what_is_there(read, printer)
+        pages = source.follow_all(after=after, only=only) if live else what_is_there(read, printer)
         await print_pages(pages, printer)
     tell_where(output, printer, command)
 
 
-async def run_printer(output: Output, source: Source, run_id: str, after: int) -> RunPrinter:
+async def run_printer(
+    output: Output, source: Source, run_id: str, after: int, only: Only = ALL
+) -> RunPrinter:
     """Return a printer that knows what a reader of the events up to ``after`` would know."""
-    if not after or not output.tables:
-        return RunPrinter(output, after=after)
+    some = only != ALL
+    if not output.tables or not (after or some):
+        return RunPrinter(output, after=after, some=some)
     run = await source.get(run_id)
+    if some:
+        return RunPrinter(output, after=after, created_at=run.created_at, some=True)
     known = await source.state(run_id, at=min(after, run.seq))
     return RunPrinter(output, after=after, created_at=run.created_at, state=known.values)
 

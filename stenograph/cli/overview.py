@@ -140,6 +140,9 @@ class Overview:
         self._nodes[scope, node] = line
 
     def _line(self, data: dict[str, Any]) -> NodeLine:
+        """Return a node's line; in a fork it may have been entered before, in the origin."""
+        if (data["scope"], data["node"]) not in self._nodes:
+            self._enter(data, "running")
         return self._nodes[data["scope"], data["node"]]
 
 

@@ -24,7 +24,10 @@ TELLERS_MAX: Final = 64
 
 
 class RunPrinter:
-    """Prints the events of one run; ``after`` is the seq of the last one printed."""
+    """Prints the events of one run; ``after`` is the seq of the last one printed.
+
+    ``some``: others are left out, so that nobody knows what a value was before.
+    """
 
     def __init__(
         self,
@@ -33,8 +36,9 @@ class RunPrinter:
         after: int = 0,
         created_at: str = "",
         state: Mapping[str, Any] | None = None,
+        some: bool = False,
     ) -> None:
-        self.output, self.after = output, after
+        self.output, self.after, self.some = output, after, some
         self.created_at = created_at
         self.last_type = ""
         self.parking = Parking()
@@ -47,7 +51,7 @@ class RunPrinter:
         from stenograph.journal import envelope
 
         for after, record in enumerate(records, self.after):
-            if record.seq != after + 1:
+            if record.seq != after + 1 and not self.some:
                 raise StreamLost(self.after, f"after event {after} came {record.seq}")
         for record in records:
             self.parking.note(record)
@@ -60,7 +64,8 @@ class RunPrinter:
 
     def _row(self, record: Record) -> None:
         self.created_at = self.created_at or record.at
-        row = self._teller.row(record.type, record.data)
+        teller = Teller() if self.some else self._teller
+        row = teller.row(record.type, record.data)
         since = seconds_between(self.created_at, record.at)
         self._width = max(self._width, min(width(row.node), self._most))
         place = self.output.style(f"{record.seq:>5}  {since:>8.2f}", dim=True)
@@ -68,10 +73,13 @@ class RunPrinter:
 
 
 class JournalPrinter:
-    """Prints the events of all runs; ``after`` is the offset of the last one printed."""
+    """Prints the events of all runs; ``after`` is the offset of the last one printed.
 
-    def __init__(self, output: Output, *, after: int = 0) -> None:
-        self.output, self.after = output, after
+    ``some``: as for one run.
+    """
+
+    def __init__(self, output: Output, *, after: int = 0, some: bool = False) -> None:
+        self.output, self.after, self.some = output, after, some
         self.last_type = ""
         self._tellers: OrderedDict[str, Teller] = OrderedDict()
         self._width, self._most = NODE_WIDTH, node_width_max(output)
@@ -99,6 +107,8 @@ class JournalPrinter:
         self.output.line(f"{place}  {row_text(self.output, row, self._width, width(place))}")
 
     def _teller(self, run_id: str) -> Teller:
+        if self.some:
+            return Teller()
         teller = self._tellers.setdefault(run_id, Teller())
         self._tellers.move_to_end(run_id)
         if len(self._tellers) > TELLERS_MAX:

@@ -10,11 +10,18 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
+from stenograph.cli.backup import backup
+from stenograph.cli.blame import blame
 from stenograph.cli.cancel import cancel
 from stenograph.cli.check import check
+from stenograph.cli.checkpoint import checkpoint
 from stenograph.cli.demo import demo
+from stenograph.cli.diff import diff
+from stenograph.cli.erase import erase
 from stenograph.cli.failures import INTERRUPTED, PIPE_CLOSED, failure_of
+from stenograph.cli.fork import fork
 from stenograph.cli.pause import pause
+from stenograph.cli.replay import replay
 from stenograph.cli.resume import resume, retry
 from stenograph.cli.run import run
 from stenograph.cli.runs import runs
@@ -22,9 +29,12 @@ from stenograph.cli.serve import serve
 from stenograph.cli.settings import place_options
 from stenograph.cli.show import show
 from stenograph.cli.signal import signal
+from stenograph.cli.sql import sql
 from stenograph.cli.standard import provide, silence
 from stenograph.cli.tail import tail
 from stenograph.cli.text import printable
+from stenograph.cli.verify import verify
+from stenograph.cli.why import why
 
 
 class Program(click.Group):
@@ -126,6 +136,7 @@ def main(context: click.Context) -> None:
 
 
 for command in (
-    serve, demo, run, runs, show, tail, signal, pause, resume, retry, cancel, check,
+    serve, demo, run, runs, show, tail, replay, sql, why, blame, diff, signal, pause, resume,
+    retry, cancel, fork, erase, verify, checkpoint, backup, check,
 ):  # fmt: skip
     main.add_command(command)

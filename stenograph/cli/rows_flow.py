@@ -64,6 +64,11 @@ def cancelled(data: Data) -> Said:
     return "cancelled", "cancelled"
 
 
+def erased(data: Data) -> Said:
+    """Tell who had a run erased, and why."""
+    return "cancelled", f"erased, {asked_by(data)}"
+
+
 def completed(data: Data) -> Said:
     """Tell that a run came to its end."""
     reason = data.get("reason", "end")
@@ -172,6 +177,7 @@ FLOW: Final[Mapping[str, Callable[[Data], Said]]] = {
     "run.recovered": recovered,
     "run.cancelling": cancelling,
     "run.cancelled": cancelled,
+    "run.erased": erased,
     "run.completed": completed,
     "run.failed": failed,
     "limit.reached": limit_reached,

@@ -49,6 +49,16 @@ def host_name(context: click.Context, parameter: click.Parameter, value: str) ->
     show_default=True,
     help="full outlives a loss of power, normal only that of the process.",
 )
+@click.option("--checkpoints", metavar="FILE", help="Append signed checkpoints to this file.")
+@click.option("--checkpoint-key", metavar="FILE", help="The private key that signs them.")
+@click.option(
+    "--checkpoint-every",
+    metavar="S",
+    type=click.FloatRange(min=0.1),
+    default=300,
+    show_default=True,
+    help="Seconds between two of them; one more at the end.",
+)
 @click.option(
     "--reload", is_flag=True, help="Start again when a module of --tools changes; for development."
 )
@@ -64,6 +74,9 @@ def serve(
     data: str | None,
     modules: tuple[str, ...],
     durability: Literal["full", "normal"],
+    checkpoints: str | None,
+    checkpoint_key: str | None,
+    checkpoint_every: float,
     reload: bool,
     pid_file: str | None,
     lifeline: int | None,
@@ -72,6 +85,10 @@ def serve(
 
     Unfinished runs in the journal go on.
     """
+    if (checkpoints is None) != (checkpoint_key is None):
+        raise click.UsageError("--checkpoints and --checkpoint-key go together")
+    if checkpoints is not None and (reload or memory):
+        raise click.UsageError("--checkpoints are of a file that lasts: without --reload, --memory")
     if reload:
         watch_and_serve(db, memory, host, port, data, modules, durability, pid_file)
     db = db or settings().db
@@ -83,10 +100,16 @@ def serve(
         end_with(lifeline)  # before any code of the user's, which might hang or fork
     tools = load_tools(modules)
 
+    from stenograph.cli.checkpointing import Checkpointing
     from stenograph.cli.serving import Serving
+    from stenograph.journal import read_key
 
+    path = ":memory:" if memory else db or "steno.db"
+    signing = None
+    if checkpoints is not None and checkpoint_key is not None:
+        signing = Checkpointing(path, read_key(checkpoint_key), checkpoints, checkpoint_every)
     Serving(
-        path=":memory:" if memory else db or "steno.db",
+        path=path,
         tools=tools,
         data=data,
         host=host,
@@ -94,6 +117,7 @@ def serve(
         durability=durability,
         pid_file=pid_file,
         quiet=settings().quiet,
+        checkpoints=signing,
     ).run()
 
 

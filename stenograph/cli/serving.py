@@ -17,6 +17,7 @@ from typing import Any, Final, Literal, NoReturn
 from msgspec import Struct, field
 
 import stenograph as st
+from stenograph.cli.checkpointing import Checkpointing, at_the_end, now_and_then
 from stenograph.cli.output import talk
 from stenograph.cli.pid_file import forget, write_pid
 from stenograph.cli.text import count
@@ -50,6 +51,7 @@ class Serving(Struct):
     durability: Literal["full", "normal"]
     pid_file: str | None
     quiet: bool
+    checkpoints: Checkpointing | None = None
     found: Found = field(default_factory=Found)
 
     def run(self) -> None:
@@ -59,7 +61,8 @@ class Serving(Struct):
         )
         with handling_signals(self.leave_at_once):  # a server that is up takes the first one
             try:
-                app = create_app(self.engine, hosts=hosts_at(self.host))
+                hosts = hosts_at(self.host)
+                app = create_app(self.engine, hosts=hosts, sql=hosts is not None)
                 clean = run_to_end(serve(app, self.host, self.port, started=self.started))
             finally:
                 self.forget_pid()
@@ -71,9 +74,8 @@ class Serving(Struct):
     async def engine(self) -> AsyncIterator[Engine]:
         """Open the engine, having looked at what it will find."""
         self.found = Found() if is_new(self.path) else await look(self.path)
-        async with st.open(
-            self.path, tools=self.tools, durability=self.durability, data=self.data
-        ) as engine:
+        opened = st.open(self.path, tools=self.tools, durability=self.durability, data=self.data)
+        async with at_the_end(self.checkpoints), opened as engine, now_and_then(self.checkpoints):
             yield engine
 
     def started(self, url: str, engine: Engine) -> None:

@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Final, Protocol
 import click
 
 from stenograph.cli.failures import NO_SUCH_RUN, USAGE, Failure
+from stenograph.cli.only import ALL, Only
+from stenograph.cli.places import ROOT
 from stenograph.cli.settings import Settings
 
 if TYPE_CHECKING:
-    from stenograph.engine import RunView, StateAt
+    from stenograph.engine import BlameAt, Reason, RunDiff, RunView, StateAt
     from stenograph.http import Client, RunItem
     from stenograph.journal import Record
 
@@ -29,16 +31,35 @@ class Source(Protocol):
     async def state(self, run_id: str, at: int | None = None) -> StateAt:
         """Return a run's state, now or after an event; raises UnknownRun or SeqNotReached."""
 
-    async def read(self, run_id: str, *, after: int = 0, limit: int = PAGE) -> list[Record]:
+    async def why(self, run_id: str, seq: int) -> Reason:
+        """Return why an event happened; raises UnknownRun or SeqNotReached."""
+
+    async def blame(
+        self, run_id: str, path: str = "", *, at: int | None = None, scope: str = ROOT
+    ) -> BlameAt:
+        """Return who wrote each part of a state; raises what the engine does."""
+
+    async def diff(
+        self, run_id: str, other: str, *, at: int | None = None, other_at: int | None = None
+    ) -> RunDiff:
+        """Return how two runs differ; raises UnknownRun or SeqNotReached."""
+
+    async def read(
+        self, run_id: str, *, after: int = 0, limit: int = PAGE, only: Only = ALL
+    ) -> list[Record]:
         """Return a page of a run's records; raises UnknownRun."""
 
-    async def read_all(self, *, after: int = 0, limit: int = PAGE) -> list[Record]:
+    async def read_all(
+        self, *, after: int = 0, limit: int = PAGE, only: Only = ALL
+    ) -> list[Record]:
         """Return a page of the whole journal's records."""
 
-    def follow(self, run_id: str, *, after: int) -> AsyncGenerator[list[Record], None]:
+    def follow(
+        self, run_id: str, *, after: int, only: Only = ALL
+    ) -> AsyncGenerator[list[Record], None]:
         """Yield pages of a run's records, then live, up to its end."""
 
-    def follow_all(self, *, after: int) -> AsyncGenerator[list[Record], None]:
+    def follow_all(self, *, after: int, only: Only = ALL) -> AsyncGenerator[list[Record], None]:
         """Yield pages of the whole journal's records, then live."""
 
     async def runs(
@@ -90,9 +111,45 @@ class ServerSource:
 
     def __init__(self, client: Client) -> None:
         self.get, self.state = client.get, client.state
-        self.read, self.read_all = client.read, client.read_all
-        self.follow, self.follow_all = client.follow, client.follow_all
+        self.why, self.blame, self.diff = client.why, client.blame, client.diff
         self._client = client
+
+    async def read(
+        self, run_id: str, *, after: int = 0, limit: int = PAGE, only: Only = ALL
+    ) -> list[Record]:
+        """Return a page of a run's records; raises UnknownRun."""
+        return await self._client.read(
+            run_id, after=after, limit=limit, types=only.types, nodes=only.nodes
+        )
+
+    async def read_all(
+        self, *, after: int = 0, limit: int = PAGE, only: Only = ALL
+    ) -> list[Record]:
+        """Return a page of the whole journal's records."""
+        return await self._client.read_all(
+            after=after,
+            limit=limit,
+            types=only.types,
+            nodes=only.nodes,
+            graphs=only.graphs,
+            tags=dict(only.tags),
+        )
+
+    def follow(
+        self, run_id: str, *, after: int, only: Only = ALL
+    ) -> AsyncGenerator[list[Record], None]:
+        """Yield pages of a run's records, then live, up to its end."""
+        return self._client.follow(run_id, after=after, types=only.types, nodes=only.nodes)
+
+    def follow_all(self, *, after: int, only: Only = ALL) -> AsyncGenerator[list[Record], None]:
+        """Yield pages of the whole journal's records, then live."""
+        return self._client.follow_all(
+            after=after,
+            types=only.types,
+            nodes=only.nodes,
+            graphs=only.graphs,
+            tags=dict(only.tags),
+        )
 
     async def runs(
         self, labels: Mapping[str, str], before: str | None, limit: int

@@ -1,8 +1,15 @@
 """The engine: graphs, events, the pure core, the executor. Knows the journal's protocol only."""
 
+from stenograph.engine.blame_trees import Writer
+from stenograph.engine.blame_view import Blame, BlameAt
+from stenograph.engine.candidates import Candidate
+from stenograph.engine.changes import Change
 from stenograph.engine.clock import Clock, SystemClock, Timer
 from stenograph.engine.context import Context
 from stenograph.engine.data_folder import DataFolder, open_data_folder
+from stenograph.engine.diff import DiffSide, Parting, RunDiff
+from stenograph.engine.diff_visits import VisitDiff, VisitSide
+from stenograph.engine.diff_words import lines_of
 from stenograph.engine.engine import Engine
 from stenograph.engine.errors import (
     CannotReduce,
@@ -10,14 +17,19 @@ from stenograph.engine.errors import (
     EngineClosed,
     EngineError,
     Fault,
+    ForkRefused,
     GraphInvalid,
     KeyReused,
     MergeConflict,
     NotHeld,
     NotJson,
+    PathNotFound,
     RunExists,
     RunFinished,
+    RunGone,
+    RunUnfinished,
     SchemaViolated,
+    ScopeNotFound,
     SecretLeaked,
     SecretRefused,
     SeqNotReached,
@@ -33,9 +45,11 @@ from stenograph.engine.errors import (
     WriteRefused,
 )
 from stenograph.engine.events import (
+    EVENT_TYPES,
     TERMINAL,
     ErrorInfo,
     Event,
+    Origin,
     StatePatched,
     UnknownEvent,
     decode,
@@ -57,6 +71,9 @@ from stenograph.engine.graph import (
 )
 from stenograph.engine.graphs import StoredGraph
 from stenograph.engine.parse import ParsedGraph, duplicate_keys, graph_refs, parse_graph
+from stenograph.engine.reading import did_you_mean
+from stenograph.engine.reason_words import one_line
+from stenograph.engine.reasons import Link, Reason
 from stenograph.engine.run import Run
 from stenograph.engine.site import Site
 from stenograph.engine.tools import Goto, Predicate, Rate, Registry, Source, Tool, predicate, tool
@@ -65,14 +82,20 @@ from stenograph.engine.views import ParkedView, RunView, StateAt, Visit, WaitVie
 
 __all__ = (
     "END",
+    "EVENT_TYPES",
     "FAIL",
     "TERMINAL",
+    "Blame",
+    "BlameAt",
+    "Candidate",
     "CannotReduce",
+    "Change",
     "Clock",
     "Concurrency",
     "Context",
     "DataFolder",
     "DataRefused",
+    "DiffSide",
     "Edge",
     "Engine",
     "EngineClosed",
@@ -80,26 +103,36 @@ __all__ = (
     "ErrorInfo",
     "Event",
     "Fault",
+    "ForkRefused",
     "Goto",
     "Graph",
     "GraphInvalid",
     "KeyReused",
     "Limits",
+    "Link",
     "MergeConflict",
     "Node",
     "NotHeld",
     "NotJson",
+    "Origin",
     "ParkedView",
     "ParsedGraph",
+    "Parting",
+    "PathNotFound",
     "Predicate",
     "Rate",
+    "Reason",
     "Registry",
     "Retry",
     "Run",
+    "RunDiff",
     "RunExists",
     "RunFinished",
+    "RunGone",
+    "RunUnfinished",
     "RunView",
     "SchemaViolated",
+    "ScopeNotFound",
     "SecretLeaked",
     "SecretRefused",
     "SeqNotReached",
@@ -123,16 +156,22 @@ __all__ = (
     "UnknownRun",
     "UnknownSignal",
     "Visit",
+    "VisitDiff",
+    "VisitSide",
     "Wait",
     "WaitView",
     "WriteRefused",
+    "Writer",
     "as_data",
     "canonical",
     "decode",
+    "did_you_mean",
     "duplicate_keys",
     "fold",
     "graph_refs",
+    "lines_of",
     "nested_deeper",
+    "one_line",
     "open_data_folder",
     "parse_graph",
     "pointer",

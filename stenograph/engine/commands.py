@@ -8,8 +8,9 @@ from typing import TypeAlias
 from msgspec import Struct
 
 from stenograph.engine.edges import Answers
-from stenograph.engine.events import ErrorInfo, PinnedGraph, RunLimits
+from stenograph.engine.events import ErrorInfo, Origin, PinnedGraph, RunLimits
 from stenograph.engine.graph import Limits, Outcome
+from stenograph.engine.patch import PatchOp
 from stenograph.engine.state import State, Update
 from stenograph.engine.tools import Effects
 
@@ -21,6 +22,15 @@ class Place(Struct, frozen=True):
     node: str
     visit: int
     attempt: int
+
+
+class Inheritance(Struct, frozen=True, kw_only=True):
+    """What a run that is to begin takes over from another, and what it is given on top."""
+
+    origin: Origin
+    data: bytes
+    patches: Mapping[str, tuple[PatchOp, ...]] = {}
+    signals: tuple[Signal, ...] = ()
 
 
 class Start(Struct, frozen=True, kw_only=True):
@@ -40,6 +50,7 @@ class Start(Struct, frozen=True, kw_only=True):
     delay_s: float = 0.0
     turn: str | None = None
     is_queued: bool = False
+    inheritance: Inheritance | None = None
 
 
 class ToolReturned(Struct, frozen=True, kw_only=True):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import assert_never
+from typing import Any, assert_never
 
 from msgspec import Raw, Struct
 
@@ -13,6 +13,7 @@ from stenograph.engine.commands import (
     Command,
     Due,
     Fail,
+    Inheritance,
     Outside,
     Pause,
     Recover,
@@ -161,12 +162,29 @@ def _start(steps: Steps, start: Start) -> None:
             key=start.key,
             request=start.request,
             turn=start.turn,
+            **_inherited(start.inheritance),
         )
     )
+    if start.inheritance is not None:
+        for signal in start.inheritance.signals:
+            receive(steps, signal)
+        look_everywhere(steps)
+        return
     due_at = steps.due(start.delay_s) if start.delay_s else None
     if start.is_queued or due_at is not None:
         begin_later(steps, "turn" if start.is_queued else "delay", due_at)
     steps.agenda[ROOT] = None
+
+
+def _inherited(given: Inheritance | None) -> dict[str, Any]:
+    """Return the fields that say where a fork comes from and what it takes over."""
+    if given is None:
+        return {}
+    return {
+        "origin": given.origin,
+        "inherited": Raw(given.data),
+        "patches": dict(given.patches),
+    }
 
 
 def _settled(steps: Steps, command: ToolReturned | ToolFailed) -> None:

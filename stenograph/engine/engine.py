@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from contextlib import aclosing
 from types import TracebackType
 from typing import Any, Final, Self
@@ -12,6 +12,8 @@ from typing import Any, Final, Self
 from msgspec.structs import replace
 
 from stenograph.engine.actors import Actors
+from stenograph.engine.audit import Audit
+from stenograph.engine.blame_view import BlameAt
 from stenograph.engine.clock import Clock, SystemClock
 from stenograph.engine.commands import (
     Cancel,
@@ -22,11 +24,9 @@ from stenograph.engine.commands import (
     Turn,
 )
 from stenograph.engine.data_folder import DataFolder
-from stenograph.engine.errors import (
-    RunFinished,
-    SeqNotReached,
-    UnknownRun,
-)
+from stenograph.engine.diff import RunDiff
+from stenograph.engine.erasing import erase, left_of
+from stenograph.engine.errors import RunFinished, SeqNotReached, UnknownRun
 from stenograph.engine.events import Event, RunLimits, decode
 from stenograph.engine.flow import Flow
 from stenograph.engine.follow import follow
@@ -34,6 +34,9 @@ from stenograph.engine.graph import Graph, Limits
 from stenograph.engine.graphs import Graphs, StoredGraph
 from stenograph.engine.histories import Histories
 from stenograph.engine.parse import ParsedGraph
+from stenograph.engine.reasons import Reason
+from stenograph.engine.run_forks import ForkOptions, RunForks
+from stenograph.engine.scopes import ROOT
 from stenograph.engine.starts import Delay, Key, Options, RunId, Starts, checked, run_id_for
 from stenograph.engine.tools import Registry, Source
 from stenograph.engine.values import canonical
@@ -72,6 +75,7 @@ class Engine:
         self._actors = Actors(
             self._world, self._histories, left=lambda run_id: self._flow.left(run_id)
         )
+        self._audit = Audit(self._actors, self._histories)
         self.recovered = self._actors.recovered
         self._flow = Flow(
             journal,
@@ -82,6 +86,7 @@ class Engine:
             ),
         )
         self._starts = Starts(journal, self._graphs, self._flow, self._actors)
+        self._forks = RunForks(self._world, self._graphs, self._flow, self._histories, self._actors)
 
     async def __aenter__(self) -> Self:
         """Take up what is unfinished."""
@@ -216,6 +221,29 @@ class Engine:
         history = [event async for event in self._histories.events(run_id, to=run.seq)]
         return visits(history, ended=run.ended)
 
+    async def why(self, run_id: str, seq: int) -> Reason:
+        """Return why event ``seq`` of a run happened; raises UnknownRun or SeqNotReached."""
+        return await self._audit.why(run_id, seq)
+
+    async def blame(
+        self, run_id: str, path: str = "", *, at: int | None = None, scope: str = ROOT
+    ) -> BlameAt:
+        """Return who last wrote each part of a state, now or after event ``at``.
+
+        ``path`` is a JSON pointer into it; ``scope`` one that was open then. Raises UnknownRun,
+        SeqNotReached, PathNotFound or ScopeNotFound.
+        """
+        return await self._audit.blame(run_id, path, at, scope)
+
+    async def diff(
+        self, run_id: str, other: str, *, at: int | None = None, other_at: int | None = None
+    ) -> RunDiff:
+        """Return how two runs differ, now or each after an event; also one run at two points.
+
+        Raises UnknownRun or SeqNotReached.
+        """
+        return await self._audit.diff(run_id, other, at, other_at)
+
     async def runs(
         self, labels: Mapping[str, str] | None = None, *, before: int | None = None, limit: int = 50
     ) -> list[Stream]:
@@ -306,6 +334,68 @@ class Engine:
         if not run.ended:
             self._flow.seat(run_id, run.turn)
         return view(run)
+
+    async def fork(
+        self,
+        run_id: str,
+        at: int,
+        *,
+        state: Mapping[str, Any] | None = None,
+        patch: Sequence[Mapping[str, Any]] = (),
+        scope: str = "/",
+        graph: Graph | Mapping[str, Any] | str | None = None,
+        signals: Mapping[str, Any] | None = None,
+        new_id: str | None = None,
+        key: str | None = None,
+        limits: Limits | None = None,
+        tags: Mapping[str, str] | None = None,
+        actor: str = "engine",
+    ) -> RunView:
+        """Begin a run that goes on from where another was after event ``at``, or its step's begin.
+
+        ``origin`` of the answer says from where exactly. ``state`` sets keys in a ``scope``, ``patch``
+        has operations of RFC 6902 on its keys, ``graph`` is another version or another graph, and
+        ``signals`` are given by name. Limits and tags are the other run's, unless given.
+        Asking again with the same ``key`` or ``new_id`` and the same of all else returns that run.
+        Raises UnknownRun, SeqNotReached, ForkRefused with all that does not fit, RunExists,
+        KeyReused, AppendTooLarge (what it takes over has over 2 MiB); as for ``graph``,
+        UnknownGraph or GraphInvalid; as for values, NotJson, StateTooLarge, SchemaViolated,
+        SecretRefused, SecretLeaked; as for signals, UnknownSignal or SignalRefused.
+        """
+        actor, key = checked(str, actor), checked(Key | None, key)
+        if key is not None and new_id is not None:
+            raise ValueError("give a key or a new_id, not both: a key makes an id of its own")
+        options = ForkOptions(
+            at=checked(int, at),
+            new_id=checked(RunId, new_id or (run_id_for(actor, key) if key else self._new_id())),
+            actor=actor,
+            state=dict(state or {}),
+            patch=tuple(map(dict, patch)),
+            scope=checked(str, scope),
+            signals=dict(signals or {}),
+            key=key,
+            limits=checked(Limits | None, limits),
+            tags=checked(dict[str, str] | None, None if tags is None else dict(tags)),
+        )
+        return await self._forks.fork(run_id, graph, options)
+
+    async def erase(self, run_id: str, *, reason: str = "", actor: str = "engine") -> RunView:
+        """Erase a run that has ended, and return what is left of it; twice is as once.
+
+        Of each event its place, time, type and hash stay, so that the journal verifies as before;
+        its data, and the run's secrets and tags, go from the file. Raises UnknownRun, RunUnfinished.
+        """
+        return await erase(
+            self._world,
+            self._histories,
+            run_id,
+            reason=checked(str, reason),
+            actor=checked(str, actor),
+        )
+
+    async def left_of(self, run_id: str) -> RunView:
+        """Return what is left of a run that was erased; raises UnknownRun."""
+        return await left_of(self._world, run_id)
 
     async def tail(self, run_id: str, *, after: int = 0) -> AsyncGenerator[Event, None]:
         """Yield every event of a run with ``seq > after``, then live, up to its end.

@@ -6,7 +6,11 @@ EngineError
 ├── UnknownRun       no run of that id
 ├── RunExists        the id is taken by another run
 ├── RunFinished      the run has ended; what was asked needs a live one
+├── RunUnfinished    the run has not ended; what was asked needs one that has
+├── RunGone          the run was erased: only hashes are left of it
 ├── SeqNotReached    the run has not come that far
+├── PathNotFound     nothing stands at a path of a state
+├── ScopeNotFound    a run has no such scope open at an event
 ├── KeyReused        the idempotency key was used before, for something else
 ├── NotHeld          what was asked needs a run that is held, or failed; this one is not
 ├── UnknownSignal    no node of the run ever waits for a signal of that name
@@ -90,6 +94,22 @@ class RunFinished(EngineError):
         self.run_id, self.status = run_id, status
 
 
+class RunUnfinished(EngineError):
+    """The run has not ended, and what was asked needs one that has."""
+
+    def __init__(self, run_id: str, status: str) -> None:
+        super().__init__(f"run {run_id} has not ended, it is {status}: cancel it first")
+        self.run_id, self.status = run_id, status
+
+
+class RunGone(EngineError):
+    """The run was erased: its events are there, with the hashes of what they said."""
+
+    def __init__(self, run_id: str) -> None:
+        super().__init__(f"run {run_id} was erased; its events tell when, and keep their hashes")
+        self.run_id = run_id
+
+
 class KeyReused(EngineError):
     """The idempotency key was used before, for something else."""
 
@@ -150,6 +170,24 @@ class SeqNotReached(EngineError):
     def __init__(self, run_id: str, *, asked: int, head: int) -> None:
         super().__init__(f"run {run_id} has no event {asked}; ask for one from 1 to {head}")
         self.run_id, self.asked, self.head = run_id, asked, head
+
+
+class PathNotFound(EngineError):
+    """Nothing stands at a path of a state."""
+
+    def __init__(self, path: str, at: int) -> None:
+        hint = "write a JSON pointer to what is in it, such as /key or /key/0"
+        super().__init__(f"at event {at} the state has nothing at {path!r:.1000}; {hint}")
+        self.path, self.at = path, at
+
+
+class ScopeNotFound(EngineError):
+    """A run has no such scope open at an event."""
+
+    def __init__(self, run_id: str, scope: str, at: int) -> None:
+        what = f"after event {at} of run {run_id} no scope {scope!r:.1000} is open"
+        super().__init__(f"{what}; ask at an event while it was")
+        self.scope, self.at = scope, at
 
 
 class WriteRefused(EngineError):
@@ -219,6 +257,17 @@ class StateRefused(EngineError):
     def __init__(self, faults: list[Fault]) -> None:
         super().__init__(f"the state cannot be taken: {told(faults)}")
         self.faults = faults
+
+
+class ForkRefused(EngineError):
+    """A run cannot be forked so; ``faults`` names everything that is in the way.
+
+    Pointers begin at the request: ``/graph``, ``/state``, ``/patch``, ``/scope``, ``/signals``.
+    """
+
+    def __init__(self, run_id: str, faults: list[Fault]) -> None:
+        super().__init__(f"run {run_id} cannot be forked so: {told(faults)}")
+        self.run_id, self.faults = run_id, faults
 
 
 class EngineClosed(EngineError):

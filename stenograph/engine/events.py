@@ -11,9 +11,9 @@ from typing import Any, ClassVar, Final, Literal, TypeAlias, get_args
 import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType, field
 
-from stenograph.engine.errors import EngineError
+from stenograph.engine.errors import EngineError, RunGone
 from stenograph.engine.patch import PatchOp
-from stenograph.journal import Record
+from stenograph.journal import Record, is_erased
 
 
 class ErrorInfo(Struct, frozen=True, omit_defaults=True):
@@ -40,11 +40,22 @@ class PinnedGraph(Struct, frozen=True, kw_only=True):
     graph: Raw
 
 
+class Origin(Struct, frozen=True, kw_only=True):
+    """The event of another run that a run goes on from: its run, its seq and its hash."""
+
+    run_id: str
+    seq: int
+    hash: str
+
+
 class RunCreated(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A run began: its graph, whole and by version, and its first state.
 
     ``graphs``: the sub-graphs, by the name that nodes call them; ``key`` and ``request``: the
     idempotency key and a hash of what was asked; ``turn``: the queue of runs it stands in.
+
+    A fork goes on from its ``origin``: with the ``state`` there, with what else it has ``inherited``,
+    and with ``patches`` to the states of some scopes by who forked it.
     """
 
     TYPE: ClassVar[str] = "run.created"
@@ -59,6 +70,9 @@ class RunCreated(Struct, frozen=True, kw_only=True, omit_defaults=True):
     key: str | None = None
     request: str | None = None
     turn: str | None = None
+    origin: Origin | None = None
+    inherited: Raw | UnsetType = UNSET
+    patches: dict[str, tuple[PatchOp, ...]] = {}
 
 
 class RunPausing(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -137,6 +151,14 @@ class RunFailed(Struct, frozen=True, kw_only=True, omit_defaults=True):
     scope: str = ""
     node: str = ""
     visit: int = 0
+
+
+class RunErased(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Somebody had the run erased: of the events before only the hashes of their data are left."""
+
+    TYPE: ClassVar[str] = "run.erased"
+    actor: str
+    reason: str = ""
 
 
 class LimitReached(Struct, frozen=True, kw_only=True):
@@ -382,6 +404,7 @@ Payload: TypeAlias = (
     | RunCancelled
     | RunCompleted
     | RunFailed
+    | RunErased
     | LimitReached
     | NodeEntered
     | NodeAttemptFailed
@@ -400,8 +423,11 @@ Payload: TypeAlias = (
     | GraphCreated
 )
 
-TERMINAL: Final = frozenset({RunCompleted.TYPE, RunFailed.TYPE, RunCancelled.TYPE})
-"""The types that end a run."""
+TERMINAL: Final = frozenset({RunCompleted.TYPE, RunFailed.TYPE, RunCancelled.TYPE, RunErased.TYPE})
+"""The types that end a run, or stand at the end of one that was erased."""
+
+EVENT_TYPES: Final = frozenset(kind.TYPE for kind in get_args(Payload))
+"""Every type there is."""
 
 _ENCODER: Final = msgspec.json.Encoder()
 _DECODERS: Final[Mapping[str, msgspec.json.Decoder[Payload]]] = {
@@ -431,7 +457,9 @@ def encode_payload(payload: Payload) -> bytes:
 
 
 def decode(record: Record) -> Event:
-    """Read a record; raises UnknownEvent."""
+    """Read a record; raises UnknownEvent, or RunGone where it was erased."""
+    if is_erased(record):
+        raise RunGone(record.run_id)
     try:
         payload = _DECODERS[record.type].decode(record.data)
     except (KeyError, msgspec.MsgspecError) as error:

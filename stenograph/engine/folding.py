@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Final
 
+from msgspec import UNSET
+
 from stenograph.engine.events import (
     Event,
     GraphCreated,
@@ -19,6 +21,7 @@ from stenograph.engine.events import (
     RunCancelling,
     RunCompleted,
     RunCreated,
+    RunErased,
     RunFailed,
     RunLimits,
     RunParked,
@@ -30,6 +33,8 @@ from stenograph.engine.events import (
     SignalReceived,
 )
 from stenograph.engine.folding_scopes import evolve_scope
+from stenograph.engine.inheritance import inherit
+from stenograph.engine.patch import target
 from stenograph.engine.placing import begin, drop, drop_branches, move, place
 from stenograph.engine.run import GOING, Kept, Run, Status
 from stenograph.engine.scopes import ROOT, Branch, Fork, Scope, call_path
@@ -77,7 +82,7 @@ def _of_the_run(run: Run, event: Event) -> None:
             _created(run, event, created)
         case RunPausing(reason=reason):
             run.halt, run.reason = "pause", reason
-        case RunPaused() | LogWritten() | GraphCreated():
+        case RunPaused() | RunErased() | LogWritten() | GraphCreated():
             pass
         case SignalReceived() as signal:
             kept = Kept(event.seq, bytes(signal.payload), signal.scope)
@@ -113,8 +118,16 @@ def _created(run: Run, event: Event, created: RunCreated) -> None:
     run.graph_id, run.version, run.graph = created.graph_id, created.version, bytes(created.graph)
     run.graphs, run.limits, run.tags = created.graphs, created.limits, created.tags
     run.key, run.request, run.turn = created.key, created.request, created.turn
-    run.created_at = event.at
-    begin(run, Scope(ROOT, State.from_json(bytes(created.state)), graph=run.graph))
+    run.created_at, run.origin = event.at, created.origin
+    state = State.from_json(bytes(created.state))
+    if created.inherited is UNSET:
+        begin(run, Scope(ROOT, state, graph=run.graph))
+    else:
+        inherit(run, bytes(created.inherited), state)
+    for path, patch in created.patches.items():
+        scope = run.scopes[path]
+        scope.state.apply(patch)
+        scope.changed |= {target(op)[0]: event.seq for op in patch if path != ROOT}
 
 
 def _interrupt(run: Run) -> None:

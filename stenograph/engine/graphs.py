@@ -106,6 +106,13 @@ class Graphs:
                 return msgspec.structs.replace(versions[-1], warnings=parsed.warnings)
             return await self._append(graph_id, parsed, len(versions), actor)
 
+    async def named(self, graph: Graph | Mapping[str, Any] | str, actor: str) -> StoredGraph:
+        """Return a graph that is stored, by its id or as ``id@version``; or store a given one."""
+        if isinstance(graph, str):
+            graph_id, _, version = graph.partition("@")
+            return await self.get(graph_id, version or None)
+        return await self.create(graph, graph_id=None, actor=actor)
+
     async def get(self, graph_id: str, version: str | None) -> StoredGraph:
         """Return the newest version, or the newest whose hash begins with ``version``."""
         for stored in reversed(await self.versions(graph_id)):

@@ -25,6 +25,7 @@ from stenograph.engine.events import (
 from stenograph.engine.folding import evolve
 from stenograph.engine.run import Run
 from stenograph.engine.scopes import ROOT
+from stenograph.engine.snapshots import Snapshots
 from stenograph.engine.standing import first_due
 from stenograph.engine.times import to_text
 from stenograph.journal import (
@@ -50,6 +51,7 @@ class Lane:
     def __init__(self, run: Run, journal: Journal, clock: Clock) -> None:
         self.run = run
         self._journal, self._clock = journal, clock
+        self._snapshots = Snapshots(run, journal)
         self._labels: dict[str, str] = {}
         self.has_secrets = False
         self.idle = asyncio.Event()
@@ -107,6 +109,7 @@ class Lane:
             committed = await self._append(records, {"labels": changed, **beside})
             for record, (_, payload) in zip(committed, events, strict=True):
                 evolve(self.run, to_event(record, payload))
+            self._snapshots.count(records)
         finally:
             self.idle.set()
         self._labels |= changed
@@ -142,6 +145,8 @@ class Lane:
         if isinstance(created, RunCreated):
             tags = {f"tag:{key}": value for key, value in created.tags.items()}
             labels |= {"kind": "run", "graph": created.graph_id, **tags}
+            if created.origin is not None:
+                labels["origin"] = created.origin.run_id
             if created.turn is not None:
                 labels |= self._turn_of(created, decision)
         return labels

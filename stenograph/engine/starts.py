@@ -66,19 +66,13 @@ class Starts:
 
         ``graph`` is a graph, or the id of one that is stored, or ``id@version``.
         """
-        stored = await self._stored(graph, options.actor)
+        stored = await self._graphs.named(graph, options.actor)
         named = graph if isinstance(graph, str) else stored.version
         beginning = await _ready(self._graphs, stored, named, state, options)
         try:
             return await self._begin(beginning)
         except RunExists:
             return await self._repeat(beginning)
-
-    async def _stored(self, graph: Graph | Mapping[str, Any] | str, actor: str) -> StoredGraph:
-        if isinstance(graph, str):
-            graph_id, _, version = graph.partition("@")
-            return await self._graphs.get(graph_id, version or None)
-        return await self._graphs.create(graph, graph_id=None, actor=actor)
 
     async def _begin(self, beginning: Beginning) -> RunView:
         run_id, start = beginning.run_id, beginning.start
@@ -104,7 +98,7 @@ class Starts:
 
 def run_id_for(actor: str, key: str) -> str:
     """Return the id of the run that an idempotency key starts: the same for the same asker."""
-    return f"r-{_hash([actor, key])[:32]}"
+    return f"r-{request_hash([actor, key])[:32]}"
 
 
 def checked(kind: Any, value: Any) -> Any:
@@ -140,12 +134,13 @@ async def _ready(
         graphs=await graphs.pin(stored.graph),
         secrets=sealed.secrets,
         key=options.key,
-        request=_hash(asked),
+        request=request_hash(asked),
         delay_s=options.delay_s,
     )
     kept = vault if secrets_in(start) else None
     return Beginning(run_id=options.run_id, start=start, state=first, vault=kept)
 
 
-def _hash(value: Any) -> str:
+def request_hash(value: Any) -> str:
+    """Return a hash of what was asked: the same for the same."""
     return hashlib.sha256(msgspec.json.encode(value, order="sorted")).hexdigest()

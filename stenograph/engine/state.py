@@ -96,6 +96,10 @@ class State(Mapping[str, Any]):
         """Return the JSON of a key's value; None when there is no such key."""
         return self._encoded.get(key)
 
+    def raw(self) -> Iterable[tuple[str, bytes]]:
+        """Return all keys, each with the JSON of its value."""
+        return self._encoded.items()
+
     def to_json(self) -> bytes:
         """Return the whole state as JSON text."""
         fields = (encode(key) + b":" + data for key, data in self._encoded.items())
@@ -113,9 +117,11 @@ class State(Mapping[str, Any]):
         twin._spare, twin._weight = self._spare.copy(), self._weight
         return twin
 
-    def child(self, extra: Mapping[str, bytes]) -> State:
-        """Return a copy with some keys put on top, given as JSON: the view of a branch."""
+    def child(self, extra: Mapping[str, bytes], gone: Iterable[str] = ()) -> State:
+        """Return a copy without some keys and with others put on top as JSON: a branch's view."""
         twin = self.copy()
+        for key in gone:
+            twin._put(key, None)
         for key, data in extra.items():
             twin._put(key, data)
         return twin

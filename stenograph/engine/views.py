@@ -16,6 +16,7 @@ from stenograph.engine.events import (
     NodeAttemptFailed,
     NodeEntered,
     NodeExited,
+    Origin,
     StatePatched,
     TransitionTaken,
 )
@@ -52,7 +53,7 @@ class RunView(Struct, frozen=True, kw_only=True):
     """A run at one moment: after event ``seq``. ``state_json`` is the JSON text of its state.
 
     ``current``: the nodes it is at, ``waits``: what it waits for, both the first 100; ``replayed``:
-    it had been started before, by the same request.
+    it had been started before, by the same request; ``origin``: what it was forked from.
     """
 
     id: str
@@ -71,6 +72,7 @@ class RunView(Struct, frozen=True, kw_only=True):
     finished_at: str | None
     state_json: bytes
     parked: ParkedView | None = None
+    origin: Origin | None = None
     replayed: bool = False
 
     @property
@@ -140,6 +142,7 @@ def view(run: Run) -> RunView:
         finished_at=run.finished_at,
         state_json=run.state.to_json(),
         parked=_parked(run),
+        origin=run.origin,
     )
 
 
@@ -175,13 +178,13 @@ def visits(events: Iterable[Event], *, ended: bool) -> list[Visit]:
         if not isinstance(data, OfAVisit):
             continue
         key = (data.scope, data.node, data.visit)
-        if isinstance(data, NodeEntered) and key not in rows:
+        if key not in rows:  # in a fork it may have begun before: in the origin
             rows[key] = Visit(
                 scope=data.scope,
                 node=data.node,
                 visit=data.visit,
                 attempts=0,
-                tool=data.tool,
+                tool=data.tool if isinstance(data, NodeEntered) else None,
                 status="running",
                 started_at=event.at,
                 entered_seq=event.seq,

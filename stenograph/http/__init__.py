@@ -12,7 +12,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from stenograph.http.app import create_app
     from stenograph.http.client import Client, Validation
+    from stenograph.http.evidence_wire import VerifyAnswer
+    from stenograph.http.filters import Filter, FilterInvalid, filter_of, passes
     from stenograph.http.guard import hosts_at
+    from stenograph.http.playback import Playback, played_pages
     from stenograph.http.refusals import (
         ClientClosed,
         ClientError,
@@ -22,52 +25,81 @@ if TYPE_CHECKING:
         StreamLost,
     )
     from stenograph.http.server import PortInUse, serve
+    from stenograph.http.sifting import Belongings, Sieve
     from stenograph.http.sync_client import SyncClient
     from stenograph.http.transport import run_id_of
-    from stenograph.http.wire import DONE, GraphList, GraphVersionItem, Problem, RunItem, RunList
+    from stenograph.http.wire import (
+        DONE,
+        GraphList,
+        GraphVersionItem,
+        Problem,
+        RunItem,
+        RunList,
+        SqlAnswer,
+    )
 
 _HOMES = {
     "DONE": "stenograph.http.wire",
+    "Belongings": "stenograph.http.sifting",
     "Client": "stenograph.http.client",
     "ClientClosed": "stenograph.http.refusals",
     "ClientError": "stenograph.http.refusals",
+    "Filter": "stenograph.http.filters",
+    "FilterInvalid": "stenograph.http.filters",
     "GraphList": "stenograph.http.wire",
     "GraphVersionItem": "stenograph.http.wire",
     "OutOfSequence": "stenograph.http.refusals",
+    "Playback": "stenograph.http.playback",
     "PortInUse": "stenograph.http.server",
     "Problem": "stenograph.http.wire",
     "RequestRefused": "stenograph.http.refusals",
     "RunItem": "stenograph.http.wire",
     "RunList": "stenograph.http.wire",
     "ServerUnreachable": "stenograph.http.refusals",
+    "Sieve": "stenograph.http.sifting",
+    "SqlAnswer": "stenograph.http.wire",
     "StreamLost": "stenograph.http.refusals",
     "SyncClient": "stenograph.http.sync_client",
     "Validation": "stenograph.http.client",
+    "VerifyAnswer": "stenograph.http.evidence_wire",
     "create_app": "stenograph.http.app",
+    "filter_of": "stenograph.http.filters",
     "hosts_at": "stenograph.http.guard",
+    "passes": "stenograph.http.filters",
+    "played_pages": "stenograph.http.playback",
     "run_id_of": "stenograph.http.transport",
     "serve": "stenograph.http.server",
 }
 
 __all__ = (
     "DONE",
+    "Belongings",
     "Client",
     "ClientClosed",
     "ClientError",
+    "Filter",
+    "FilterInvalid",
     "GraphList",
     "GraphVersionItem",
     "OutOfSequence",
+    "Playback",
     "PortInUse",
     "Problem",
     "RequestRefused",
     "RunItem",
     "RunList",
     "ServerUnreachable",
+    "Sieve",
+    "SqlAnswer",
     "StreamLost",
     "SyncClient",
     "Validation",
+    "VerifyAnswer",
     "create_app",
+    "filter_of",
     "hosts_at",
+    "passes",
+    "played_pages",
     "run_id_of",
     "serve",
 )

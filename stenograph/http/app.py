@@ -13,10 +13,26 @@ from litestar.di import Provide
 from litestar.exceptions import HTTPException
 
 from stenograph.engine import Engine
-from stenograph.http import classic, control, docs, graphs, health, pages, runs, sockets, tools
+from stenograph.http import (
+    audit,
+    classic,
+    control,
+    docs,
+    evidence,
+    forking,
+    graphs,
+    health,
+    pages,
+    runs,
+    sockets,
+    sql,
+    tools,
+)
 from stenograph.http.errors import respond
 from stenograph.http.frames import Frames
 from stenograph.http.guard import Guard
+from stenograph.http.sifting import Belongings
+from stenograph.http.sql import Queries
 from stenograph.http.wire import BODY_MAX_BYTES
 
 HANDLERS = (
@@ -24,8 +40,12 @@ HANDLERS = (
     *graphs.HANDLERS,
     *tools.HANDLERS,
     *runs.HANDLERS,
+    *audit.HANDLERS,
     *control.HANDLERS,
+    *forking.HANDLERS,
     *pages.HANDLERS,
+    *evidence.HANDLERS,
+    *sql.HANDLERS,
     *sockets.HANDLERS,
 )
 """What stands under both ``/`` and ``/api``."""
@@ -35,17 +55,27 @@ def create_app(
     open_engine: Callable[[], AbstractAsyncContextManager[Engine]],
     *,
     hosts: Collection[str] | None = None,
+    sql: bool = True,
 ) -> Litestar:
     """Return the application over the engine that ``open_engine`` gives when it starts.
 
     ``create_app(lambda: st.open("steno.db", tools=[…]))``. The engine is closed with it.
     ``hosts`` are the names, without ports, that requests may ask for in ``Host``; None allows any.
+    ``sql``: whether ``POST /sql`` answers; all who reach the server may ask then.
     """
 
     @asynccontextmanager
     async def lifespan(app: Litestar) -> AsyncIterator[None]:
         async with open_engine() as engine:
-            app.state.update({"engine": engine, "stopping": asyncio.Event(), "frames": Frames()})
+            app.state.update(
+                {
+                    "engine": engine,
+                    "stopping": asyncio.Event(),
+                    "frames": Frames(),
+                    "belongings": Belongings(engine.journal),
+                    "queries": Queries(engine.journal, enabled=sql),
+                }
+            )
             yield
 
     return Litestar(
@@ -57,7 +87,7 @@ def create_app(
         ],
         dependencies={
             name: Provide(_from_state(name), sync_to_thread=False)
-            for name in ("engine", "stopping", "frames")
+            for name in ("engine", "stopping", "frames", "belongings", "queries")
         },
         lifespan=[lifespan],
         middleware=[Guard(hosts)],
@@ -66,7 +96,7 @@ def create_app(
         plugins=[docs.RawSchemas()],
         request_max_body_size=BODY_MAX_BYTES,
         logging_config=None,
-        signature_types=[Engine, Frames],
+        signature_types=[Belongings, Engine, Frames, Queries],
     )
 
 

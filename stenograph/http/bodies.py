@@ -75,7 +75,7 @@ def state_of(request: StartRequest | RunRequest) -> tuple[str, dict[str, Any]]:
     return f"/{name}", given.get(name, {})
 
 
-def run_id_of(request: StartRequest | RunRequest) -> str | None:
+def run_id_of(request: Struct) -> str | None:
     """Return the id that a client chose for its run, if it did.
 
     Raises Refused for an id that no run may have, or two different ones.

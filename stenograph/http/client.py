@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, TypedDict, Unpack
 from urllib.parse import quote
 
@@ -18,12 +18,15 @@ from stenograph.engine import (
     Limits,
     NotJson,
     RunView,
+    SeqNotReached,
     StoredGraph,
     as_data,
     canonical,
     subgraphs_of,
 )
-from stenograph.http.reading import WAIT_S, Reading, stored_graph
+from stenograph.http.evidence_wire import EraseRequest
+from stenograph.http.fork_wire import ForkAnswer, ForkRequest
+from stenograph.http.reading import WAIT_S, Reading, stored_graph, view_of
 from stenograph.http.refusals import About
 from stenograph.http.requests import (
     DELAY_MAX_S,
@@ -34,10 +37,12 @@ from stenograph.http.requests import (
     PauseRequest,
     ResumeRequest,
     RetryRequest,
+    SqlRequest,
     StartRequest,
 )
 from stenograph.http.transport import run_id_of, run_path
-from stenograph.http.wire import GraphAnswer, RunAnswer
+from stenograph.http.wire import GraphAnswer, RunAnswer, SqlAnswer
+from stenograph.journal import ROWS, TIME_S
 
 CREATED: Final = 201
 
@@ -151,6 +156,15 @@ class Client(Reading):
         """
         return await self._tell(run_id, "/cancel", CancelRequest(reason=reason))
 
+    async def erase(self, run_id: str, *, reason: str = "") -> RunView:
+        """Erase a run that has ended, and return what is left of it; twice is as once.
+
+        Raises UnknownRun or RunUnfinished.
+        """
+        body, about = msgspec.json.encode(EraseRequest(reason=reason)), About(run_id=run_id)
+        _, run = await self.server.post(run_path(run_id, "/erase"), RunAnswer, body, about)
+        return view_of(run, b"{}")
+
     async def signal(
         self,
         run_id: str,
@@ -207,6 +221,72 @@ class Client(Reading):
         Raises UnknownRun, or NotHeld when it has not failed.
         """
         return await self._tell(run_id, "/retry", RetryRequest(limits=limits))
+
+    async def fork(
+        self,
+        run_id: str,
+        at: int,
+        *,
+        state: Mapping[str, Any] | None = None,
+        patch: Sequence[Mapping[str, Any]] = (),
+        scope: str = "/",
+        graph: Graph | Mapping[str, Any] | str | None = None,
+        signals: Mapping[str, Any] | None = None,
+        new_id: str | None = None,
+        key: str | None = None,
+        limits: Limits | None = None,
+        tags: Mapping[str, str] | None = None,
+    ) -> RunView:
+        """Begin a run that goes on from where another was after event ``at``, or its step's begin.
+
+        ``origin`` of the answer says from where exactly. ``state`` sets keys in a ``scope``, ``patch``
+        has operations of RFC 6902 on its keys, ``graph`` is another version or another graph, and
+        ``signals`` are given by name. Limits and tags are the other run's, unless given.
+        Asking again with the same ``key`` or ``new_id`` and the same of all else returns that run.
+        Raises UnknownRun, SeqNotReached, ForkRefused with all that does not fit, RunExists,
+        KeyReused; as for ``graph``, UnknownGraph or GraphInvalid; as for values, NotJson,
+        StateTooLarge, SchemaViolated, SecretRefused, SecretLeaked; as for signals, UnknownSignal
+        or SignalRefused.
+        """
+        _check_options(new_id, key, 0)
+        if at < 1:
+            raise SeqNotReached(run_id, asked=at, head=(await self._run(run_id)).seq)
+        if graph is not None and not isinstance(graph, str):
+            stored = await self.create_graph(graph)
+            graph = f"{stored.graph_id}@{stored.version}"
+        asked = ForkRequest(
+            at=at,
+            state=canonical(dict(state or {}), "")[1],
+            patch=canonical(list(map(dict, patch)), "")[1],
+            scope=scope,
+            graph=graph,
+            signals=canonical(dict(signals or {}), "")[1],
+            run_id=new_id,
+            limits=limits,
+            tags=None if tags is None else dict(tags),
+        )
+        about = About(run_id=run_id, graph_id=graph or "", key=key, at=at)
+        headers = {} if key is None else {KEY_HEADER: key}
+        body, path = msgspec.json.encode(asked), run_path(run_id, "/fork")
+        _, begun = await self.server.post(path, ForkAnswer, body, about, headers=headers)
+        return await self._with_state(begun)
+
+    async def sql(
+        self,
+        sql: str,
+        params: Sequence[Any] | Mapping[str, Any] = (),
+        *,
+        time_s: float = TIME_S,
+        limit: int = ROWS,
+    ) -> SqlAnswer:
+        """Return what one SELECT over the views of the journal finds (docs/sql.md says which).
+
+        ``params``: the values of its ``?``, or of its ``:name``. ``time_s``: at most 30 seconds;
+        ``limit``: at most 10,000 rows. Raises RequestRefused.
+        """
+        values = dict(params) if isinstance(params, Mapping) else list(params)
+        asked = SqlRequest(sql=sql, params=values, time_s=time_s, limit=limit)
+        return (await self.server.post("/sql", SqlAnswer, msgspec.json.encode(asked)))[1]
 
     async def _store(self, data: dict[str, Any]) -> StoredGraph:
         status, answer = await self.server.post("/graphs", GraphAnswer, _body(data))

@@ -31,7 +31,9 @@ Every path below stands under `/api` too, but the operations. Errors are problem
 WebSockets, which this format cannot describe: `/ws/{run_id}`, `/ws/logs/{run_id}`,
 `/ws/monitor/{run_id}` and `/graph/stream/{run_id}` send one run from `?after=`, then live, then
 what became of it; `/ws/logs` sends the whole journal; `/ws/execute/{graph_id}` starts a run with
-the state in its first message. `?batch=1` puts many events in a message.
+the state in its first message. `?batch=1` puts many events in a message; `?type=`, `?node=` and, on
+the whole journal, `?graph=` and `?tag=` leave events out: then `{"type": "cursor", "seq": N}` tells
+how far the stream has come, after 15 quiet seconds and before the end.
 """
 
 TAGS: Final = [

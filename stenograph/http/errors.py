@@ -23,14 +23,19 @@ from stenograph.engine import (
     CannotReduce,
     EngineClosed,
     Fault,
+    ForkRefused,
     GraphInvalid,
     KeyReused,
     MergeConflict,
     NotHeld,
     NotJson,
+    PathNotFound,
     RunExists,
     RunFinished,
+    RunGone,
+    RunUnfinished,
     SchemaViolated,
+    ScopeNotFound,
     SecretLeaked,
     SecretRefused,
     SeqNotReached,
@@ -44,6 +49,7 @@ from stenograph.engine import (
     UnknownRun,
     UnknownSignal,
 )
+from stenograph.http.filters import FilterInvalid
 from stenograph.http.wire import PROBLEM_TYPE, Problem
 from stenograph.journal import (
     AppendTooLarge,
@@ -51,6 +57,7 @@ from stenograph.journal import (
     JournalBusy,
     JournalFailed,
     JournalUnreadable,
+    QueryRefused,
 )
 
 LOG: Final = logging.getLogger("stenograph.http")
@@ -76,20 +83,29 @@ KINDS: Final[Mapping[str, Kind]] = {
     "tool-not-found": Kind(404, "There is no such tool"),
     "run-not-found": Kind(404, "There is no such run"),
     "seq-not-reached": Kind(404, "The run has not come that far"),
+    "scope-not-found": Kind(404, "No such scope is open at that event"),
+    "path-not-found": Kind(404, "The state has nothing at that path"),
     "method-not-allowed": Kind(405, "This path does not take this method"),
     "body-timeout": Kind(408, "The body did not arrive in time"),
     "run-exists": Kind(409, "The id is taken by another run"),
     "run-finished": Kind(409, "The run has ended"),
+    "run-unfinished": Kind(409, "The run has not ended"),
     "not-held": Kind(409, "The run is not held, or has not failed"),
     "cursor-unknown": Kind(409, "The cursor is not one of this journal"),
+    "run-erased": Kind(410, "The run was erased"),
     "payload-too-large": Kind(413, "The body is too large"),
     "state-too-large": Kind(413, "The state is too large"),
     "unsupported-media-type": Kind(415, "The body must be application/json"),
+    "sql-off": Kind(403, "This server answers no SQL"),
+    "no-sql": Kind(409, "The journal is in memory, and SQL reads a file"),
+    "sql-refused": Kind(422, "The query is not answered"),
+    "too-many-queries": Kind(429, "As many queries as may be are under way"),
     "host-refused": Kind(421, "The server does not go by this name"),
     "body-invalid": Kind(422, "The body is not what is asked for"),
     "graph-invalid": Kind(422, "The graph cannot run"),
     "state-not-json": Kind(422, "The state, or what is to go into it, is not JSON"),
     "state-refused": Kind(422, "The state does not fit its graph"),
+    "fork-refused": Kind(422, "The run cannot be forked so"),
     "schema-violated": Kind(422, "A value does not fit the schema of its key"),
     "secret-refused": Kind(422, "What is given for a secret is not a value"),
     "secret-leaked": Kind(422, "A secret stands where everybody can read it"),
@@ -128,6 +144,8 @@ CODES: Final[Mapping[type[Exception], str]] = {
     UnknownRun: "run-not-found",
     RunExists: "run-exists",
     RunFinished: "run-finished",
+    RunUnfinished: "run-unfinished",
+    RunGone: "run-erased",
     KeyReused: "idempotency-key-reused",
     NotHeld: "not-held",
     UnknownSignal: "unknown-signal",
@@ -135,19 +153,24 @@ CODES: Final[Mapping[type[Exception], str]] = {
     TooManySignals: "too-many-signals",
     TooManyRuns: "too-many-runs",
     StateRefused: "state-refused",
+    ForkRefused: "fork-refused",
     SchemaViolated: "schema-violated",
     SecretRefused: "secret-refused",
     SecretLeaked: "secret-leaked",
     CannotReduce: "cannot-reduce",
     MergeConflict: "merge-conflict",
     SeqNotReached: "seq-not-reached",
+    ScopeNotFound: "scope-not-found",
+    PathNotFound: "path-not-found",
     NotJson: "state-not-json",
     StateTooLarge: "state-too-large",
     AppendTooLarge: "payload-too-large",
     CursorUnknown: "cursor-unknown",
+    FilterInvalid: "query-invalid",
     JournalFailed: "read-only",
     JournalBusy: "journal-busy",
     JournalUnreadable: "journal-unreadable",
+    QueryRefused: "sql-refused",
     UnknownEvent: "history-unreadable",
     EngineClosed: "shutting-down",
     NotFoundException: "not-found",
@@ -155,7 +178,12 @@ CODES: Final[Mapping[type[Exception], str]] = {
 }
 """What the rooms below and the framework raise, and the code it becomes."""
 
-_RETRY_AFTER: Final = {"journal-busy": "1", "shutting-down": "5", "too-many-runs": "5"}
+_RETRY_AFTER: Final = {
+    "journal-busy": "1",
+    "shutting-down": "5",
+    "too-many-queries": "5",
+    "too-many-runs": "5",
+}
 _DETAIL_MAX: Final = 2000
 _FIELD_FAULTS: Final = (
     (r"unknown field `(.+)`", "is no field of this request"),

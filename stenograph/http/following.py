@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
-from stenograph.engine import TERMINAL, Engine, EngineClosed, RunView
+from stenograph.engine import TERMINAL, Engine, EngineClosed, RunGone, RunView
 from stenograph.journal import Record
 
 
@@ -23,7 +23,10 @@ async def to_its_end(
             async for page in pages:
                 yield page
                 last, after = page[-1], page[-1].seq
-        run = await engine.get(run_id)
+        try:
+            run = await engine.get(run_id)
+        except RunGone:
+            run = await engine.left_of(run_id)
         if run.done and run.seq == after:
             yield run
             return

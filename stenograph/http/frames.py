@@ -4,46 +4,57 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
-from typing import Final
+from typing import Final, TypeAlias
 
 import msgspec
 from msgspec import UNSET, Raw
 
 from stenograph.engine import RunView, StatePatched, WaitView, decode
-from stenograph.http.wire import ErrorMessage, Problem, StatusMessage
-from stenograph.journal import Record, envelope
+from stenograph.http.filters import Filter
+from stenograph.http.sifting import Part, Sieve
+from stenograph.http.wire import CursorMessage, ErrorMessage, Problem, StatusMessage
+from stenograph.journal import Record, envelope, is_erased
 
 CACHE_MAX_CHARS: Final = 16 * 1024 * 1024
 BATCH_MAX_BYTES: Final = 256 * 1024
 """About how large a frame of many events gets; an event is never split."""
 
 
-class Frames:
-    """Messages for pages of records; the last ones are kept, since many follow the same run.
+Key: TypeAlias = tuple[int, int, int, bool, bool, Filter]
 
-    ``whole`` tells pages of the whole journal from pages of a run.
-    """
+
+class Frames:
+    """Messages for parts of a stream; the last ones are kept, since many follow the same run."""
 
     def __init__(self, cache_max_chars: int = CACHE_MAX_CHARS) -> None:
         self.cache_max_chars = cache_max_chars
         self.cached_chars = 0
-        self._cache: OrderedDict[tuple[int, int, bool, bool], Sequence[str]] = OrderedDict()
+        self._cache: OrderedDict[Key, Sequence[str]] = OrderedDict()
 
-    def of(
-        self, page: Sequence[Record], *, batch: bool, whole: bool, journal: str
-    ) -> Sequence[str]:
-        """Return the messages for a page: one an event, or (``batch``) as few as may be."""
-        key = (page[0].offset, page[-1].offset, batch, whole)
+    def of(self, part: Part, sieve: Sieve, *, batch: bool, journal: str) -> Sequence[str]:
+        """Return the messages for a part: one an event, or (``batch``) as few as may be.
+
+        One without an event tells its cursor alone.
+        """
+        if not part.records:
+            return [cursor_message(part.after, journal, whole=sieve.whole)]
+        first, last = part.records[0].offset, part.records[-1].offset
+        key = (first, last, part.after, batch, sieve.whole, sieve.wanted)
         known = self._cache.get(key)
         if known is None:
-            messages = _batches(page, whole, journal) if batch else map(log_message, page)
+            messages = _batches(part, sieve, journal) if batch else map(log_message, part.records)
             known = [message.decode() for message in messages]
             self._keep(key, known)
         else:
             self._cache.move_to_end(key)
         return known
 
-    def _keep(self, key: tuple[int, int, bool, bool], messages: Sequence[str]) -> None:
+    def forget(self) -> None:
+        """Let go of all messages: one may hold what was erased."""
+        self._cache.clear()
+        self.cached_chars = 0
+
+    def _keep(self, key: Key, messages: Sequence[str]) -> None:
         self._cache[key] = messages
         self.cached_chars += sum(map(len, messages))
         while self.cached_chars > self.cache_max_chars:
@@ -54,7 +65,7 @@ class Frames:
 def log_message(record: Record) -> bytes:
     """Return the message for one event; ``node`` and ``result`` beside a change of the state."""
     beside = b""
-    if record.type == StatePatched.TYPE:
+    if record.type == StatePatched.TYPE and not is_erased(record):
         patched = decode(record).data
         assert isinstance(patched, StatePatched)
         node, result = msgspec.json.encode(patched.node), msgspec.json.encode(_result(patched))
@@ -78,14 +89,15 @@ def _result(patched: StatePatched) -> dict[str, Raw | list[Raw] | None]:
     return result
 
 
-def _batches(page: Sequence[Record], whole: bool, journal: str) -> Iterator[bytes]:
-    place = b"offset" if whole else b"seq"
-    for records in _parts(page):
-        last = records[-1]
+def _batches(part: Part, sieve: Sieve, journal: str) -> Iterator[bytes]:
+    place = b"offset" if sieve.whole else b"seq"
+    for records in _parts(part.records):
+        # The last message tells how far was looked, and not only what was found.
+        is_last = records[-1] is part.records[-1]
         yield b'{"type":"logs","logs":[%b],"%b":%d,"journal":"%b"}' % (
             b",".join(map(envelope, records)),
             place,
-            last.offset if whole else last.seq,
+            part.after if is_last else sieve.place(records[-1]),
             journal.encode(),
         )
 
@@ -100,6 +112,12 @@ def _parts(page: Sequence[Record]) -> Iterator[list[Record]]:
         part.append(record)
         size += len(record.data)
     yield part
+
+
+def cursor_message(after: int, journal: str, *, whole: bool) -> str:
+    """Return the message that tells how far a filtered stream has come."""
+    place = {"offset" if whole else "seq": after}
+    return msgspec.json.encode(CursorMessage(**place, journal=journal)).decode()
 
 
 def status_message(run: RunView, journal: str, *, sent: int) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncIterator
 from contextlib import aclosing
 from typing import Any, Final, TypeAlias
 
@@ -14,11 +14,29 @@ from litestar.params import FromPath
 from litestar.response import Response, Stream
 from msgspec import Struct
 
-from stenograph.engine import Engine, RunView, UnknownRun
+from stenograph.engine import Engine, UnknownRun
 from stenograph.http.errors import Refused, problems
+from stenograph.http.filters import Filter, filter_of
 from stenograph.http.following import to_its_end
-from stenograph.http.queries import Accept, After, JournalId, LastEventId, Limit, Wait, cursor_of
+from stenograph.http.playback import AT_ONCE, Playback, played
+from stenograph.http.queries import (
+    Accept,
+    After,
+    Graphs,
+    JournalId,
+    LastEventId,
+    Limit,
+    MaxGap,
+    Nodes,
+    RunTags,
+    Speed,
+    Types,
+    Wait,
+    check_names,
+    cursor_of,
+)
 from stenograph.http.server_sent import SSE_TYPE, server_sent
+from stenograph.http.sifting import Belongings, Pages, Part, Sieve
 from stenograph.http.waiting import first_of, until_gone
 from stenograph.http.wire import (
     DONE,
@@ -33,7 +51,13 @@ from stenograph.http.wire import (
 from stenograph.journal import CursorUnknown, Record, envelope
 
 JSON_TYPE: Final = "application/json"
-Pages: TypeAlias = AsyncGenerator[list[Record] | RunView, None]
+SCAN_MAX_PAGES: Final = 20
+"""How many pages without an event that passes one request looks through."""
+_NAMES: Final = frozenset({"after", "limit", "wait", "journal", "type", "node"})
+PACE: Final = frozenset({"speed", "max_gap"})
+RUN_NAMES: Final = _NAMES | PACE
+JOURNAL_NAMES: Final = _NAMES | {"graph", "tag"}
+"""What the query of a request for events may say."""
 PAGE: Final = ResponseSpec(EventsPage, generate_examples=False, description="A page of events")
 
 
@@ -60,10 +84,6 @@ class RunSource:
             raise UnknownRun(self.run_id)
         return stream.head, stream.labels.get("status") in DONE
 
-    def cursor(self, record: Record) -> int:
-        """Return a record's place."""
-        return record.seq
-
 
 class JournalSource:
     """The events of the whole journal, by ``offset``; it never ends."""
@@ -87,21 +107,19 @@ class JournalSource:
         """Return the last offset."""
         return await self.journal.end(), False
 
-    def cursor(self, record: Record) -> int:
-        """Return a record's place."""
-        return record.offset
-
 
 Source: TypeAlias = RunSource | JournalSource
 
 
 class Asked(Struct, frozen=True):
-    """What a request for events says: from where on, how many, how patient it is, in which form."""
+    """What a request for events says: from where on, how many, how patient, in which form, which."""
 
     after: int
     limit: int
     wait_s: int
     accept: str
+    wanted: Filter
+    playback: Playback = AT_ONCE
 
 
 @get(
@@ -114,10 +132,15 @@ async def run_events(
     request: Request[Any, Any, Any],
     run_id: FromPath[str],
     engine: NamedDependency[Engine],
+    belongings: NamedDependency[Belongings],
     stopping: NamedDependency[asyncio.Event],
     after: After = 0,
     limit: Limit = EVENTS_DEFAULT,
     wait: Wait = 0,
+    types: Types = None,
+    nodes: Nodes = None,
+    speed: Speed = 0.0,
+    max_gap: MaxGap = None,
     journal: JournalId = None,
     last_event_id: LastEventId = None,
     accept: Accept = "",
@@ -126,11 +149,18 @@ async def run_events(
 
     With `wait=S` the answer comes as soon as there is one, or after S seconds. With `Accept:
     application/x-ndjson` all of them up to the head, one a line; with `Accept: text/event-stream`
-    also what comes, live, to the end of the run.
+    also what comes, live, to the end of the run; with `speed=2` twice as fast as it happened.
     """
+    check_names(request.query_params, RUN_NAMES)
+    if not PACE.isdisjoint(request.query_params) and SSE_TYPE not in accept.lower():
+        raise Refused("query-invalid", "speed and max_gap are for sockets and server-sent events")
     check_journal(engine, journal)
-    asked = Asked(cursor_of(after, last_event_id), limit, min(wait, WAIT_MAX_S), accept.lower())
-    return await _answer(RunSource(engine, run_id), asked, request, stopping)
+    wanted = filter_of(types or (), nodes or ())
+    at = cursor_of(after, last_event_id)
+    playback = Playback(speed, max_gap)
+    asked = Asked(at, limit, min(wait, WAIT_MAX_S), accept.lower(), wanted, playback)
+    sieve = Sieve(wanted, belongings, whole=False)
+    return await _answer(RunSource(engine, run_id), sieve, asked, request, stopping)
 
 
 @get(
@@ -142,18 +172,27 @@ async def run_events(
 async def journal_events(
     request: Request[Any, Any, Any],
     engine: NamedDependency[Engine],
+    belongings: NamedDependency[Belongings],
     stopping: NamedDependency[asyncio.Event],
     after: After = 0,
     limit: Limit = EVENTS_DEFAULT,
     wait: Wait = 0,
+    types: Types = None,
+    nodes: Nodes = None,
+    graphs: Graphs = None,
+    run_tags: RunTags = None,
     journal: JournalId = None,
     last_event_id: LastEventId = None,
     accept: Accept = "",
 ) -> Response[bytes] | Stream:
     """Read the events of the whole journal after an offset, as those of a run."""
+    check_names(request.query_params, JOURNAL_NAMES)
     check_journal(engine, journal)
-    asked = Asked(cursor_of(after, last_event_id), limit, min(wait, WAIT_MAX_S), accept.lower())
-    return await _answer(JournalSource(engine), asked, request, stopping)
+    wanted = filter_of(types or (), nodes or (), graphs or (), run_tags or ())
+    at = cursor_of(after, last_event_id)
+    asked = Asked(at, limit, min(wait, WAIT_MAX_S), accept.lower(), wanted)
+    sieve = Sieve(wanted, belongings, whole=True)
+    return await _answer(JournalSource(engine), sieve, asked, request, stopping)
 
 
 def check_journal(engine: Engine, journal: str | None) -> None:
@@ -167,64 +206,97 @@ def check_journal(engine: Engine, journal: str | None) -> None:
 
 
 async def _answer(
-    source: Source, asked: Asked, request: Request[Any, Any, Any], stopping: asyncio.Event
+    source: Source,
+    sieve: Sieve,
+    asked: Asked,
+    request: Request[Any, Any, Any],
+    stopping: asyncio.Event,
 ) -> Response[bytes] | Stream:
     head, done = await source.head()
     _check_cursor(asked.after, head)
     if SSE_TYPE in asked.accept:
         if done and asked.after == head:  # anything else would have a browser ask for ever
             return Response(b"", status_code=204)
-        chunks = server_sent(
-            source.follow(asked.after), source.journal.id, stopping, whole=source.whole
-        )
+        parts = sieve.parts(source.follow(asked.after))
+        if asked.playback.speed:
+            parts = played(parts, sieve, asked.playback)
+        chunks = server_sent(parts, sieve, asked.after, source.journal.id, stopping)
         headers = {**_headers(source, head), "Cache-Control": "no-store"}
         return Stream(chunks, media_type=SSE_TYPE, headers=headers)
     if NDJSON_TYPE in asked.accept:
-        lines = _lines(source, asked.after, head)
+        lines = _lines(source, sieve, asked.after, head)
         return Stream(lines, media_type=NDJSON_TYPE, headers=_headers(source, head))
-    if asked.wait_s and asked.after == head and not done:
-        await _until_news(source, asked, request, stopping)
+    limit = min(asked.limit, LIMIT_MAX)
+    part = await _read(source, sieve, asked.after, limit)
+    if asked.wait_s and not part.records and part.after >= head and not done:
+        after = await _until_news(source, sieve, part.after, asked.wait_s, request, stopping)
+        part = await _read(source, sieve, after, limit)
         head, done = await source.head()
-    records = await source.read(asked.after, min(asked.limit, LIMIT_MAX))
-    return _page_answer(source, records, asked.after, head, done=done)
+    return _page_answer(source, part, head, done=done)
+
+
+async def _read(source: Source, sieve: Sieve, after: int, limit: int) -> Part:
+    """Return the first part with records after a cursor; without any, after as many pages as may be."""
+    pages = 1 if sieve.is_open else SCAN_MAX_PAGES
+    part = Part([], after)
+    for _ in range(pages):
+        page = await source.read(part.after, limit if sieve.is_open else LIMIT_MAX)
+        if not page:
+            break
+        part = await sieve.part(page)
+        if part.records:
+            break
+    if len(part.records) > limit:
+        first = part.records[:limit]
+        return Part(first, sieve.place(first[-1]))
+    return part
 
 
 async def _until_news(
-    source: Source, asked: Asked, request: Request[Any, Any, Any], stopping: asyncio.Event
-) -> None:
-    """Return when something comes after the cursor, it has been long enough, or nobody listens."""
-    async with aclosing(source.follow(asked.after)) as pages:
-        await first_of(
-            lambda: anext(pages, None),
-            lambda: asyncio.sleep(asked.wait_s),
-            lambda: until_gone(request),
-            stopping.wait,
-        )
+    source: Source,
+    sieve: Sieve,
+    after: int,
+    wait_s: int,
+    request: Request[Any, Any, Any],
+    stopping: asyncio.Event,
+) -> int:
+    """Return when something comes that passes, it has been long enough, or nobody listens.
+
+    What is returned is the cursor up to which nothing passes.
+    """
+
+    async def news() -> None:
+        nonlocal after
+        async with aclosing(sieve.parts(source.follow(after))) as parts:
+            async for part in parts:
+                if not isinstance(part, Part) or part.records:
+                    return
+                after = part.after
+
+    await first_of(news, lambda: asyncio.sleep(wait_s), lambda: until_gone(request), stopping.wait)
+    return after
 
 
-def _page_answer(
-    source: Source, records: list[Record], after: int, head: int, *, done: bool
-) -> Response[bytes]:
-    after = source.cursor(records[-1]) if records else after
-    head = max(after, head)  # more may have come since
+def _page_answer(source: Source, part: Part, head: int, *, done: bool) -> Response[bytes]:
+    head = max(part.after, head)  # more may have come since
     body = b'{"events":[%b],"after":%d,"head":%d,"end":%b,"journal":"%b"}' % (
-        b",".join(map(envelope, records)),
-        after,
+        b",".join(map(envelope, part.records)),
+        part.after,
         head,
-        b"true" if done and after == head else b"false",
+        b"true" if done and part.after == head else b"false",
         source.journal.id.encode(),
     )
     return Response(body, media_type=JSON_TYPE, headers=_headers(source, head))
 
 
-async def _lines(source: Source, after: int, head: int) -> AsyncIterator[bytes]:
+async def _lines(source: Source, sieve: Sieve, after: int, head: int) -> AsyncIterator[bytes]:
     """Yield a page of lines at a time, up to the head at the start; nothing is held between."""
     while after < head:
-        records = await source.read(after, LIMIT_MAX)
+        part = await sieve.part(await source.read(after, LIMIT_MAX))
         yield b"".join(
-            envelope(record) + b"\n" for record in records if source.cursor(record) <= head
+            envelope(record) + b"\n" for record in part.records if sieve.place(record) <= head
         )
-        after = source.cursor(records[-1])
+        after = part.after
 
 
 def _check_cursor(after: int, head: int) -> None:

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Annotated, Final, TypeAlias
 
 from litestar.params import HeaderParameter, QueryParameter
 
+from stenograph.engine import Fault, did_you_mean
 from stenograph.http.errors import Refused
+from stenograph.http.playback import SPEED_MAX, Playback
 from stenograph.http.requests import KEY_HEADER, KEY_PATTERN, KEY_WORDS
 from stenograph.http.wire import WAIT_MAX_S
 from stenograph.journal import Stream
 
 NUMBER_MAX: Final = 2**63 - 1
 """The largest number that a journal can look for."""
+GAP_MAX_S: Final = 86_400.0
 SCOPE_MAX_CHARS: Final = 1024
 
 After: TypeAlias = Annotated[
@@ -84,6 +87,44 @@ Saw: TypeAlias = Annotated[
         ge=0, le=NUMBER_MAX, description="The last event of the run that you had seen; recorded"
     ),
 ]
+Types: TypeAlias = Annotated[
+    list[str] | None,
+    QueryParameter(
+        name="type",
+        description="Only events of this type, or of all that begin so: `node.*`; again for more",
+    ),
+]
+Nodes: TypeAlias = Annotated[
+    list[str] | None,
+    QueryParameter(name="node", description="Only events about this node; again for more"),
+]
+Graphs: TypeAlias = Annotated[
+    list[str] | None,
+    QueryParameter(name="graph", description="Only events in runs of this graph; again for more"),
+]
+RunTags: TypeAlias = Annotated[
+    list[str] | None,
+    QueryParameter(
+        name="tag",
+        description="Only events in runs with this tag, `name:value`; several must all be there",
+    ),
+]
+Speed: TypeAlias = Annotated[
+    float,
+    QueryParameter(
+        ge=0,
+        le=SPEED_MAX,
+        description="Server-sent events only: so many times as fast as it happened; 0 is at once",
+    ),
+]
+MaxGap: TypeAlias = Annotated[
+    float | None,
+    QueryParameter(
+        ge=0,
+        le=GAP_MAX_S,
+        description="With `speed`: the longest wait between two events, in seconds",
+    ),
+]
 Accept: TypeAlias = Annotated[str, HeaderParameter(name="Accept", include_in_schema=False)]
 
 
@@ -122,6 +163,30 @@ def cursor_of(after: int, last_event_id: str | None) -> int:
     if not re.fullmatch("[0-9]{1,19}", last_event_id):
         raise Refused("query-invalid", "Last-Event-ID is a number: that of the last event you hold")
     return int(last_event_id)
+
+
+def playback_of(speed: str | None, max_gap: str | None) -> Playback:
+    """Return the pace that the words of a query ask for; raises Refused."""
+    pace = _number("speed", speed or "0", SPEED_MAX)
+    return Playback(pace, None if max_gap is None else _number("max_gap", max_gap, GAP_MAX_S))
+
+
+def _number(name: str, text: str, most: float) -> float:
+    if not re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9})?", text) or float(text) > most:
+        detail = f"{name} is a number from 0 to {most:,.0f}"
+        raise Refused("query-invalid", detail, [Fault(f"/{name}", detail)])
+    return float(text)
+
+
+def check_names(given: Iterable[str], known: Collection[str]) -> None:
+    """Raise Refused for a parameter that there is not: a filter that is misspelt would filter nothing."""
+    faults = [
+        Fault(f"/{name}", f"there is no parameter {name[:100]!r} here{did_you_mean(name, known)}")
+        for name in dict.fromkeys(given)
+        if name not in known
+    ]
+    if faults:
+        raise Refused("query-invalid", "; ".join(each.detail for each in faults[:3]), faults)
 
 
 def check_key(key: str | None) -> None:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from contextlib import aclosing, suppress
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final, Self, TypeVar
 from urllib.parse import quote
 
 from stenograph.engine import (
+    BlameAt,
     Event,
+    Reason,
+    RunDiff,
     RunView,
     SeqNotReached,
     StateAt,
@@ -20,6 +23,8 @@ from stenograph.engine import (
     Visit,
     decode,
 )
+from stenograph.http.evidence_wire import VerifyAnswer
+from stenograph.http.filters import Filter
 from stenograph.http.refusals import About, RequestRefused
 from stenograph.http.streams import Stream, record_of
 from stenograph.http.transport import Transport, run_path
@@ -38,10 +43,11 @@ from stenograph.http.wire import (
     ToolList,
     VisitList,
 )
-from stenograph.journal import Record
+from stenograph.journal import VERIFY_MAX, Record
 
 URL: Final = "http://127.0.0.1:8000"
 WAIT_S: Final = 60.0
+A = TypeVar("A")
 RESTING: Final = frozenset({"branch.ended", "run.parked", "run.paused", "wait.opened"})
 """Events after which a run may have nothing more to do by itself."""
 
@@ -96,6 +102,18 @@ class Reading:
         path = graph_path(graph_id, rest="/versions")
         return (await self.server.get(path, GraphVersionList, about=About(graph_id=graph_id))).items
 
+    async def verify(
+        self, run_id: str | None = None, *, after: int = 0, limit: int = VERIFY_MAX
+    ) -> VerifyAnswer:
+        """Verify a part of a run, or of the whole journal; raises UnknownRun, CursorUnknown.
+
+        ``next`` of the answer is the ``after`` of the part behind it, None at the end.
+        """
+        path = "/journal/verify" if run_id is None else run_path(run_id, "/verify")
+        query = {"after": after, "limit": limit}
+        about = About(run_id=run_id or "", after=after)
+        return await self.server.get(path, VerifyAnswer, query, about)
+
     async def tools(self) -> ToolList:
         """Return the tools that nodes may call, and the predicates that edges may ask."""
         return await self.server.get("/tools", ToolList)
@@ -139,6 +157,33 @@ class Reading:
             cursor = page.next
         return visits
 
+    async def why(self, run_id: str, seq: int) -> Reason:
+        """Return why event ``seq`` of a run happened; raises UnknownRun or SeqNotReached."""
+        return await self._at(run_id, "/why", seq, Reason, {"seq": seq})
+
+    async def blame(
+        self, run_id: str, path: str = "", *, at: int | None = None, scope: str = "/"
+    ) -> BlameAt:
+        """Return who last wrote each part of a state, now or after event ``at``.
+
+        ``path`` is a JSON pointer into it; ``scope`` one that was open then. Raises UnknownRun,
+        SeqNotReached, PathNotFound or ScopeNotFound.
+        """
+        query = {"path": path, "scope": scope}
+        return await self._at(run_id, "/blame", at, BlameAt, query | asked(at=at))
+
+    async def diff(
+        self, run_id: str, other: str, *, at: int | None = None, other_at: int | None = None
+    ) -> RunDiff:
+        """Return how two runs differ, now or each after an event; also one run at two points.
+
+        Raises UnknownRun or SeqNotReached.
+        """
+        await self._check(run_id, at)  # the answer would not tell which of them it is about
+        await self._check(other, other_at)
+        query = asked(at=at, other_at=other_at)
+        return await self._at(run_id, f"/diff/{quote(other)}", None, RunDiff, query)
+
     async def runs(
         self,
         labels: Mapping[str, str] | None = None,
@@ -160,46 +205,105 @@ class Reading:
                 query[name] = value
         return await self.server.get("/runs", RunList, query)
 
-    async def tail(self, run_id: str, *, after: int = 0) -> AsyncGenerator[Event, None]:
+    async def tail(
+        self,
+        run_id: str,
+        *,
+        after: int = 0,
+        types: Iterable[str] = (),
+        nodes: Iterable[str] = (),
+    ) -> AsyncGenerator[Event, None]:
         """Yield every event of a run with ``seq > after`` once, then live, up to its end.
 
-        A stream that breaks off is taken up again by itself. Raises UnknownRun, CursorUnknown,
+        With ``types`` (``node.*`` for all that begin so) or ``nodes`` only those. A stream that
+        breaks off is taken up again by itself. Raises UnknownRun, CursorUnknown,
         OutOfSequence when the server leaves an event out or repeats one, and StreamLost.
         """
-        async with aclosing(self.follow(run_id, after=after)) as pages:
+        pages = self.follow(run_id, after=after, types=types, nodes=nodes)
+        async with aclosing(pages):
             async for page in pages:
                 for record in page:
                     yield decode(record)
 
-    async def follow(self, run_id: str, *, after: int = 0) -> AsyncGenerator[list[Record], None]:
+    async def follow(
+        self,
+        run_id: str,
+        *,
+        after: int = 0,
+        types: Iterable[str] = (),
+        nodes: Iterable[str] = (),
+    ) -> AsyncGenerator[list[Record], None]:
         """As ``tail``, but in pages of records as they are stored."""
         run_path(run_id)  # raises UnknownRun before a socket is opened in vain
-        async with aclosing(self._follow(run_id, after)) as pages:
+        wanted = Filter(_words(types), _words(nodes))
+        async with aclosing(self._follow(run_id, after, wanted)) as pages:
             async for page in pages:
                 yield page
 
-    def follow_all(self, *, after: int = 0) -> AsyncGenerator[list[Record], None]:
-        """Yield every record of the journal with ``offset > after`` once, then live, for ever."""
-        return self._follow(None, after)
+    def follow_all(
+        self,
+        *,
+        after: int = 0,
+        types: Iterable[str] = (),
+        nodes: Iterable[str] = (),
+        graphs: Iterable[str] = (),
+        tags: Mapping[str, str] | None = None,
+    ) -> AsyncGenerator[list[Record], None]:
+        """Yield every record of the journal with ``offset > after`` once, then live, for ever.
 
-    async def read(self, run_id: str, *, after: int = 0, limit: int = LIMIT_MAX) -> list[Record]:
-        """Return up to ``limit`` records of a run with ``seq > after``; raises UnknownRun."""
-        query = {"after": after, "limit": limit}
+        With ``graphs`` or ``tags`` only those in a run of one of the graphs, that has all the tags.
+        """
+        return self._follow(None, after, _filter_of_all(types, nodes, graphs, tags))
+
+    async def read(
+        self,
+        run_id: str,
+        *,
+        after: int = 0,
+        limit: int = LIMIT_MAX,
+        types: Iterable[str] = (),
+        nodes: Iterable[str] = (),
+    ) -> list[Record]:
+        """Return up to ``limit`` records of a run with ``seq > after``; raises UnknownRun.
+
+        None come only when nothing more follows now that is of the ``types`` and ``nodes``.
+        """
+        wanted = Filter(_words(types), _words(nodes))
         about = About(run_id=run_id, after=after)
-        page = await self.server.get(run_path(run_id, "/events"), EventsPage, query, about)
-        return list(map(record_of, page.events))
+        return await self._read(run_path(run_id, "/events"), after, limit, wanted, about)
 
-    async def read_all(self, *, after: int = 0, limit: int = LIMIT_MAX) -> list[Record]:
+    async def read_all(
+        self,
+        *,
+        after: int = 0,
+        limit: int = LIMIT_MAX,
+        types: Iterable[str] = (),
+        nodes: Iterable[str] = (),
+        graphs: Iterable[str] = (),
+        tags: Mapping[str, str] | None = None,
+    ) -> list[Record]:
         """Return up to ``limit`` records of the whole journal with ``offset > after``."""
-        query = {"after": after, "limit": limit}
-        page = await self.server.get("/journal", EventsPage, query, About(after=after))
-        return list(map(record_of, page.events))
+        wanted = _filter_of_all(types, nodes, graphs, tags)
+        return await self._read("/journal", after, limit, wanted, About(after=after))
 
-    async def _follow(self, run_id: str | None, after: int) -> AsyncGenerator[list[Record], None]:
+    async def _read(
+        self, path: str, after: int, limit: int, wanted: Filter, about: About
+    ) -> list[Record]:
+        while True:
+            query = [("after", str(after)), ("limit", str(limit)), *wanted.query]
+            page = await self.server.get(path, EventsPage, query, about)
+            if page.events or page.after >= page.head:
+                return list(map(record_of, page.events))
+            after = page.after
+
+    async def _follow(
+        self, run_id: str | None, after: int, wanted: Filter
+    ) -> AsyncGenerator[list[Record], None]:
         stream = Stream(
             self.url,
             run_id,
             after,
+            wanted=wanted,
             proxy=self.server.proxy,
             on_lost=self.on_lost,
             reconnect=self.reconnect,
@@ -222,31 +326,72 @@ class Reading:
                 if run.status not in GOING:
                     return
 
+    async def _at(
+        self, run_id: str, what: str, seq: int | None, kind: type[A], query: Mapping[str, Any]
+    ) -> A:
+        """Return what a run is asked of an event; raises SeqNotReached for what can be none."""
+        if seq is not None and seq < 1:
+            await self._check(run_id, seq)
+        about = About(run_id=run_id, at=seq or 0)
+        return await self.server.get(run_path(run_id, what), kind, query, about)
+
+    async def _check(self, run_id: str, seq: int | None) -> None:
+        """Raise UnknownRun, or SeqNotReached for an event that a run has not."""
+        run = await self._run(run_id)
+        if seq is not None and not 1 <= seq <= run.seq:
+            raise SeqNotReached(run_id, asked=seq, head=run.seq)
+
     async def _run(self, run_id: str) -> RunAnswer:
         return await self.server.get(run_path(run_id), RunAnswer, about=About(run_id=run_id))
 
     async def _with_state(self, run: RunAnswer) -> RunView:
         """Return a run together with its state at the same moment."""
         state = await self.state(run.id, at=run.seq)
-        return RunView(
-            id=run.id,
-            graph_id=run.graph_id,
-            version=run.version,
-            status=run.status,
-            seq=run.seq,
-            steps=run.steps,
-            current=tuple(run.current),
-            waits=tuple(run.waits),
-            tags=run.tags,
-            error=run.error,
-            reason=run.reason,
-            created_at=run.created_at,
-            updated_at=run.updated_at,
-            finished_at=run.finished_at,
-            state_json=state.json,
-            parked=run.parked,
-            replayed=run.replayed,
-        )
+        return view_of(run, state.json)
+
+
+def view_of(run: RunAnswer, state_json: bytes) -> RunView:
+    """Return a run of the wire as the engine shows it."""
+    return RunView(
+        id=run.id,
+        graph_id=run.graph_id,
+        version=run.version,
+        status=run.status,
+        seq=run.seq,
+        steps=run.steps,
+        current=tuple(run.current),
+        waits=tuple(run.waits),
+        tags=run.tags,
+        error=run.error,
+        reason=run.reason,
+        created_at=run.created_at,
+        updated_at=run.updated_at,
+        finished_at=run.finished_at,
+        state_json=state_json,
+        parked=run.parked,
+        origin=run.origin,
+        replayed=run.replayed,
+    )
+
+
+def asked(**options: int | None) -> dict[str, int]:
+    """Return what was given of some options of a query."""
+    return {name: value for name, value in options.items() if value is not None}
+
+
+def _words(words: Iterable[str]) -> tuple[str, ...]:
+    """Return the words of a filter; whoever writes one alone as text means that one."""
+    return (words,) if isinstance(words, str) else tuple(words)
+
+
+def _filter_of_all(
+    types: Iterable[str],
+    nodes: Iterable[str],
+    graphs: Iterable[str],
+    tags: Mapping[str, str] | None,
+) -> Filter:
+    pairs = tuple((tags or {}).items())
+    return Filter(_words(types), _words(nodes), _words(graphs), pairs)
 
 
 def graph_path(graph_id: str, version: str | None = None, *, rest: str = "") -> str:

@@ -20,12 +20,17 @@ from stenograph.engine import (
     CannotReduce,
     EngineClosed,
     Fault,
+    ForkRefused,
     GraphInvalid,
     KeyReused,
     MergeConflict,
     NotJson,
+    PathNotFound,
     RunExists,
+    RunGone,
+    RunUnfinished,
     SchemaViolated,
+    ScopeNotFound,
     SecretLeaked,
     SecretRefused,
     SignalRefused,
@@ -125,6 +130,8 @@ def error_of(problem: Problem, about: About) -> Exception:
             return SignalRefused(about.signal, problem.errors)
         case "too-many-signals":
             return TooManySignals(about.run_id, about.signal, 0)
+        case "fork-refused":
+            return ForkRefused(about.run_id, problem.errors)
         case "state-refused":
             return StateRefused(_in_values(problem.errors, about))
         case "state-not-json" if problem.errors:
@@ -152,8 +159,12 @@ _PLAIN: Final[Mapping[str, type[Exception]]] = {
     "journal-busy": JournalBusy,
     "journal-unreadable": JournalUnreadable,
     "merge-conflict": MergeConflict,
+    "path-not-found": PathNotFound,
     "read-only": JournalFailed,
+    "run-erased": RunGone,
+    "run-unfinished": RunUnfinished,
     "schema-violated": SchemaViolated,
+    "scope-not-found": ScopeNotFound,
     "secret-leaked": SecretLeaked,
     "secret-refused": SecretRefused,
     "shutting-down": EngineClosed,

@@ -8,6 +8,7 @@ from msgspec import Meta, Struct
 
 from stenograph.engine import Limits
 from stenograph.http.wire import GraphId, Id, State, Tags
+from stenograph.journal import ROWS, ROWS_MAX, TIME_MAX_S, TIME_S
 
 DELAY_MAX_S: Final = 10 * 366 * 86_400
 """The longest delay of a start: ten years."""
@@ -16,6 +17,7 @@ KEY_PATTERN: Final = r"[\x20-\x7e]{1,255}"
 """What an idempotency key may be: what every client and proxy passes on as it is."""
 KEY_WORDS: Final = "1 to 255 letters, digits and other visible ASCII characters"
 
+Scalar: TypeAlias = str | int | float | bool | None
 Delay: TypeAlias = Annotated[
     float,
     Meta(ge=0, le=DELAY_MAX_S, description="Seconds to wait before the first node: to ten years"),
@@ -42,6 +44,17 @@ class StartRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     delay_s: Delay = 0.0
     tags: Tags | None = None
     limits: Limits | None = None
+
+
+class SqlRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """``POST /sql``: one SELECT, and the values of its ``?`` (a list) or ``:name`` (an object)."""
+
+    sql: Annotated[str, Meta(min_length=1, max_length=100_000)]
+    params: list[Scalar] | dict[str, Scalar] = []
+    time_s: Annotated[
+        float, Meta(gt=0, le=TIME_MAX_S, description="How long it may take, in seconds")
+    ] = TIME_S
+    limit: Annotated[int, Meta(ge=1, le=ROWS_MAX, description="Most rows of the answer")] = ROWS
 
 
 class CancelRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -92,12 +92,15 @@ async def list_runs(
         list[str] | None,
         QueryParameter(description="`name:value`; several must all be there"),
     ] = None,
+    origin: Annotated[
+        str | None, QueryParameter(description="The run that they were forked from")
+    ] = None,
     limit: Limit = PAGE_DEFAULT,
     cursor: Cursor = None,
 ) -> RunList:
     """List the runs, newest first; all that is asked of them must hold."""
     limit = min(limit, LIMIT_MAX)
-    labels = {"graph": graph, "status": status, **_tags(tag or [])}
+    labels = {"graph": graph, "status": status, "origin": origin, **_tags(tag or [])}
     wanted = {name: value for name, value in labels.items() if value is not None}
     if max(map(len, [*wanted, *wanted.values()]), default=0) > 255:
         raise Refused("query-invalid", "nothing to find runs by has more than 255 characters")
@@ -105,7 +108,12 @@ async def list_runs(
     return RunList(items=list(map(run_item, streams)), next=next_cursor(streams, limit))
 
 
-@get("/runs/{run_id:str}", responses=problems("run-not-found"), summary="Read a run", tags=["Runs"])
+@get(
+    "/runs/{run_id:str}",
+    responses=problems("run-not-found", "run-erased"),
+    summary="Read a run",
+    tags=["Runs"],
+)
 async def get_run(run_id: FromPath[str], engine: NamedDependency[Engine]) -> RunAnswer:
     """Read what a run is now, without its state."""
     return run_answer(await engine.get(run_id))
@@ -113,7 +121,9 @@ async def get_run(run_id: FromPath[str], engine: NamedDependency[Engine]) -> Run
 
 @get(
     "/runs/{run_id:str}/state",
-    responses=problems("query-invalid", "run-not-found", "seq-not-reached", "cursor-unknown"),
+    responses=problems(
+        "query-invalid", "run-not-found", "run-erased", "seq-not-reached", "cursor-unknown"
+    ),
     summary="State, now or after any event",
     tags=["Runs"],
 )
@@ -139,7 +149,7 @@ async def get_state(
 
 @get(
     "/runs/{run_id:str}/visits",
-    responses=problems("query-invalid", "run-not-found"),
+    responses=problems("query-invalid", "run-not-found", "run-erased"),
     summary="Visits of nodes",
     tags=["Runs"],
 )
@@ -179,6 +189,7 @@ def run_answer(run: RunView) -> RunAnswer:
         updated_at=run.updated_at,
         finished_at=run.finished_at,
         parked=run.parked,
+        origin=run.origin,
         replayed=run.replayed,
     )
 
@@ -201,6 +212,7 @@ def run_item(stream: Stream) -> RunItem:
         },
         created_at=stream.created_at,
         updated_at=stream.updated_at,
+        origin=labels.get("origin"),
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import aclosing, contextmanager
 from typing import Any, Final, TypeAlias
 
@@ -14,14 +14,19 @@ from litestar.exceptions import WebSocketDisconnect
 from litestar.params import FromPath
 from msgspec import Struct
 
-from stenograph.engine import Engine, EngineClosed, RunView, nested_deeper
+from stenograph.engine import Engine, EngineClosed, nested_deeper
 from stenograph.http.bodies import state_in_frame, within
 from stenograph.http.errors import Refused, problem_of
+from stenograph.http.filters import Filter, filter_of
 from stenograph.http.following import to_its_end
 from stenograph.http.frames import Frames, error_message, status_message
 from stenograph.http.graphs import ACTOR
 from stenograph.http.guard import check_names
-from stenograph.http.pages import check_journal
+from stenograph.http.pages import JournalSource, check_journal
+from stenograph.http.playback import Playback, played
+from stenograph.http.queries import check_names as check_query
+from stenograph.http.queries import playback_of
+from stenograph.http.sifting import PULSE_S, Belongings, Pages, Part, Sieve, pulsed
 from stenograph.http.waiting import first_of
 from stenograph.http.wire import (
     BODY_MAX_DEPTH,
@@ -34,10 +39,8 @@ from stenograph.http.wire import (
     CLOSE_TRY_LATER,
     JOURNAL_HEADER,
 )
-from stenograph.journal import Record
 
 Socket: TypeAlias = WebSocket[Any, Any, Any]
-Pages: TypeAlias = AsyncIterator[list[Record] | RunView] | AsyncIterator[list[Record]]
 
 SEND_TIMEOUT_S: Final = 30.0
 """How long one message may take to leave: a client that takes nothing for longer is let go."""
@@ -58,11 +61,19 @@ class Gone(Exception):
     """The client has left, or takes nothing any more."""
 
 
+_NAMES: Final = frozenset({"after", "batch", "journal", "type", "node"})
+RUN_NAMES: Final = _NAMES | {"speed", "max_gap"}
+JOURNAL_NAMES: Final = _NAMES | {"graph", "tag"}
+"""What the query of a socket may say."""
+
+
 class Query(Struct, frozen=True):
-    """What the query of a socket asks: from where on, and many events a message."""
+    """What the query of a socket asks: from where on, many events a message, which, how fast."""
 
     after: int | None
     batch: bool
+    wanted: Filter
+    playback: Playback
 
 
 @websocket(
@@ -78,29 +89,33 @@ async def follow_run(
     run_id: FromPath[str],
     engine: NamedDependency[Engine],
     frames: NamedDependency[Frames],
+    belongings: NamedDependency[Belongings],
 ) -> None:
     """Send one run from a cursor on, then live, then what became of it."""
 
     async def follow() -> None:
-        query = query_of(socket, engine)
-        await _send_run(socket, engine, frames, run_id, query)
+        query = query_of(socket, engine, RUN_NAMES)
+        await Sender(socket, engine, frames, belongings).send_run(run_id, query)
 
     await _converse(socket, engine, follow)
 
 
 @websocket("/ws/logs")
 async def follow_journal(
-    socket: Socket, engine: NamedDependency[Engine], frames: NamedDependency[Frames]
+    socket: Socket,
+    engine: NamedDependency[Engine],
+    frames: NamedDependency[Frames],
+    belongings: NamedDependency[Belongings],
 ) -> None:
     """Send the whole journal: what happens from now on, or everything after an offset."""
     # Before the handshake: what happens once the client knows that it is connected is not missed.
     end = await engine.journal.end()
 
     async def follow() -> None:
-        query = query_of(socket, engine)
+        query = query_of(socket, engine, JOURNAL_NAMES)
         after = end if query.after is None else query.after
-        async with aclosing(engine.journal.tail_all(after=after)) as pages:
-            await _send_pages(socket, engine, frames, pages, batch=query.batch, whole=True)
+        pages = JournalSource(engine).follow(after)
+        await Sender(socket, engine, frames, belongings).send(pages, after, query, whole=True)
         raise EngineClosed  # the whole journal has no end; its tail ends when it is closed
 
     await _converse(socket, engine, follow)
@@ -112,32 +127,36 @@ async def execute(
     graph_id: FromPath[str],
     engine: NamedDependency[Engine],
     frames: NamedDependency[Frames],
+    belongings: NamedDependency[Belongings],
 ) -> None:
     """Start a run with the state in the first frame, name it, and send it."""
 
     async def follow() -> None:
-        query = query_of(socket, engine)
+        query = query_of(socket, engine, RUN_NAMES)
         name, _, version = graph_id.partition("@")
         await engine.graph(name, version or None)
         pointer, state = state_in_frame(await _first_frame(socket), graph_id)
         with within(state=pointer):
             run = await engine.start(graph_id, state, actor=ACTOR)
         await _send(socket, status_message(run, engine.journal.id, sent=0))
-        await _send_run(socket, engine, frames, run.id, query)
+        await Sender(socket, engine, frames, belongings).send_run(run.id, query)
 
     await _converse(socket, engine, follow)
 
 
-def query_of(socket: Socket, engine: Engine) -> Query:
-    """Read the query of a socket; raises Refused."""
+def query_of(socket: Socket, engine: Engine, names: Collection[str]) -> Query:
+    """Read the query of a socket, which may hold ``names``; raises Refused, FilterInvalid."""
     asked = socket.query_params
+    check_query(asked, names)
     after, batch = asked.get("after"), asked.get("batch", "0")
     if after is not None and not (after.isascii() and after.isdigit() and len(after) <= 100):
         raise Refused("query-invalid", "after is a number: that of the last event you hold")
     if batch not in ("0", "1"):
         raise Refused("query-invalid", "batch is 1, for many events a message, or 0")
     check_journal(engine, asked.get("journal"))
-    return Query(None if after is None else int(after), batch == "1")
+    wanted = filter_of(*(asked.getall(name, []) for name in ("type", "node", "graph", "tag")))
+    playback = playback_of(asked.get("speed"), asked.get("max_gap"))
+    return Query(None if after is None else int(after), batch == "1", wanted, playback)
 
 
 async def _converse(socket: Socket, engine: Engine, follow: Callable[[], Any]) -> None:
@@ -176,27 +195,39 @@ async def _say(socket: Socket, follow: Callable[[], Any]) -> int:
     return CLOSE_NORMAL
 
 
-async def _send_run(
-    socket: Socket, engine: Engine, frames: Frames, run_id: str, query: Query
-) -> None:
-    async with aclosing(to_its_end(engine, run_id, query.after or 0)) as pages:
-        await _send_pages(socket, engine, frames, pages, batch=query.batch, whole=False)
+class Sender(Struct, frozen=True):
+    """Sends one client what it asked for."""
 
+    socket: Socket
+    engine: Engine
+    frames: Frames
+    belongings: Belongings
 
-async def _send_pages(
-    socket: Socket, engine: Engine, frames: Frames, pages: Pages, *, batch: bool, whole: bool
-) -> None:
-    """Send page after page; raises Gone when the client leaves, also in a quiet time."""
+    async def send_run(self, run_id: str, query: Query) -> None:
+        """Send a run to its end; raises Gone, and what following it raises."""
+        after = query.after or 0
+        await self.send(to_its_end(self.engine, run_id, after), after, query, whole=False)
 
-    async def send_all() -> None:
-        journal = engine.journal.id
-        async for page in pages:
-            if isinstance(page, RunView):
-                await _send(socket, status_message(page, journal, sent=page.seq))
-            else:
-                await _send_each(socket, frames.of(page, batch=batch, whole=whole, journal=journal))
+    async def send(self, pages: Pages, after: int, query: Query, *, whole: bool) -> None:
+        """Send page after page; raises Gone when the client leaves, also in a quiet time."""
+        sieve = Sieve(query.wanted, self.belongings, whole=whole)
+        parts = sieve.parts(pages)
+        if query.playback.speed:
+            parts = played(parts, sieve, query.playback)
+        if not sieve.is_open:
+            parts = pulsed(parts, sieve, after, every_s=PULSE_S)
 
-    await first_of(send_all, lambda: _until_gone(socket))
+        async def send_all() -> None:
+            journal = self.engine.journal.id
+            async for part in parts:
+                if isinstance(part, Part):
+                    messages = self.frames.of(part, sieve, batch=query.batch, journal=journal)
+                    await _send_each(self.socket, messages)
+                else:
+                    await _send(self.socket, status_message(part, journal, sent=part.seq))
+
+        async with aclosing(parts):
+            await first_of(send_all, lambda: _until_gone(self.socket))
 
 
 async def _send_each(socket: Socket, messages: Sequence[str]) -> None:

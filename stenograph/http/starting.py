@@ -10,7 +10,7 @@ from stenograph.http.graphs import ACTOR
 from stenograph.http.queries import check_key
 from stenograph.http.requests import KEY_HEADER, StartRequest
 
-START_PROBLEMS = problems(
+START_CODES = (
     *BODY_CODES,
     "idempotency-key-invalid",
     "graph-not-found",
@@ -25,6 +25,7 @@ START_PROBLEMS = problems(
     "read-only",
     "journal-busy",
 )
+START_PROBLEMS = problems(*START_CODES)
 
 
 async def begin(engine: Engine, asked: StartRequest | RunRequest, key: str | None) -> RunView:

@@ -9,12 +9,15 @@ from typing import Final
 from urllib.parse import quote, urlencode
 
 import msgspec
+from msgspec import UNSET, UnsetType
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import WebSocketException
 
+from stenograph.http.filters import NO_FILTER, Filter
 from stenograph.http.refusals import OutOfSequence, RequestRefused, ServerUnreachable, StreamLost
 from stenograph.http.wire import (
     JOURNAL_HEADER,
+    CursorMessage,
     ErrorMessage,
     EventEnvelope,
     LogMessage,
@@ -30,7 +33,7 @@ CLOSE_TIMEOUT_S: Final = 1.0
 """How long a farewell may take; who leaves would wait for a server that hangs."""
 
 _MESSAGE: Final = msgspec.json.Decoder(SocketMessage)
-_KINDS: Final = frozenset({"log", "logs", "status", "error"})
+_KINDS: Final = frozenset({"log", "logs", "cursor", "status", "error"})
 _LOST: Final = (OSError, WebSocketException)
 
 
@@ -46,7 +49,8 @@ _KIND: Final = msgspec.json.Decoder(Kind)
 class Stream:
     """A run's records after a cursor, or with no run those of the whole journal.
 
-    ``after`` is the cursor: the seq (whole journal: the offset) of the last record given.
+    ``after`` is the cursor: the seq (whole journal: the offset) of the last record given, or of the
+    last one that a server looked at and that does not pass the filter ``wanted``.
     ``on_lost`` is told of it whenever the stream breaks off and is about to be taken up again.
     A connection may begin at or before the cursor; what is known already is dropped. From there on
     it leaves nothing out and repeats nothing, or the stream is lost: so each record is given once.
@@ -58,11 +62,13 @@ class Stream:
         run_id: str | None,
         after: int,
         *,
+        wanted: Filter = NO_FILTER,
         proxy: bool,
         on_lost: Callable[[int], None] | None,
         reconnect: bool,
     ) -> None:
         self.url, self.run_id, self.after = url, run_id, after
+        self.wanted = wanted
         self.proxy, self.on_lost, self.reconnect = proxy, on_lost, reconnect
         self.journal: str | None = None
         self.heard: int | None = None  # the place of the last record on this connection
@@ -85,8 +91,8 @@ class Stream:
                 await self._lost(error)
 
     def _connect(self) -> connect:
-        asked = {"after": self.after, "batch": 1}
-        query = urlencode({**asked, "journal": self.journal} if self.journal else asked)
+        asked = [("after", str(self.after)), ("batch", "1"), *self.wanted.query]
+        query = urlencode([*asked, ("journal", self.journal)] if self.journal else asked)
         path = "/ws/logs" if self.run_id is None else f"/ws/{quote(self.run_id)}"
         return connect(
             f"ws{self.url.removeprefix('http')}{path}?{query}",
@@ -108,9 +114,14 @@ class Stream:
         """Return what is new in the next messages; nothing when the run has ended."""
         while True:
             match self._message(await socket.recv(decode=False)):
-                case LogsMessage(logs=logs):
-                    if page := self._new(logs):
+                case LogsMessage(logs=logs) as message:
+                    page = self._new(logs)
+                    if self.wanted != NO_FILTER:
+                        self._come_to(message.seq if self.run_id else message.offset)
+                    if page:
                         return page
+                case CursorMessage() as message:
+                    self._come_to(message.seq if self.run_id else message.offset)
                 case LogMessage(log=log):  # not asked for, but an event all the same
                     if page := self._new([log]):
                         return page
@@ -146,13 +157,23 @@ class Stream:
             self.after = self._place(page[-1])
         return page
 
+    def _come_to(self, cursor: int | UnsetType) -> None:
+        """Move the cursor on over what does not pass the filter; raises OutOfSequence."""
+        self.delays = 0
+        if cursor is UNSET:
+            return
+        if self.heard is not None and cursor < self.heard:
+            raise OutOfSequence(self.after, expected=self.heard, actual=cursor)
+        self.heard = cursor
+        self.after = max(self.after, cursor)
+
     def _check(self, record: Record) -> None:
         """Raise OutOfSequence unless a record is next on this connection, or StreamLost."""
         place = self._place(record)
-        if self.run_id is None:  # offsets rise, but may leave some out
-            due = place if self.heard is None else max(place, self.heard + 1)
-        elif record.run_id != self.run_id:
+        if self.run_id is not None and record.run_id != self.run_id:
             raise StreamLost(self.after, f"an event of another run came: {record.run_id}")
+        if self.run_id is None or self.wanted != NO_FILTER:  # they rise, but some are left out
+            due = place if self.heard is None else max(place, self.heard + 1)
         elif self.heard is None:
             due = min(place, self.after + 1)
         else:

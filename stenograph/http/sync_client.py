@@ -111,12 +111,20 @@ class SyncClient:
     state = blocking(Client.state)
     visits = blocking(Client.visits)
     runs = blocking(Client.runs)
+    why = blocking(Client.why)
+    blame = blocking(Client.blame)
+    diff = blocking(Client.diff)
 
     cancel = blocking(Client.cancel)
     signal = blocking(Client.signal)
     pause = blocking(Client.pause)
     resume = blocking(Client.resume)
     retry = blocking(Client.retry)
+    erase = blocking(Client.erase)
+    verify = blocking(Client.verify)
+    fork = blocking(Client.fork)
+
+    sql = blocking(Client.sql)
 
     tail = iterating(Client.tail)
     follow = iterating(Client.follow)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, TypeVar
 from urllib.parse import quote, urlsplit
 
@@ -47,7 +47,7 @@ class Transport:
         self,
         path: str,
         kind: type[A],
-        query: Mapping[str, Any] | None = None,
+        query: Mapping[str, Any] | Sequence[tuple[str, str]] | None = None,
         about: About | None = None,
     ) -> A:
         """Return what stands at a path."""
@@ -101,7 +101,7 @@ class Transport:
         self,
         method: str,
         path: str,
-        query: Mapping[str, Any] | None,
+        query: Mapping[str, Any] | Sequence[tuple[str, str]] | None,
         body: bytes | None,
         about: About | None,
         headers: Mapping[str, str] | None = None,
@@ -109,7 +109,11 @@ class Transport:
         typed = {} if body is None else {"Content-Type": "application/json"}
         try:
             response = await self._http.request(
-                method, path, content=body, headers={**typed, **(headers or {})}, params=query
+                method,
+                path,
+                content=body,
+                headers={**typed, **(headers or {})},
+                params=_params(query),
             )
         except httpx.TransportError as error:
             raise ServerUnreachable(self.url, str(error) or type(error).__name__) from error
@@ -122,6 +126,11 @@ class Transport:
             return msgspec.json.decode(response.content, type=kind)
         except (msgspec.MsgspecError, UnicodeDecodeError) as error:
             raise ServerUnreachable(self.url, "something else answers") from error
+
+
+def _params(query: Mapping[str, Any] | Sequence[tuple[str, str]] | None) -> Any:
+    """Return a query as httpx takes it: pairs must be a list."""
+    return list(query) if isinstance(query, Sequence) else query
 
 
 def run_path(run_id: str, rest: str = "") -> str:

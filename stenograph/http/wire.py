@@ -10,7 +10,7 @@ from typing import Annotated, Any, Final, Literal, TypeAlias
 
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
-from stenograph.engine import ErrorInfo, Fault, ParkedView, Visit, WaitView
+from stenograph.engine import ErrorInfo, Fault, Origin, ParkedView, Visit, WaitView
 
 API_VERSION: Final = "1"
 """Of the paths and shapes here; what is only added does not change it."""
@@ -206,7 +206,8 @@ class RunAnswer(Struct, frozen=True, kw_only=True):
     """A run at one moment, after event ``seq``; ``id`` and ``run_id`` are the same.
 
     ``current`` names the nodes it stands in, ``waits`` tells what it waits for, the first 100 of
-    each. ``done`` tells whether it has ended, ``replayed`` whether an earlier request had begun it.
+    each. ``done`` tells whether it has ended, ``replayed`` whether an earlier request had begun it,
+    ``origin`` the event of another run that it goes on from.
     """
 
     id: str
@@ -226,6 +227,7 @@ class RunAnswer(Struct, frozen=True, kw_only=True):
     updated_at: str
     finished_at: str | None
     parked: ParkedView | None = None
+    origin: Origin | None = None
     replayed: bool = False
 
 
@@ -241,6 +243,7 @@ class RunItem(Struct, frozen=True, kw_only=True):
     tags: dict[str, str]
     created_at: str
     updated_at: str
+    origin: str | None = None
 
 
 class RunList(Struct, frozen=True, kw_only=True):
@@ -285,8 +288,9 @@ class EventsPage(Struct, frozen=True, kw_only=True):
     """A page of events of a run, or of the whole journal.
 
     ``after`` is the cursor to go on from: the ``seq`` (whole journal: ``offset``) of the page's
-    last event, or what was asked for when there is none. ``head`` is the last there is; ``end``
-    is true when the run has ended and nothing follows this page.
+    last event, or what was asked for when there is none; with a filter, of the last event that was
+    looked at, so that a page without events may have more after it. ``head`` is the last there is;
+    ``end`` is true when the run has ended and nothing follows this page.
     """
 
     events: list[EventEnvelope]
@@ -310,9 +314,23 @@ class LogMessage(Struct, frozen=True, kw_only=True, tag_field="type", tag="log")
 
 
 class LogsMessage(Struct, frozen=True, kw_only=True, tag_field="type", tag="logs"):
-    """With ``?batch=1``: all events of a page in one frame; ``seq`` (``offset``) is the cursor."""
+    """With ``?batch=1``: all events of a page in one frame; ``seq`` (``offset``) is the cursor.
+
+    With a filter it may lie beyond the last of them.
+    """
 
     logs: list[EventEnvelope]
+    seq: int | UnsetType = UNSET
+    offset: int | UnsetType = UNSET
+    journal: str
+
+
+class CursorMessage(Struct, frozen=True, kw_only=True, tag_field="type", tag="cursor"):
+    """How far a filtered stream has come: nothing up to ``seq`` (``offset``) that passes is missing.
+
+    Sent after a silence of 15 seconds, and before the last message, where events were left out.
+    """
+
     seq: int | UnsetType = UNSET
     offset: int | UnsetType = UNSET
     journal: str
@@ -340,7 +358,18 @@ class ErrorMessage(Struct, frozen=True, kw_only=True, tag_field="type", tag="err
     problem: Problem
 
 
-SocketMessage: TypeAlias = LogMessage | LogsMessage | StatusMessage | ErrorMessage
+SocketMessage: TypeAlias = LogMessage | LogsMessage | CursorMessage | StatusMessage | ErrorMessage
+
+
+# --- queries ----------------------------------------------------------------------------------
+
+
+class SqlAnswer(Struct, frozen=True, kw_only=True):
+    """What a query found; ``truncated`` when there was more. Blobs are hexadecimal digits."""
+
+    columns: list[str]
+    rows: list[list[Any]]
+    truncated: bool
 
 
 # --- operations -------------------------------------------------------------------------------

@@ -1,9 +1,13 @@
 """The journal: an append-only log of records, knowing nothing of graphs or HTTP."""
 
-from stenograph.journal.erasure import expected_hash
+from stenograph.journal.backup import back_up
+from stenograph.journal.erasure import expected_hash, is_erased
 from stenograph.journal.errors import (
     AppendTooLarge,
+    CannotBackUp,
     CannotOpen,
+    CannotSign,
+    CheckpointRefused,
     CursorUnknown,
     JournalBusy,
     JournalError,
@@ -14,6 +18,8 @@ from stenograph.journal.errors import (
     WrongExpectedSeq,
 )
 from stenograph.journal.files import Durability
+from stenograph.journal.inspection import inspect_file
+from stenograph.journal.keys import PublicKey, SigningKey, new_key, read_key, read_public_key
 from stenograph.journal.limits import LABEL_MAX_BYTES, LABELS_MAX
 from stenograph.journal.memory import MemoryJournal
 from stenograph.journal.protocol import (
@@ -22,9 +28,21 @@ from stenograph.journal.protocol import (
     PAGE_MAX,
     PAGE_MAX_BYTES,
     RECORD_MAX_BYTES,
+    SNAPSHOT_MAX_BYTES,
     STREAMS_MAX,
+    VERIFY_MAX,
     Journal,
+    Snapshot,
     Stream,
+)
+from stenograph.journal.querying import (
+    ROWS,
+    ROWS_MAX,
+    TIME_MAX_S,
+    TIME_S,
+    QueryRefused,
+    Table,
+    query,
 )
 from stenograph.journal.reading import ReadableJournal
 from stenograph.journal.readonly import open_journal_readonly
@@ -36,7 +54,10 @@ from stenograph.journal.record import (
     chain_link,
     envelope,
 )
+from stenograph.journal.signed import Checkpoint, Witness, make_checkpoint, read_lines
 from stenograph.journal.sqlite import SqliteJournal, open_journal
+from stenograph.journal.stored import open_stored
+from stenograph.journal.verifying import Finding, Verdict
 
 __all__ = (
     "APPEND_MAX_BYTES",
@@ -47,11 +68,22 @@ __all__ = (
     "PAGE_MAX",
     "PAGE_MAX_BYTES",
     "RECORD_MAX_BYTES",
+    "ROWS",
+    "ROWS_MAX",
+    "SNAPSHOT_MAX_BYTES",
     "STREAMS_MAX",
+    "TIME_MAX_S",
+    "TIME_S",
+    "VERIFY_MAX",
     "AppendTooLarge",
+    "CannotBackUp",
     "CannotOpen",
+    "CannotSign",
+    "Checkpoint",
+    "CheckpointRefused",
     "CursorUnknown",
     "Durability",
+    "Finding",
     "Journal",
     "JournalBusy",
     "JournalError",
@@ -61,15 +93,32 @@ __all__ = (
     "MemoryJournal",
     "NewRecord",
     "NotAJournal",
+    "PublicKey",
+    "QueryRefused",
     "ReadableJournal",
     "Record",
+    "SigningKey",
+    "Snapshot",
     "SqliteJournal",
     "Stream",
+    "Table",
+    "Verdict",
+    "Witness",
     "WrongExpectedSeq",
+    "back_up",
     "chain_hash",
     "chain_link",
     "envelope",
     "expected_hash",
+    "inspect_file",
+    "is_erased",
+    "make_checkpoint",
+    "new_key",
     "open_journal",
     "open_journal_readonly",
+    "open_stored",
+    "query",
+    "read_key",
+    "read_lines",
+    "read_public_key",
 )

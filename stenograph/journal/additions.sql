@@ -13,3 +13,17 @@ CREATE TRIGGER IF NOT EXISTS erasing_forgets_secrets AFTER UPDATE OF erased ON r
 BEGIN
     DELETE FROM secret WHERE stream = NEW.stream;
 END;
+
+-- A cache: rows may go at any time. `version` says how the data is to be read.
+CREATE TABLE IF NOT EXISTS snapshot (
+    stream INTEGER NOT NULL REFERENCES stream,
+    seq INTEGER NOT NULL,
+    version INTEGER NOT NULL,
+    data BLOB NOT NULL,
+    UNIQUE (stream, version, seq)
+);
+
+CREATE TRIGGER IF NOT EXISTS erasing_deletes_snapshots AFTER UPDATE OF erased ON record
+BEGIN
+    DELETE FROM snapshot WHERE stream = NEW.stream;
+END;

@@ -15,6 +15,11 @@ def erased_data(digest: bytes) -> bytes:
     return b'{"$erased":"%b"}' % digest.hex().encode()
 
 
+def is_erased(record: Record) -> bool:
+    """Tell whether a record's data was erased, and only the stand-in is left."""
+    return record.data.startswith(b'{"$erased":') and ERASED.fullmatch(record.data) is not None
+
+
 def expected_hash(record: Record, previous: str) -> str:
     """Return the hash that ``record`` must have after ``previous``, erased or not.
 

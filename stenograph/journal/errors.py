@@ -6,6 +6,9 @@ JournalError
 ├── CursorUnknown       a cursor beyond the head, or of another journal
 ├── JournalBusy         another program is writing to the file: try again later
 ├── JournalUnreadable   the stored records cannot be read, and why
+├── CannotBackUp        a copy cannot be written there, and why
+├── CannotSign          a key cannot be read or made, or nothing is there to sign with
+├── CheckpointRefused   the checkpoint before does not go on to this journal, and why
 ├── CannotOpen          the file cannot serve as a journal, and why
 │   ├── NotAJournal     it is something else
 │   └── JournalInUse    another engine holds it
@@ -48,6 +51,18 @@ class JournalBusy(JournalError):
 
 class JournalUnreadable(JournalError):
     """The stored records cannot be read: damage, or an I/O error; the message says which."""
+
+
+class CannotBackUp(JournalError):
+    """A copy cannot be written where it should be; the message says why."""
+
+
+class CannotSign(JournalError):
+    """A key cannot be read or made, or the package that signs is missing; the message says which."""
+
+
+class CheckpointRefused(JournalError):
+    """The checkpoint before does not go on to this journal: it was cut, changed, or is another."""
 
 
 class CannotOpen(JournalError):

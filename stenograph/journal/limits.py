@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Final
 
 from stenograph.journal.errors import AppendTooLarge
 from stenograph.journal.protocol import APPEND_MAX_BYTES, APPEND_MAX_RECORDS, RECORD_MAX_BYTES
-from stenograph.journal.record import NewRecord
+from stenograph.journal.record import RUN_ID, TIME, TYPE, NewRecord
 
 LABELS_MAX: Final = 64
 """Most labels of one append, or of one search."""
@@ -17,10 +16,6 @@ LABEL_MAX_BYTES: Final = 1024
 """Most bytes of a label's key, and of its value."""
 SECRET_NAME_MAX_CHARS: Final = 300
 """Longest name of a secret."""
-
-RUN_ID: Final = re.compile(r"(?:graph/)?[A-Za-z0-9][A-Za-z0-9._:-]{0,127}")
-TYPE: Final = re.compile(r"[a-z][a-z0-9_.]{0,127}")
-TIME: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{6}Z")
 
 
 def check_append(
@@ -33,8 +28,7 @@ def check_append(
 
     Raises AppendTooLarge over a limit, ValueError where something is not what it should be.
     """
-    if not RUN_ID.fullmatch(run_id):
-        raise ValueError(f"run id {run_id[:140]!r}: must match {RUN_ID.pattern}")
+    check_run_id(run_id)
     if not records:
         raise ValueError(f"{run_id}: an append holds at least one record")
     if len(records) > APPEND_MAX_RECORDS:
@@ -52,6 +46,12 @@ def check_append(
     if size > APPEND_MAX_BYTES:
         raise AppendTooLarge(f"{run_id}: {size} bytes in one append; at most {APPEND_MAX_BYTES}")
     return size
+
+
+def check_run_id(run_id: str) -> None:
+    """Raise ValueError for what is no id of a run or of a graph's stream."""
+    if not RUN_ID.fullmatch(run_id):
+        raise ValueError(f"run id {run_id[:140]!r}: must match {RUN_ID.pattern}")
 
 
 def check_labels(labels: Mapping[str, str]) -> None:

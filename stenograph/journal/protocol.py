@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from stenograph.journal.errors import JournalFailed
 from stenograph.journal.record import NewRecord, Record
+from stenograph.journal.verifying import Verdict
 
 APPEND_MAX_RECORDS: Final = 1024
 APPEND_MAX_BYTES: Final = 4 * 1024 * 1024
@@ -17,8 +18,12 @@ PAGE_MAX: Final = 1000
 """Most records in a page; a reader asks again for more."""
 PAGE_MAX_BYTES: Final = 4 * 1024 * 1024
 """A page ends with the record that reaches this many bytes of data, however few it then holds."""
+VERIFY_MAX: Final = 10_000
+"""Most records that one call verifies; a reader asks again for more."""
 STREAMS_MAX: Final = 1000
 """Most streams in a page of the list."""
+SNAPSHOT_MAX_BYTES: Final = 16 * 1024 * 1024
+"""A larger snapshot is not kept."""
 
 
 class Stream(Struct, frozen=True):
@@ -34,6 +39,13 @@ class Stream(Struct, frozen=True):
     created_at: str
     updated_at: str
     labels: dict[str, str]
+
+
+class Snapshot(Struct, frozen=True):
+    """What somebody made of a stream's records up to ``seq``."""
+
+    seq: int
+    data: bytes
 
 
 class Journal(Protocol):
@@ -56,6 +68,7 @@ class Journal(Protocol):
         labels: Mapping[str, str] | None = None,
         secrets: Mapping[str, bytes] | None = None,
         forget_secrets: bool = False,
+        erase: bool = False,
     ) -> list[Record]:
         """Write all records or none, if the stream still ends at ``expected_seq`` (0: has none).
 
@@ -67,6 +80,11 @@ class Journal(Protocol):
         characters; a name given again has the later value). With ``forget_secrets`` those that the
         stream had are forgotten, and the new ones then kept: all in the same transaction.
 
+        With ``erase`` all records that the stream had until then are erased in the same transaction:
+        the SHA-256 of their data stands in its place, so that the chain still verifies. Its secrets
+        go with them, and all labels but those that are given now. What was written over is soon in
+        no file any more.
+
         Raises WrongExpectedSeq, AppendTooLarge, JournalBusy or JournalFailed; then nothing was
         written (after JournalFailed the outcome is known only once the journal is opened anew).
         Raises ValueError for a run id, type or time that is not of the form that readers rely on.
@@ -74,6 +92,20 @@ class Journal(Protocol):
 
     async def secrets(self, run_id: str) -> dict[str, bytes]:
         """Return what is kept beside a stream by name, and was not forgotten; see ``append``."""
+
+    def keep_snapshot(self, run_id: str, snapshot: Snapshot, *, version: int) -> None:
+        """Keep what was made of a stream's records up to a committed ``seq``: a cache, and no more.
+
+        Returns at once. The snapshot goes with a later commit of anybody's, so that nobody waits for
+        it, and is lost when none comes, when the next one for the stream comes first, when it has
+        more than 16 MiB, or when the stream was erased. ``version`` says how its data is to be read.
+        Raises ValueError for what is no run id.
+        """
+
+    async def snapshot(
+        self, run_id: str, *, version: int, at: int | None = None
+    ) -> Snapshot | None:
+        """Return the latest snapshot of that version that is kept of a stream, up to ``at`` if given."""
 
     async def head(self, run_id: str) -> int:
         """Return the stream's last seq; 0 when it has no record."""
@@ -100,6 +132,16 @@ class Journal(Protocol):
 
     def tail_all(self, *, after: int = 0) -> AsyncGenerator[list[Record], None]:
         """Yield every record of the journal with ``offset > after``: as ``tail``, by offset."""
+
+    async def verify(
+        self, run_id: str | None = None, *, after: int = 0, limit: int = VERIFY_MAX
+    ) -> Verdict | None:
+        """Hold a run, or the whole journal, against its hashes: as it is stored, and as it lies there.
+
+        Looks at up to ``limit`` records with a ``seq`` (whole journal: ``offset``) over ``after``;
+        ``next`` of the verdict tells where to go on. Returns None when there is no such run. What
+        concerns a file as a whole, ``inspect_file`` checks, which looks at all of it.
+        """
 
     async def stream(self, run_id: str) -> Stream | None:
         """Return one stream as a list shows it, or None when it has no record."""

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import sqlite3
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 import aiosqlite
 
+from stenograph.journal.apart import apart
 from stenograph.journal.erasure import erased_data
 from stenograph.journal.errors import JournalUnreadable
 from stenograph.journal.files import BUSY_TIMEOUT_S, explained
+from stenograph.journal.inspection import inspect_file
 from stenograph.journal.paging import bounded
-from stenograph.journal.protocol import PAGE_MAX_BYTES, STREAMS_MAX, Stream
+from stenograph.journal.protocol import PAGE_MAX_BYTES, STREAMS_MAX, Snapshot, Stream
 from stenograph.journal.record import Record
+from stenograph.journal.verifying import Verdict
 
 INTEGER_MAX: Final = 2**63 - 1
 PRAGMAS: Final = ("query_only=1", "wal_autocheckpoint=0", "cache_size=-16000", "mmap_size=0")
@@ -39,6 +44,12 @@ READ_ALL = """
     FROM record CROSS JOIN stream ON stream.number = record.stream
     WHERE offset > ? ORDER BY offset LIMIT ?
 """
+HAS_SNAPSHOTS = "SELECT 1 FROM sqlite_master WHERE name = 'snapshot'"
+SNAPSHOT = """
+    SELECT seq, data FROM snapshot
+    WHERE stream = (SELECT number FROM stream WHERE run_id = ?) AND version = ? AND seq <= ?
+    ORDER BY seq DESC LIMIT 1
+"""
 STREAMS = """
     SELECT stream.number, stream.run_id, last.seq, stream.created_at, last.at,
         (SELECT json_group_object(key, value) FROM label WHERE label.stream = stream.number)
@@ -59,6 +70,7 @@ class Reader:
 
     def __init__(self, db: aiosqlite.Connection, path: Path) -> None:
         self.db, self.path = db, path
+        self._inspecting = asyncio.Lock()  # whoever asks more than once waits, and costs a thread
 
     async def rows(self, sql: str, *parameters: object) -> list[tuple[Any, ...]]:
         """Return a page of rows: one trip to the thread, and no cursor left open behind it."""
@@ -97,6 +109,18 @@ class Reader:
         """Return a page of all streams."""
         rows = await self.rows(READ_ALL, min(after, INTEGER_MAX), bounded(limit))
         return [record(*row) for row in rows]
+
+    async def snapshot(self, run_id: str, version: int, at: int) -> Snapshot | None:
+        """Return the latest snapshot of a version up to a seq, or None: as in files without any."""
+        if not await self.rows(HAS_SNAPSHOTS):
+            return None
+        rows = await self.rows(SNAPSHOT, bindable(run_id), version, min(at, INTEGER_MAX))
+        return next((Snapshot(*row) for row in rows), None)
+
+    async def inspect(self, run_id: str | None, after: int, limit: int) -> Verdict | None:
+        """Verify a run, or all, or a part of it, through a connection of its own."""
+        async with self._inspecting:
+            return await apart(partial(inspect_file, self.path, run_id, after=after, limit=limit))
 
     async def stream(self, run_id: str) -> Stream | None:
         """Return one stream, or None."""

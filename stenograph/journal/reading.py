@@ -5,13 +5,17 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Mapping
 from functools import partial
 from operator import attrgetter
-from typing import Protocol
+from typing import Final, Protocol
 
 from stenograph.journal.errors import JournalFailed
 from stenograph.journal.feed import Feed
 from stenograph.journal.limits import check_labels
-from stenograph.journal.protocol import PAGE_MAX, Stream
+from stenograph.journal.protocol import PAGE_MAX, VERIFY_MAX, Snapshot, Stream
 from stenograph.journal.record import Record
+from stenograph.journal.stored import LAST
+from stenograph.journal.verifying import Verdict
+
+SEQ_MAX: Final = 2**63 - 1
 
 
 class Storage(Protocol):
@@ -28,6 +32,12 @@ class Storage(Protocol):
 
     async def read_all(self, after: int, limit: int) -> list[Record]:
         """Return a page of all streams."""
+
+    async def snapshot(self, run_id: str, version: int, at: int) -> Snapshot | None:
+        """Return the latest snapshot of a version up to a seq, or None."""
+
+    async def inspect(self, run_id: str | None, after: int, limit: int) -> Verdict | None:
+        """Verify a run (None: there is no such run), or all, or a part of it."""
 
     async def stream(self, run_id: str) -> Stream | None:
         """Return one stream, or None."""
@@ -73,6 +83,12 @@ class ReadableJournal:
         page = self.feed.ring.recent(None, after, limit)
         return await storage.read_all(after, limit) if page is None else page
 
+    async def snapshot(
+        self, run_id: str, *, version: int, at: int | None = None
+    ) -> Snapshot | None:
+        """Return the latest snapshot that is kept of a stream; see ``Journal.snapshot``."""
+        return await self.storage.snapshot(run_id, version, SEQ_MAX if at is None else at)
+
     def tail(self, run_id: str, *, after: int = 0) -> AsyncGenerator[list[Record], None]:
         """Yield every record of a stream with ``seq > after``, then wait for more."""
         return self.feed.follow(
@@ -92,6 +108,13 @@ class ReadableJournal:
             fetch=lambda cursor: self.storage.read_all(cursor, PAGE_MAX),
             cursor=attrgetter("offset"),
         )
+
+    async def verify(
+        self, run_id: str | None = None, *, after: int = 0, limit: int = VERIFY_MAX
+    ) -> Verdict | None:
+        """Hold what is stored against its hashes; see ``Journal.verify``."""
+        cursor, most = min(max(after, 0), LAST), max(1, min(limit, VERIFY_MAX))
+        return await self.storage.inspect(run_id, cursor, most)
 
     async def stream(self, run_id: str) -> Stream | None:
         """Return one stream as a list shows it, or None."""

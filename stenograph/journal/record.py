@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from hashlib import sha256
 from typing import Final
 
@@ -11,6 +12,11 @@ from msgspec import Struct
 CHAIN: Final = "stenograph/1"
 GENESIS: Final = "0" * 64
 """The hash before a stream's first record."""
+
+RUN_ID: Final = re.compile(r"(?:graph/)?[A-Za-z0-9][A-Za-z0-9._:-]{0,127}")
+TYPE: Final = re.compile(r"[a-z][a-z0-9_.]{0,127}")
+TIME: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{6}Z")
+"""What run ids, types and times look like: nothing in them is ever escaped."""
 
 
 class NewRecord(Struct, frozen=True):

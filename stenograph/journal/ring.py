@@ -59,6 +59,12 @@ class Ring:
         # The record just before the first may have been dropped, but no later one.
         return None if after < first - 1 else page(records, start, limit)
 
+    def clear(self) -> None:
+        """Let go of all records: readers turn to where they are stored."""
+        self.all.clear()
+        self.streams.clear()
+        self.bytes = 0
+
     def drop_oldest(self) -> None:
         """Let go of the oldest record, and of its stream when that was the last."""
         record = self.all.popleft()

@@ -17,15 +17,18 @@ import aiosqlite
 from stenograph.journal.checkpoints import Checkpoints, left_behind
 from stenograph.journal.errors import JournalBusy, JournalError, JournalFailed
 from stenograph.journal.files import Durability, connect_writer, place
-from stenograph.journal.limits import check_append
+from stenograph.journal.limits import check_append, check_run_id
 from stenograph.journal.lock import locked
+from stenograph.journal.protocol import SNAPSHOT_MAX_BYTES, Snapshot
 from stenograph.journal.reader import Reader, bindable, connect_reader
 from stenograph.journal.reading import ReadableJournal
 from stenograph.journal.record import NewRecord, Record
-from stenograph.journal.writer import GROUP_COMMIT, SECRET_PADDING, Append, is_busy
+from stenograph.journal.writer import GROUP_COMMIT, SECRET_PADDING, Append, SnapshotRow, is_busy
 
 BATCH_MAX_RECORDS: Final = 4096
 BATCH_MAX_BYTES: Final = 16 * 1024 * 1024
+SNAPSHOTS_MAX: Final = 64
+"""How many runs' snapshots wait for a commit to go with; others are lost."""
 TRUNCATE_AGAIN_S: Final = 5.0
 """How long after a reader kept forgotten secrets in the log the writer tries again by itself."""
 
@@ -83,6 +86,7 @@ class SqliteJournal(ReadableJournal):
         self._reader = reader
         self._checkpoints = checkpoints
         self._waiting: deque[Waiting] = deque()
+        self._snapshots: dict[str, SnapshotRow] = {}
         self._flushing: Task[None] | None = None
         self._again: TimerHandle | None = None
 
@@ -95,6 +99,7 @@ class SqliteJournal(ReadableJournal):
         labels: Mapping[str, str] | None = None,
         secrets: Mapping[str, bytes] | None = None,
         forget_secrets: bool = False,
+        erase: bool = False,
     ) -> list[Record]:
         """Write all records or none, and return once they are durable; see ``Journal.append``."""
         labels, secrets = dict(labels or {}), dict(secrets or {})
@@ -102,11 +107,18 @@ class SqliteJournal(ReadableJournal):
         size = check_append(run_id, records, labels, secrets)
         if self.failure:
             raise JournalFailed(str(self.failure))
-        append = Append(run_id, records, expected_seq, labels, size, secrets, forget_secrets)
+        append = Append(run_id, records, expected_seq, labels, size, secrets, forget_secrets, erase)
         answer: Future[list[Record]] = asyncio.get_running_loop().create_future()
         self._waiting.append((append, answer))
         self._begin_to_flush()
         return await answer
+
+    def keep_snapshot(self, run_id: str, snapshot: Snapshot, *, version: int) -> None:
+        """Keep a snapshot with a later commit; see ``Journal.keep_snapshot``."""
+        check_run_id(run_id)
+        self._snapshots.pop(run_id, None)
+        if len(snapshot.data) <= SNAPSHOT_MAX_BYTES and len(self._snapshots) < SNAPSHOTS_MAX:
+            self._snapshots[run_id] = (version, snapshot.data, run_id, snapshot.seq)
 
     async def secrets(self, run_id: str) -> dict[str, bytes]:
         """Return what is kept beside a stream; see ``Journal.secrets``."""
@@ -172,6 +184,8 @@ class SqliteJournal(ReadableJournal):
 
     async def _commit(self, batch: Sequence[Waiting]) -> None:
         appends = [append for append, _ in batch]
+        if self._snapshots:  # one a commit, which is so much the larger
+            appends[0].snapshots = [self._snapshots.pop(next(iter(self._snapshots)))]
         try:
             await self._writer.executemany(GROUP_COMMIT, appends)
         except sqlite3.Error as error:
@@ -182,6 +196,8 @@ class SqliteJournal(ReadableJournal):
         self.commits += 1
         self._checkpoints.count(appends)
         self.feed.publish([record for append in appends for record in append.sealed])
+        if any(append.erase for append in appends):
+            self.feed.ring.clear()  # what it holds may be what is erased
         for append, answer in batch:
             if answer.done():  # its appender has been cancelled
                 continue

@@ -15,6 +15,7 @@ from itertools import chain
 from typing import Any, Final, TypeAlias
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from stenograph.journal.errors import WrongExpectedSeq
 from stenograph.journal.record import NewRecord, Record
@@ -29,6 +30,8 @@ HEADS_MAX: Final = 16_384
 """How many streams' heads are kept at hand."""
 
 Row: TypeAlias = tuple[object, ...]
+SnapshotRow: TypeAlias = tuple[int, bytes, str, int]
+"""As ``KEEP_SNAPSHOT`` takes it: version, data, run id and seq."""
 
 HEAD = """
     SELECT stream.number, record.seq, record.hash
@@ -40,10 +43,20 @@ SET_LABEL = """
     INSERT INTO label (stream, key, value) VALUES (?, ?, ?)
     ON CONFLICT (stream, key) DO UPDATE SET value = excluded.value
 """
+ERASE = (
+    "UPDATE record SET erased = 1, data = sha256(data) WHERE stream = ? AND seq <= ? AND NOT erased"
+)
+FORGET_LABELS = "DELETE FROM label WHERE stream = ?"
 FORGET_SECRETS = "DELETE FROM secret WHERE stream = ?"
 KEEP_SECRET = """
     INSERT INTO secret (stream, name, value) VALUES (?, ?, ?)
     ON CONFLICT (stream, name) DO UPDATE SET value = excluded.value
+"""
+KEEP_SNAPSHOT = """
+    INSERT INTO snapshot (stream, seq, version, data)
+    SELECT record.stream, record.seq, ?, ? FROM record JOIN stream ON stream.number = record.stream
+    WHERE stream.run_id = ? AND record.seq = ? AND record.erased = 0
+    ON CONFLICT (stream, version, seq) DO UPDATE SET data = excluded.data
 """
 SECRET_PADDING: Final = bytes(4096)
 """Stands before a secret's value, so that the value lies in pages which are its row's alone.
@@ -65,10 +78,13 @@ class Append(Struct):
     size: int
     secrets: Mapping[str, bytes] = {}
     forget_secrets: bool = False
+    erase: bool = False
     sealed: list[Record] = []
     refused: WrongExpectedSeq | None = None
+    snapshots: Sequence[SnapshotRow] = ()
+    """What else goes with the commit, also where the append is refused."""
     has_forgotten: bool = False
-    """Whether there were secrets to forget, which are now in older pages of the log alone."""
+    """Whether something was forgotten or erased, which is now in older pages of the log alone."""
 
     def __repr__(self) -> str:  # aiosqlite logs what it is given: neither data nor secrets
         return f"<append of {len(self.records)} to {self.run_id}>"
@@ -143,10 +159,13 @@ class Draft:
         self.streams: list[Row] = []
         self.labels: list[Row] = []
         self.rows: list[Row] = []
+        self.erasing: list[tuple[int, int]] = []
         self.secretive: list[tuple[int, Append]] = []
+        self.snapshots: list[SnapshotRow] = []
 
     def take(self, append: Append) -> None:
         """Seal the append, or refuse it because its stream ends elsewhere."""
+        self.snapshots += append.snapshots
         known = self.heads.get(append.run_id) or self.writer.head(append.run_id)
         head = known or no_head(self.last_stream + 1)
         if head.seq != append.expected_seq:
@@ -157,6 +176,9 @@ class Draft:
         if known is None:
             self.last_stream = head.number
             self.streams.append((head.number, append.run_id, append.records[0].at))
+        if append.erase:
+            append.has_forgotten = True
+            head = self.erase(head)
         append.sealed = seal(append.run_id, head, self.end, append.records)
         self.end += len(append.sealed)
         self.heads[append.run_id] = advanced(head, append.sealed, append.labels)
@@ -172,14 +194,26 @@ class Draft:
         if append.secrets or append.forget_secrets:
             self.secretive.append((head.number, append))
 
+    def erase(self, head: Head) -> Head:
+        """Have a stream erased up to its head, and return that without its labels."""
+        self.erasing.append((head.number, head.seq))
+        self.labels = [label for label in self.labels if label[0] != head.number]
+        return replace(head, labels={})
+
     def write(self, db: sqlite3.Connection) -> None:
         """Write down what was drafted."""
         insert(db, STREAM, self.streams)
         insert(db, RECORD, self.rows)
+        for stream, seq in self.erasing:
+            db.execute(ERASE, (stream, seq))
+            db.execute(FORGET_LABELS, (stream,))
+            db.execute(FORGET_SECRETS, (stream,))
         for label in self.labels:
             db.execute(SET_LABEL, label)
         for stream, append in self.secretive:
             write_secrets(db, stream, append)
+        for snapshot in self.snapshots:
+            db.execute(KEEP_SNAPSHOT, snapshot)
 
 
 class CommitConnection(sqlite3.Connection):
@@ -216,7 +250,7 @@ def insert(db: sqlite3.Connection, table: str, rows: Sequence[Row]) -> None:
 def write_secrets(db: sqlite3.Connection, stream: int, append: Append) -> None:
     """Forget a stream's secrets, keep new ones, or both, as the append says."""
     if append.forget_secrets:
-        append.has_forgotten = db.execute(FORGET_SECRETS, (stream,)).rowcount > 0
+        append.has_forgotten |= db.execute(FORGET_SECRETS, (stream,)).rowcount > 0
     for name, value in append.secrets.items():
         db.execute(KEEP_SECRET, (stream, name, SECRET_PADDING + value))
 

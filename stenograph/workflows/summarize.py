@@ -257,7 +257,10 @@ async def _summary(
     most = SUMMARIES_MAX // source["chunks"]
     wanted = max(SPREAD * ceil(asked.target_length / source["chunks"]), SENTENCE_ROOM)
     room = min(most, wanted, ceil(len(text) / 2))
-    if asking is None:
+    if asking is None and source["characters"] <= asked.target_length:
+        all_ = await asyncio.to_thread(sentences.split, text, asked.language)
+        parts = [Sentence(number, each) for each in all_]
+    elif asking is None:
         larger = min(most, SENTENCE_ROOM)
         parts = await asyncio.to_thread(_extract, text, number, room, larger, asked)
     else:

@@ -58,8 +58,9 @@ def test_commands_are_listed_in_the_order_they_are_learned_in() -> None:
     commands = steno("-h").out.partition("Commands:\n")[2].splitlines()
     names = [line.split()[0] for line in commands]
     assert names == [
-        "serve", "demo", "run", "runs", "show", "tail",
-        "signal", "pause", "resume", "retry", "cancel", "check",
+        "serve", "demo", "run", "runs", "show", "tail", "replay", "sql",
+        "why", "blame", "diff", "signal", "pause", "resume", "retry", "cancel", "fork", "erase",
+        "verify", "checkpoint", "backup", "check",
     ]  # fmt: skip
 
 

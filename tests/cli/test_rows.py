@@ -93,6 +93,7 @@ SCOPE = {"scope": "/", "node": "a", "visit": 1, "attempt": 1}
         ("run.created", {"state": {}, "graph_id": "g", "version": "0" * 64},
          "g@00000000 begins with nothing"),
         ("run.cancelling", {"actor": "me"}, "cancelling, asked by me"),
+        ("run.erased", {"actor": "me"}, "erased, asked by me"),
         ("run.completed", {}, "completed"),
         ("run.failed", {"error": {"type": "no-edge-matched", "message": ""}},
          "failed: no-edge-matched"),

@@ -244,3 +244,8 @@ def test_a_branch_that_is_tried_again_is_open_again() -> None:
     assert list(overview(failed[0]).forks()) == []
     [fork] = found.forks()
     assert (fork.ended, statuses(found)) == (set(), {"/a#1[0]/b": "running"})
+
+
+def test_a_node_that_was_entered_before_a_fork_of_the_run_has_its_line_all_the_same() -> None:
+    left = ("node.exited", {"outcome": "ok"})
+    assert statuses(overview(left)) == {"/a": "ok"}

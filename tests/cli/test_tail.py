@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 from collections.abc import AsyncGenerator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 
 import stenograph as st
 from stenograph.cli.following import follow_run
+from stenograph.cli.only import Only
 from stenograph.cli.output import Output
 from stenograph.cli.settings import Settings
 from stenograph.engine import Engine
@@ -28,7 +30,7 @@ from tests.cli.running import (
     steno,
     steno_process,
 )
-from tests.cli.tools import FLAKY, WAIT
+from tests.cli.tools import COUNT, FLAKY, WAIT
 from tests.ports import free_port
 
 
@@ -180,7 +182,9 @@ class Reopened:
     def __init__(self, engine: Engine) -> None:
         self.get, self._engine = engine.get, engine
 
-    async def follow(self, run_id: str, *, after: int) -> AsyncGenerator[list[Record], None]:
+    async def follow(
+        self, run_id: str, *, after: int, only: Only
+    ) -> AsyncGenerator[list[Record], None]:
         async for page in self._engine.follow(run_id, after=after):
             yield page
         if (await self.get(run_id)).status == "failed":
@@ -235,3 +239,88 @@ def test_on_a_terminal_a_long_place_keeps_its_end(server: Server, tmp_path: Path
     out = on_terminal(*tail, COLUMNS="80", NO_COLOR="1").out
     assert f"▶  …{'s' * 15}#1[0]/work  entered" in out
     assert max(map(len, out.splitlines())) <= 80
+
+
+FILTERS: list[list[str]] = [
+    ["--type", "node.*"],
+    ["--type", "log", "--type", "state.patched"],
+    ["--node", "count", "--type", "node.exited"],
+    ["--type", "wait.*"],
+]
+
+
+@pytest.mark.parametrize("words", FILTERS, ids=" ".join)
+@pytest.mark.parametrize("live", [True, False])
+def test_only_what_is_asked_for_is_printed(
+    server: Server, run: str, words: list[str], live: bool
+) -> None:
+    words = [*words] if live else [*words, "--no-follow"]
+    every = steno("--url", server.url, "tail", run).out.splitlines(keepends=True)
+    done = steno("--url", server.url, "tail", run, *words)
+    by_file = steno("--db", server.db, "tail", run, *words)
+    types = [each for name, each in pairwise(words) if name == "--type"]
+    kept = [line for line in every if any(starts(line, each) for each in types)]
+    assert (done.code, done.out) == (0, "".join(kept))
+    assert by_file.out == done.out
+    if live:
+        assert f"-- {run} completed at 12;" in done.err
+
+
+def starts(line: str, pattern: str) -> bool:
+    name: str = json.loads(line)["type"]
+    return name.startswith(pattern.removesuffix("*")) if "*" in pattern else name == pattern
+
+
+def test_the_cursor_of_a_filtered_tail_comes_with_its_filter(server: Server, run: str) -> None:
+    words = ["tail", run, "--type", "log", "--no-follow"]
+    done = steno("--url", server.url, *words)
+    again = f"tail {run} --type log --after {seqs(done.out.splitlines())[-1]}"
+    assert done.err.endswith(f"{again}\n")
+
+
+def test_rows_of_some_events_say_nothing_of_what_was_before(server: Server, run: str) -> None:
+    words = ["tail", "-o", "table", run, "--type", "state.patched"]
+    first, second = steno("--url", server.url, *words).out.splitlines()
+    assert "n: ? → 2" in second
+    every = steno("--url", server.url, "tail", "-o", "table", run).out.splitlines()
+    assert first.split()[1] == every[4].split()[1]  # the seconds are counted from the same moment
+
+
+@pytest.mark.parametrize("words", [[], ["--no-follow"]], ids=" ".join)
+def test_the_whole_journal_is_filtered_by_graph_and_tag(tmp_path: Path, words: list[str]) -> None:
+    with serving("--db", tmp_path / "steno.db", "--port", "0") as server:
+        file = graph_file(tmp_path, COUNT)
+        for number, team in enumerate(("a", "b")):
+            told = ["-s", "to=1", "--id", f"r{number}", "--tag", f"team={team}"]
+            assert steno("--url", server.url, "run", file, *told, "--follow").code == 0
+        asked = ["tail", "--all", "--tag", "team=b", "--graph", "count", "--no-follow"]
+        by_server = steno("--url", server.url, *asked)
+        table = steno("--url", server.url, *asked, "-o", "table")
+        live = ["tail", "--all", "--tag", "team=b"]
+        if not words:
+            for place in (["--url", server.url], ["--db", tmp_path / "steno.db"]):
+                with running(*place, *live) as tail:
+                    assert seqs(tail.lines(7)) == list(range(1, 8))
+    by_file = steno("--db", tmp_path / "steno.db", *asked)
+    assert {each["run_id"] for each in by_server.documents} == {"r1"}
+    assert by_server.out == by_file.out
+    assert len(table.out.splitlines()) == len(by_file.documents)
+
+
+def test_a_filter_that_can_mean_nothing_is_told(server: Server, run: str) -> None:
+    for place in (["--url", server.url], ["--db", server.db]):
+        done = steno(*place, "tail", run, "--type", "node.enterd")
+        assert (done.code, done.out) == (2, "")
+        assert "did you mean 'node.entered'?" in done.err
+    assert steno("--db", server.db, "tail", run, "--graph", "count").code == 2
+    assert steno("--db", server.db, "tail", "--all", "--tag", "team").code == 2
+
+
+@pytest.mark.parametrize("words", [[], ["--no-follow"]], ids=" ".join)
+def test_a_cursor_beyond_the_head_is_refused_wherever_it_is_read(
+    server: Server, run: str, words: list[str]
+) -> None:
+    for place in (["--url", server.url], ["--db", server.db]):
+        for asked in ([run], ["--all"]):
+            done = steno(*place, "tail", *asked, "--after", 99_999, *words)
+            assert (done.code, done.out) == (6, ""), (place, asked)

@@ -29,6 +29,7 @@ POSTS = [
     "/runs/r/resume",
     "/runs/r/retry",
     "/runs/r/signals/go",
+    "/sql",
 ]
 GETS = [
     "/graphs",

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import json
 import re
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 from litestar.routes import HTTPRoute
 
+import stenograph as st
 from stenograph.http import create_app
 from stenograph.http.errors import KINDS
 from tests.http.serving import app_client, in_memory
-from tests.http.tools import COUNT, FAIL, looping
+from tests.http.tools import COUNT, FAIL, TOOLS, looping
 
 LONG = looping("count", 9)
 ADDRESS = re.compile(r"(?:https?:)?//[^\s\"'<>]+")
@@ -81,7 +83,7 @@ def test_every_answer_has_a_shape() -> None:
             assert "$ref" in schema, (path, status)
 
 
-async def test_the_examples_work() -> None:
+async def test_the_examples_work(tmp_path: Path) -> None:
     bodies = {
         path: operation["requestBody"]["content"]["application/json"]["schema"]
         for method, path, operation in operations()
@@ -89,7 +91,7 @@ async def test_the_examples_work() -> None:
     }
     shown = {path: schema["examples"][0] for path, schema in bodies.items() if "examples" in schema}
     assert bodies.keys() - shown.keys() == set()
-    async with app_client() as client:
+    async with app_client(lambda: st.open(tmp_path / "steno.db", tools=TOOLS)) as client:
         for path in sorted(shown):  # what creates graphs comes before what runs them
             run_id = await in_need_of(client, path)
             where = path.replace("{run_id}", run_id).replace("{name}", "go")
@@ -101,7 +103,7 @@ async def in_need_of(client: httpx.AsyncClient, path: str) -> str:
     """Return the id of a run to which what an example asks can be done."""
     waits = {"id": "waits", "start": "ask", "nodes": {"ask": {"wait": {"signal": "go"}}}}
     long = {"steps": 2}
-    graph, limits = {"resume": (LONG, long), "retry": (FAIL, long)}.get(
+    graph, limits = {"resume": (LONG, long), "retry": (FAIL, long), "erase": (FAIL, None)}.get(
         path.rpartition("/")[2], (waits, None)
     )
     body = {"graph": graph, "limits": limits}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -11,8 +12,10 @@ from websockets.exceptions import InvalidStatus
 
 from stenograph.http import server as server_module
 from stenograph.http import sockets
+from stenograph.http.filters import NO_FILTER
 from stenograph.http.frames import Frames
-from stenograph.journal import Record
+from stenograph.http.sifting import Belongings, Part, Sieve
+from stenograph.journal import MemoryJournal, Record
 from tests.http.serving import (
     PATIENCE_S,
     Served,
@@ -66,6 +69,10 @@ REFUSED = [
     ("/ws/r?batch=yes", 4400, "query-invalid"),
     ("/ws/logs?after=x", 4400, "query-invalid"),
 ]
+
+
+def anything() -> Sieve:
+    return Sieve(NO_FILTER, Belongings(MemoryJournal()), whole=False)
 
 
 def logs(heard: list[Any]) -> list[Any]:
@@ -426,12 +433,13 @@ def test_only_so_many_messages_are_kept() -> None:
         data = b'"%b"' % (b"x" * 1000)
         return Record(number, "r", number, "2026-11-20T22:55:01.123456Z", "log", data, "0" * 64)
 
-    frames = Frames(cache_max_chars=5000)
-    made = [
-        frames.of([record(number)], batch=False, whole=False, journal="j") for number in range(9)
-    ]
-    again = frames.of([record(8)], batch=False, whole=False, journal="j")
-    anew = frames.of([record(0)], batch=False, whole=False, journal="j")
+    frames, sieve = Frames(cache_max_chars=5000), anything()
+
+    def messages(number: int) -> Sequence[str]:
+        return frames.of(Part([record(number)], number), sieve, batch=False, journal="j")
+
+    made = [messages(number) for number in range(9)]
+    again, anew = messages(8), messages(0)
     assert frames.cached_chars <= 5000
     assert (again is made[8], anew is made[0], anew == made[0]) == (True, False, True)
 

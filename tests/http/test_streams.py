@@ -45,12 +45,14 @@ def named(socket: ServerConnection, request: Any, response: Any) -> None:
 
 @asynccontextmanager
 async def scripted(
-    *connections: Sequence[str | bytes], journal: bool = True
+    *connections: Sequence[str | bytes], journal: bool = True, asked: list[str] | None = None
 ) -> AsyncIterator[Client]:
     """A client of a server that says on each connection what the script of it holds."""
     scripts = iter(connections)
 
     async def talk(socket: ServerConnection) -> None:
+        if asked is not None and socket.request is not None:
+            asked.append(socket.request.path)
         for message in next(scripts):
             if message == CLOSE:
                 return
@@ -185,6 +187,51 @@ async def test_of_the_whole_journal_offsets_rise_and_nothing_comes_twice() -> No
     assert error.__notes__ == [str(offsets)]
     assert (error.expected, error.actual) == (offsets[-1] + 1, offsets[-1])
     assert error.after == offsets[-1]
+
+
+def cursor(seq: int) -> str:
+    return f'{{"type":"cursor","seq":{seq},"journal":"j"}}'
+
+
+def batch(seq: int, *events: str) -> str:
+    return f'{{"type":"logs","logs":[{",".join(events)}],"seq":{seq},"journal":"j"}}'
+
+
+async def test_a_filtered_stream_is_taken_up_again_where_the_server_had_looked() -> None:
+    events = await written()
+    asked: list[str] = []
+    first, then = [batch(3, events[1]), cursor(4), CLOSE], [batch(6, events[5]), CLOSE]
+    async with scripted(first, then, [status(6, done=True)], asked=asked) as client:
+        pages = [
+            page async for page in client.follow("r", types=["log", "node.*"], nodes=["count"])
+        ]
+    assert [record.seq for page in pages for record in page] == [2, 6]
+    assert [each.partition("after=")[2].partition("&")[0] for each in asked] == ["0", "4", "6"]
+    assert all("type=log&type=node.%2A&node=count" in each for each in asked)
+
+
+@pytest.mark.parametrize("late", [batch(5), cursor(2)])
+async def test_an_end_beyond_the_cursor_loses_a_filtered_stream(late: str) -> None:
+    async with scripted([late, status(7, done=True)]) as client:
+        with pytest.raises(st.OutOfSequence, match="and 7 came"):
+            [page async for page in client.follow("r", types=["log"])]
+
+
+@pytest.mark.parametrize("late", ["cursor", "event", "batch"])
+async def test_a_filtered_stream_that_goes_back_is_lost(late: str) -> None:
+    events = await written()
+    message = {"cursor": cursor(3), "event": log(events[3]), "batch": batch(3, events[4])}[late]
+    async with scripted([batch(4, events[1]), message]) as client:
+        with pytest.raises(st.OutOfSequence):
+            [page async for page in client.follow("r", types=["log"])]
+
+
+async def test_a_single_event_moves_the_cursor_of_a_filtered_stream() -> None:
+    events = await written()
+    script = [log(events[1]), logs(events[4]), status(5, done=True)]
+    async with scripted(script) as client:
+        pages = [page async for page in client.follow("r", types=["log"])]
+    assert [record.seq for page in pages for record in page] == [2, 5]
 
 
 ROUNDS: dict[str, Any] = {

@@ -7,7 +7,7 @@ from typing import Any
 
 import stenograph as st
 from stenograph.workflows import summarize
-from stenograph.workflows.summary.sentences import plain
+from stenograph.workflows.summary.sentences import join, plain
 
 State = dict[str, Any]
 
@@ -57,6 +57,6 @@ async def summarised(
 def assert_from(text: str, state: State) -> None:
     """Every sentence of the summary stands in the text, or the beginning of one that was cut."""
     text = plain(text)
-    assert " ".join(each["text"] for each in state["report"]["sentences"]) == state["summary"]
+    assert join(each["text"] for each in state["report"]["sentences"]) == state["summary"]
     for each in state["report"]["sentences"]:
         assert (each["text"].removesuffix("…") if each["cut"] else each["text"]) in text

@@ -70,6 +70,14 @@ async def test_a_short_text_is_its_own_summary() -> None:
     assert state["compression_ratio"] == 1
 
 
+@pytest.mark.parametrize("chunk_size", [100, 4_000])
+async def test_a_text_that_fits_keeps_all_its_sentences(chunk_size: int) -> None:
+    state, _ = await summarised({"text": FLOOD, "chunk_size": chunk_size})
+    assert (state["summary"], state["rounds"]) == (" ".join(FLOOD.split()), 0)
+    longer, _ = await summarised({"text": FLOOD, "target_length": len(FLOOD) - 1})
+    assert longer["length"] < len(FLOOD) / 2
+
+
 @pytest.mark.parametrize("target", [1, 2, 7, 40])
 async def test_the_smallest_targets_are_reached_too(target: int) -> None:
     state, _ = await summarised({"text": FLOOD, "target_length": target})
@@ -159,9 +167,8 @@ async def test_an_empty_text_has_no_summary(text: str) -> None:
 
 
 async def test_a_chunk_keeps_its_most_central_sentences_in_their_order() -> None:
-    state = merged(
-        {"text": FLOOD}, await split_text.call({"text": FLOOD}, config={}, ctx=Listener().ctx)
-    )
+    given = {"text": FLOOD, "target_length": 500}
+    state = merged(given, await split_text.call(given, config={}, ctx=Listener().ctx))
     update = await summarize_chunk.call(
         {**state, "chunk": state["chunks"][0]}, config={}, ctx=Listener().ctx
     )

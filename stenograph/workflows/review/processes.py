@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final, NamedTuple
 
-TIMEOUT_S: Final = 60.0
+TIMEOUT_S: Final = 15.0
 OUTPUT_MAX: Final = 16 * 1024 * 1024
 """Most bytes of output; a program that writes more is stopped there."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, Final, NamedTuple
 
 LANGUAGE: Final = "en"
@@ -14,6 +14,8 @@ WINDOW: Final = 10_000
 ELLIPSIS: Final = "…"
 
 PARAGRAPH: Final = re.compile(r"\n[^\S\n]*\n")
+# The full stop, exclamation and question mark of Chinese and Japanese, then closing quotation marks.
+_WIDE_END: Final = re.compile("[\u3002\uff01\uff1f\uff61][\u300d\u300f\uff09\u201d\u2019]*$")
 _WORD: Final = re.compile(r"[^\W_]+(?:['\u2019][^\W_]+)*")
 _DASHES: Final = "\u2013\u2014"
 _WIDE: Final = "\u3001\uff0c\uff1a\uff1b"  # the comma, colon and semicolon of Chinese and Japanese
@@ -57,6 +59,14 @@ def split(text: str, language: str = LANGUAGE) -> list[str]:
 def plain(text: str) -> str:
     """Return a text on one line, with one blank where there is any space."""
     return " ".join(text.split())
+
+
+def join(texts: Iterable[str]) -> str:
+    """Return sentences as one text; after a Chinese or Japanese full stop there is no blank."""
+    pieces: list[str] = []
+    for text in texts:
+        pieces += [text] if not pieces or _WIDE_END.search(pieces[-1]) else [" ", text]
+    return "".join(pieces)
 
 
 def words(sentence: str) -> list[str]:

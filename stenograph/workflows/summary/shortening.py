@@ -30,7 +30,7 @@ class Sentence(Struct, frozen=True, omit_defaults=True):
 
 def joined(parts: Sequence[Sentence]) -> str:
     """Return the sentences as one text."""
-    return " ".join(part.text for part in parts)
+    return sentences.join(part.text for part in parts)
 
 
 def shorter(

@@ -160,6 +160,8 @@ def _outliers(column: Column, known: Range | None) -> Iterator[Found]:
         return
     values = columns.numbers(column.values, column.decimal)
     low, high, how = (known.min, known.max, "rule") if known else _fences(values, column.type)
+    if low is None and tails.is_sign_rare(values):  # what a rule before has left to a person
+        low, how = 0.0, "sign"
     fenced = Range(column=column.name, do="null", min=low, max=high, decimal=column.decimal)
     below, above = fenced.beyond(column.values)
     mask = below | above
@@ -167,6 +169,8 @@ def _outliers(column: Column, known: Range | None) -> Iterator[Found]:
         return
     usual = columns.number_text(float(values.median() or 0))  # type: ignore[arg-type]
     why = f"outside {_range(low, high)}, the median being {usual}"
+    if how == "sign" and not above.any():
+        why = f"negative, as hardly any other is, the median being {usual}"
     # Whether a few negative numbers are wrong, no rule can know; what is too large beside them, it can.
     sign = how == "sign" and bool(below.any())
     facts = {

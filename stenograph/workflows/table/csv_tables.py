@@ -99,8 +99,10 @@ def _slow_csv(
                 parts.append(pl.DataFrame(rows, schema, orient="row"))
                 rows = []
     except csv.Error as error:
+        is_long = "field limit" in str(error)  # Python's own words, with a number of its own
+        why = "a cell is very long; a quote may be missing" if is_long else str(error)
         raise ValueError(
-            f"{name}: line {before + line + 1:,} is no CSV: {error}; mend that line"
+            f"{name}: line {before + line + 1:,} is no CSV: {why}; mend that line"
         ) from None
     return pl.concat([*parts, pl.DataFrame(rows, schema, orient="row")])
 

@@ -76,6 +76,11 @@ def bounds(values: pl.Series, *, signed: bool = False) -> Bounds:
     return Bounds(_rare(values, low, -1), _rare(values, high, 1))
 
 
+def is_sign_rare(values: pl.Series) -> bool:
+    """Tell whether a few numbers, nulls ignored, are negative as hardly any other is."""
+    return _sign_fence(values.drop_nulls()) is not None
+
+
 def _far_side(values: pl.Series, sign: int) -> Fence | None:
     """Return the fence on one side; of a heavy tail by the logarithms of the distances."""
     if _steepness(values, sign) <= HEAVY:

@@ -27,6 +27,13 @@ def test_a_text_is_split_where_its_sentences_end(parts: list[str]) -> None:
     assert sentences.split(" ".join(parts)) == parts
 
 
+def test_sentences_of_scripts_without_blanks_are_joined_without_one() -> None:
+    assert sentences.join(["这是一句话。", "「又一句。」", "Hello.", "再见"]) == (
+        "这是一句话。「又一句。」Hello. 再见"
+    )
+    assert sentences.join([]) == ""
+
+
 def test_the_language_says_whose_abbreviations_count() -> None:
     assert sentences.split("Das ist z. B. gut. Am 3. Mai kam er.", "de") == [
         "Das ist z. B. gut.",

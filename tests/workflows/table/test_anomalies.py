@@ -159,6 +159,16 @@ def test_an_outlier_says_why() -> None:
     assert "the median being 30; robust z-score > " in why
 
 
+def test_a_few_negative_numbers_say_why_and_are_told_in_later_rounds_too() -> None:
+    cells: dict[str, list[Cell]] = {"c": [*NUMBERS, "-4000"], "n": [*NUMBERS, "9"]}
+    first = find(cells)["outlier", "c"]
+    assert first.why == "negative, as hardly any other is, the median being 29"
+    capped = {"kind": "range", "column": "c", "do": "clip", "max": 45}
+    later = find({**cells, "c": [*NUMBERS[:36], *["45"] * 4, "-4000"]}, rules=[capped])
+    assert rows(later["outlier", "c"]) == [41]
+    assert later["outlier", "c"].facts["sign"]
+
+
 def test_a_gap_may_be_filled_with_a_median_or_a_common_value() -> None:
     number = find({"c": ["1", "2", "2", "3", "9", "5", "4", None]})["missing", "c"].facts
     assert (number["fill"], number["share"]) == ("3", None)

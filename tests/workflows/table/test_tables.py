@@ -67,6 +67,11 @@ REFUSED = {
         b'a,b\n1,2\n"' + b"x,\n" * 50_000 + b'y"z,",\n' + b'\n"",' * 400_000,
         "line 3 is no CSV",
     ),
+    "endless cell": (
+        "a.csv",
+        b'a,b\n1,2\n"' + b"x,y\n" * 50_000 + b'1,2 "inch\n',
+        "line 3 is no CSV: a cell is very long; a quote may be missing; mend",
+    ),
     "endless record": ("a.csv", b'a,b\n1,2\n"' + b'",",\n' * 300_000, "a quote may be missing"),
     "many rows": ("a.csv", b"a\n" + b"1\n" * 2_000_001, "2,000,000 are the most"),
     "many cells": (

@@ -1,0 +1,135 @@
+"""Whether what a fork takes over fits: the graph that it is to go on in, and changes to its states."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Final
+
+import msgspec
+
+from stenograph.engine.edges import CompiledGraph, compile_graph
+from stenograph.engine.errors import Fault
+from stenograph.engine.events import PinnedGraph
+from stenograph.engine.run import Run
+from stenograph.engine.scopes import ROOT, Scope, parent_of
+from stenograph.engine.state import State
+from stenograph.engine.values import clip, pointer
+from stenograph.engine.vault import name_in
+
+OPS: Final = ("add", "replace", "remove")
+
+
+def move_to(run: Run, graph: bytes, graphs: Mapping[str, PinnedGraph]) -> list[Fault]:
+    """Have a run's scopes go on in another graph; returns all that does not fit there."""
+    names = {bytes(pinned.graph): name for name, pinned in run.graphs.items()}
+    run.graph, run.graphs = graph, dict(graphs)
+    faults: list[Fault] = []
+    for scope in run.scopes.values():
+        old = compile_graph(scope.graph)
+        around = ROOT if scope.path == ROOT else parent_of(scope.path)[0]
+        if scope.path == ROOT:
+            scope.graph = graph
+        elif parent_of(scope.path)[1] is not None:
+            scope.graph = run.scopes[around].graph
+        elif (name := names[scope.graph]) in graphs:
+            scope.graph = bytes(graphs[name].graph)
+        else:
+            told = f"scope {scope.path} goes through graph {name!r}, which no node there runs"
+            faults.append(Fault("/graph", clip(told)))
+        new = compile_graph(scope.graph)
+        faults += [Fault("/graph", clip(each)) for each in _misplaced(scope, new)]
+        faults += [Fault("/graph", clip(each)) for each in _misfits(scope, old, new)]
+    return faults
+
+
+def _misplaced(scope: Scope, graph: CompiledGraph) -> Iterator[str]:
+    """Yield which nodes a scope stands at, or is to go to, that are not there or do other things."""
+    at, fork = scope.position, scope.fork
+    wanted = {} if at is None else {at.node: "stands at"}
+    if fork is not None:
+        wanted |= dict.fromkeys(fork.targets, "has forked to")
+        wanted |= {fork.join: "joins at"} if not fork.join.startswith("$") else {}
+    for name, how in wanted.items():
+        if name not in graph.nodes:
+            yield f"scope {scope.path} {how} node {name!r}, which is not there"
+    node = None if at is None or at.node not in graph.nodes else graph.nodes[at.node].node
+    if node is None or at is None:
+        return
+    if at.phase == "waiting" and at.kind in ("signal", "time"):
+        if node.wait is None or node.wait.signal != at.signal:
+            yield f"scope {scope.path} waits at node {at.node!r}, which does not wait so there"
+    elif at.phase == "calling" and not isinstance(node.graph, str):
+        yield f"scope {scope.path} runs a graph at node {at.node!r}, which runs none there"
+
+
+def _misfits(scope: Scope, old: CompiledGraph, new: CompiledGraph) -> Iterator[str]:
+    """Yield which keys of a state the other graph's rules do not allow as they are."""
+    for key in scope.state:
+        if (key in old.rules.secrets) != (key in new.rules.secrets):
+            yield f"key {key!r} in scope {scope.path} is secret in one of the graphs only"
+        elif fault := new.rules.fault(key, scope.state[key]):
+            yield f"the state of scope {scope.path} does not fit: {fault.pointer} {fault.detail}"
+
+
+def wanted_changes(
+    state: State, values: Mapping[str, Any], ops: Sequence[Mapping[str, Any]]
+) -> tuple[dict[str, Any], list[str], list[Fault]]:
+    """Return the new value of each key, the keys to remove, and what is wrong with an operation.
+
+    ``ops`` are of RFC 6902: ``add``, ``replace``, ``remove`` at ``/key``, ``add`` at ``/key/-``.
+    """
+    new, gone, faults = dict(values), dict[str, None](), list[Fault]()
+    for number, op in enumerate(ops):
+        key, grows, why = _read(op)
+        there = key in new or (key in state and key not in gone)
+        if not why and (op["op"] != "add" or grows) and not there:
+            why = f"there is no key {key!r}"
+        before: Any = new[key] if key in new else state.get(key)
+        if not why and grows and not isinstance(before, list):
+            why = f"the key {key!r} holds no list"
+        if why:
+            faults.append(Fault(pointer("patch", number), clip(why)))
+        elif op["op"] == "remove":
+            new.pop(key, None)
+            gone[key] = None
+        else:
+            new[key] = [*before, op["value"]] if grows else op["value"]
+            gone.pop(key, None)
+    return new, [key for key in gone if key in state], faults
+
+
+def _read(op: Mapping[str, Any]) -> tuple[str, bool, str]:
+    """Return the key of an operation, whether it grows the list there, and what is wrong with it."""
+    kind, path = op.get("op"), op.get("path")
+    if kind not in OPS:
+        return "", False, f"op is one of {', '.join(OPS)}"
+    if not isinstance(path, str) or not path.startswith("/"):
+        return "", False, "path is a JSON pointer to a key, such as /status"
+    if kind != "remove" and "value" not in op:
+        return "", False, f"an {kind} has a value" if kind == "add" else f"a {kind} has a value"
+    key = key_of(path)
+    _, slash, rest = path[1:].partition("/")
+    if slash and (rest != "-" or kind != "add"):
+        return key, False, "a patch reaches whole keys, and the end of a list by add at /key/-"
+    return key, bool(slash), ""
+
+
+def key_of(path: str) -> str:
+    """Return the key that the path of an operation leads to."""
+    return path[1:].partition("/")[0].replace("~1", "/").replace("~0", "~")
+
+
+def needed_secrets(run: Run) -> Iterator[tuple[Scope, str, str]]:
+    """Yield each secret that a state refers to: its scope, its key and its name."""
+    for scope in run.scopes.values():
+        keys = sorted(compile_graph(scope.graph).rules.secrets & scope.state.keys())
+        yield from _named(scope, ((key, scope.state[key]) for key in keys))
+    kept = ((key, each) for key, signals in run.signals.items() for each in signals)
+    given = ((key, msgspec.json.decode(signal.payload)) for key, signal in kept)
+    yield from _named(run.scopes[ROOT], given)
+
+
+def _named(scope: Scope, values: Iterable[tuple[str, object]]) -> Iterator[tuple[Scope, str, str]]:
+    """Yield those of the values that stand for secrets."""
+    found = ((key, name_in(value)) for key, value in values)
+    yield from ((scope, key, name) for key, name in found if name is not None)
