@@ -8,6 +8,8 @@ from typing import Any, Final, TypeVar
 import click
 from msgspec import Struct
 
+from stenograph.cli.values import tag_of
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -50,15 +52,7 @@ def only(
     types: Iterable[str], nodes: Iterable[str], graphs: Iterable[str] = (), tags: Iterable[str] = ()
 ) -> Only:
     """Return what the options say; raises UsageError for a tag that is none."""
-    return Only(tuple(types), tuple(nodes), tuple(graphs), tuple(map(pair, tags)))
-
-
-def pair(tag: str) -> tuple[str, str]:
-    """Take a tag apart; raises UsageError."""
-    name, sign, value = tag.partition("=")
-    if not sign:
-        raise click.UsageError(f"--tag {tag!r} is not of the form NAME=VALUE")
-    return name, value
+    return Only(tuple(types), tuple(nodes), tuple(graphs), tuple(map(tag_of, tags)))
 
 
 TYPE: Final = click.option(

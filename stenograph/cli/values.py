@@ -75,8 +75,12 @@ def text_of(file: str) -> str:
 
 def tags_of(pairs: Sequence[str]) -> dict[str, str]:
     """Return the tags that pairs give; raises UsageError."""
-    tags = dict(pair.partition("=")[::2] for pair in pairs)
-    for pair in pairs:
-        if "=" not in pair.lstrip("="):
-            raise click.UsageError(f"--tag {pair!r}: write NAME=VALUE")
-    return tags
+    return dict(map(tag_of, pairs))
+
+
+def tag_of(pair: str) -> tuple[str, str]:
+    """Return the name and the value of a tag; raises UsageError."""
+    name, sign, value = pair.partition("=")
+    if not (name and sign):
+        raise click.UsageError(f"--tag {pair!r}: write NAME=VALUE")
+    return name, value

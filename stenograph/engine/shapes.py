@@ -9,6 +9,7 @@ import dataclasses
 import re
 import sys
 import typing
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from functools import cached_property
 from typing import Any, Final, get_origin
@@ -76,7 +77,7 @@ def to_plain(value: Any, key: object) -> Any:
         raise Misfit("not-json", pointer(key), f"cannot be written as JSON: {error}") from None
 
 
-class Shape:
+class Shape(ABC):
     """A type for a state or a config. ``keys`` are what it reads of a state; None for all."""
 
     keys: frozenset[str] | None
@@ -84,9 +85,9 @@ class Shape:
     def __init__(self, kind: Any) -> None:
         self.kind = kind
 
+    @abstractmethod
     def make(self, values: Mapping[str, Any], what: str = "state") -> Any:
         """Return an object of the type; raises Misfit where ``values`` do not fit it."""
-        raise NotImplementedError  # pragma: no cover
 
     @cached_property
     def schema(self) -> dict[str, Any] | None:
@@ -97,8 +98,8 @@ class Shape:
             return None
         return schema
 
-    def _schema(self) -> dict[str, Any]:
-        raise NotImplementedError  # pragma: no cover
+    @abstractmethod
+    def _schema(self) -> dict[str, Any]: ...
 
     def reads(self, values: dict[str, Any]) -> dict[str, Any]:
         """Return what of ``values`` the type asks for, past a draft's own methods: to be read only."""

@@ -23,23 +23,11 @@ class Rule(Struct, frozen=True, kw_only=True, tag_field="kind", forbid_unknown_f
     because: str = ""
     rows: int = 0
 
-    def on(self, text: pl.DataFrame) -> pl.DataFrame:
-        """Return a text table with the rule applied."""
-        raise NotImplementedError
-
 
 class OneColumn(Rule, frozen=True, kw_only=True):
     """A rule about the values of one column."""
 
     column: str
-
-    def on(self, text: pl.DataFrame) -> pl.DataFrame:
-        """Return a text table with the rule applied."""
-        return text.with_columns(self.change(text[self.column]))
-
-    def change(self, raw: pl.Series) -> pl.Series:
-        """Return the column with the rule applied."""
-        raise NotImplementedError
 
 
 class Whitespace(OneColumn, frozen=True, kw_only=True, tag="whitespace"):
@@ -175,12 +163,10 @@ class Range(OneColumn, frozen=True, kw_only=True, tag="range"):
     max: float | None = None
     decimal: columns.Sign = "."
 
-    def on(self, text: pl.DataFrame) -> pl.DataFrame:
-        """Return a text table with the rule applied."""
-        if self.do != "drop":
-            return super().on(text)
+    def drops(self, text: pl.DataFrame) -> pl.Series:
+        """Tell which rows go."""
         low, high = self.beyond(columns.trim(text[self.column]))
-        return text.filter(~(low | high))
+        return low | high
 
     def change(self, raw: pl.Series) -> pl.Series:
         """Return the column with the rule applied."""
@@ -228,9 +214,9 @@ class DuplicateRow(Rule, frozen=True, kw_only=True, tag="duplicate_row"):
     do: Literal["drop"] = "drop"
     present: list[str] = []
 
-    def on(self, text: pl.DataFrame) -> pl.DataFrame:
-        """Return a text table with the rule applied."""
-        return text.filter(~tables.again(text, tables.columns_of(text), self.present))
+    def drops(self, text: pl.DataFrame) -> pl.Series:
+        """Tell which rows go."""
+        return tables.again(text, tables.columns_of(text), self.present)
 
 
 class DuplicateKey(Rule, frozen=True, kw_only=True, tag="duplicate_key"):
@@ -239,9 +225,9 @@ class DuplicateKey(Rule, frozen=True, kw_only=True, tag="duplicate_key"):
     do: Literal["drop"] = "drop"
     columns: list[str]
 
-    def on(self, text: pl.DataFrame) -> pl.DataFrame:
-        """Return a text table with the rule applied."""
-        return text.filter(~tables.again(text, self.columns, self.columns))
+    def drops(self, text: pl.DataFrame) -> pl.Series:
+        """Tell which rows go."""
+        return tables.again(text, self.columns, self.columns)
 
 
 AnyRule: TypeAlias = (
@@ -282,12 +268,21 @@ def fold(text: pl.DataFrame, rules: Iterable[AnyRule]) -> pl.DataFrame:
                     f"there are {', '.join(sorted(known))[:500]}"
                 )
         try:
-            text = rule.on(text)
+            text = _applied(rule, text)
         except (pl.exceptions.PolarsError, ValueError) as error:
             raise ValueError(
                 f"rules[{number}] cannot be applied: {str(error).partition(chr(10))[0][:200]}"
             ) from None
     return text
+
+
+def _applied(rule: AnyRule, text: pl.DataFrame) -> pl.DataFrame:
+    """Return a text table with a rule applied: rows dropped, or the one column changed."""
+    match rule:
+        case DuplicateRow() | DuplicateKey() | Range(do="drop"):
+            return text.filter(~rule.drops(text))
+        case _:
+            return text.with_columns(rule.change(text[rule.column]))
 
 
 def columns_of(rule: AnyRule) -> list[str]:

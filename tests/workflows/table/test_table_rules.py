@@ -198,13 +198,6 @@ def test_a_rule_is_written_without_what_is_usual() -> None:
     assert table_rules.plain(rule) == given
 
 
-def test_a_rule_of_no_kind_cannot_be_applied() -> None:
-    with pytest.raises(NotImplementedError):
-        table_rules.Rule().on(frame())
-    with pytest.raises(NotImplementedError):
-        table_rules.OneColumn(column="k").on(frame())
-
-
 def test_rows_are_not_the_same_because_a_rule_emptied_what_told_them_apart() -> None:
     table = pl.DataFrame({"a": [1, 1, 1, 1], "ref": ["A-1", "odd", "odder", "A-1"]})
     rules = [
@@ -213,3 +206,9 @@ def test_rows_are_not_the_same_because_a_rule_emptied_what_told_them_apart() -> 
     ]
     kept = table_rules.fold(tables.texts(table), table_rules.parse(rules))
     assert kept[tables.ROW].to_list() == [1, 2, 3]
+
+
+def test_a_rule_of_no_kind_is_refused() -> None:
+    for rule in ({"because": "so"}, {"kind": "one_column", "column": "k"}):
+        with pytest.raises(ValueError, match=r"rules\[0\] is no rule"):
+            table_rules.parse([rule])
