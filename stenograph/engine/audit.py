@@ -8,38 +8,41 @@ from stenograph.engine.actors import Actors
 from stenograph.engine.blame import Blamer
 from stenograph.engine.blame_view import BlameAt, blame_at
 from stenograph.engine.diff import RunDiff, Told, compare, diff
+from stenograph.engine.diff_visits import EventId
 from stenograph.engine.errors import SeqNotReached
 from stenograph.engine.histories import Histories
+from stenograph.engine.lineage import Line, events_of, line_of, shared
 from stenograph.engine.reasons import Reason, why
 from stenograph.engine.trails import Trails
 
 
 class Audit:
-    """Reads a run's events once for each answer."""
+    """Reads the events of a run, and of those it was forked from, once for each answer."""
 
     def __init__(self, actors: Actors, histories: Histories) -> None:
         self._actors, self._histories = actors, histories
 
     async def why(self, run_id: str, seq: int) -> Reason:
         """Return why an event happened; raises UnknownRun or SeqNotReached."""
-        return (await self._reasons(run_id, [await self._point(run_id, seq)]))[seq]
+        line = await self._line(run_id, seq)
+        return (await self._reasons(line, [(run_id, seq)]))[run_id, seq]
 
     async def blame(self, run_id: str, path: str, at: int | None, scope: str) -> BlameAt:
         """Return who last wrote what stands at a path of a scope's state after event ``at``."""
-        seq = await self._point(run_id, at)
+        line = await self._line(run_id, at)
         blamer = Blamer()
-        async for event in self._histories.events(run_id, to=seq):
+        async for event in events_of(self._histories, line):
             blamer.note(event)
-        return blame_at(blamer, path, scope)
+        return blame_at(blamer, path, scope, line.lost)
 
     async def diff(self, run_id: str, other: str, at: int | None, other_at: int | None) -> RunDiff:
         """Return how two runs differ, each after an event, or as it is now."""
-        left = await self._told(run_id, at)
-        right = await self._told(other, other_at)
-        compared = compare(left, right)
+        line, other_line = await self._line(run_id, at), await self._line(other, other_at)
+        left, right = await self._told(line), await self._told(other_line)
+        compared = compare(left, right, shared(line, other_line))
         asked, other_asked = compared.asked()
-        reasons = await self._reasons(run_id, asked)
-        return diff(compared, reasons, await self._reasons(other, other_asked))
+        reasons = await self._reasons(line, asked)
+        return diff(compared, reasons, await self._reasons(other_line, other_asked))
 
     async def _point(self, run_id: str, seq: int | None) -> int:
         """Return an event of a run, the last one by default; raises UnknownRun, SeqNotReached."""
@@ -48,21 +51,26 @@ class Audit:
             raise SeqNotReached(run_id, asked=seq, head=run.seq)
         return run.seq if seq is None else seq
 
-    async def _told(self, run_id: str, at: int | None) -> Told:
-        told = Told()
-        async for event in self._histories.events(run_id, to=await self._point(run_id, at)):
+    async def _line(self, run_id: str, at: int | None) -> Line:
+        return await line_of(self._histories, run_id, await self._point(run_id, at))
+
+    async def _told(self, line: Line) -> Told:
+        told = Told(line)
+        async for event in events_of(self._histories, line):
             told.note(event)
         return told
 
-    async def _reasons(self, run_id: str, seqs: Iterable[int]) -> dict[int, Reason]:
-        """Return the reasons of some events; 0 is none."""
-        wanted = set(seqs) - {0}
-        found: dict[int, Reason] = {}
+    async def _reasons(self, line: Line, ids: Iterable[EventId]) -> dict[EventId, Reason]:
+        """Return the reasons of some events of a line."""
+        wanted = set(ids)
+        found: dict[EventId, Reason] = {}
         if not wanted:
             return found
         trails = Trails()
-        async for event in self._histories.events(run_id, to=max(wanted)):
-            if event.seq in wanted:
-                found[event.seq] = why(trails, event)
+        async for event in events_of(self._histories, line):
+            if (event.run_id, event.seq) in wanted:
+                found[event.run_id, event.seq] = why(trails, event)
+                if len(found) == len(wanted):
+                    break
             trails.note(event)
         return found

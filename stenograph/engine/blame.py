@@ -1,12 +1,13 @@
 """Blame: who last wrote each part of a state, found in one pass over a run's events.
 
 A value that did not change keeps its writer, also within an object or a list that was replaced. What
-a fork or a sub-graph brings to a state is traced to the events in it that made it.
+a fork or a sub-graph brings to a state is traced to the events in it that made it. A run that was
+forked from another goes on with the writers there, when that one's events are taken in before its own.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any, Final
 
 import msgspec
@@ -50,7 +51,6 @@ ERRORS: Final = "errors"
 """The key in which a fork that collects puts what its branches failed of."""
 LISTS: Final = frozenset({"append", "concat", "union"})
 """The reducers that make lists of what others left."""
-NONE: Final[Mapping[str, Trees]] = {}
 
 
 class Blamed(Struct):
@@ -69,13 +69,12 @@ class Blamed(Struct):
 class Blamer:
     """Takes in the events of a run in their order; ``trees`` and ``run`` are as of the last.
 
-    ``inherited``: the trees of scopes that a run began with, for one that goes on from another's
-    state; keys that are not in them are blamed on ``run.created``.
+    Those of a fork come after those of its origin, up to the point where it was forked; without
+    them all that it took over is blamed on its ``run.created``.
     """
 
-    def __init__(self, inherited: Mapping[str, Trees] = NONE) -> None:
+    def __init__(self) -> None:
         self.run = Run()
-        self._inherited = inherited
         self._scopes: dict[str, Blamed] = {}
         self._signals: dict[int, Writer] = {}
         self._resumed: Writer | None = None
@@ -88,6 +87,9 @@ class Blamer:
         """Take in what has happened."""
         data = event.data
         match data:
+            case RunCreated():
+                self._create(event, data)
+                return
             case NodeEntered():
                 self._begin(event, data)
             case NodeExited():
@@ -106,10 +108,6 @@ class Blamer:
 
     def _after(self, event: Event) -> None:
         match event.data:
-            case RunCreated():
-                given = self._inherited.get(ROOT, {})
-                plain = Tree(Mark(writer(event)))
-                self._scopes[ROOT] = Blamed({key: given.get(key, plain) for key in self.run.state})
             case RunResumed():
                 self._resumed = writer(event)
             case SignalReceived():
@@ -126,6 +124,26 @@ class Blamer:
             case _:
                 pass
 
+    def _create(self, event: Event, created: RunCreated) -> None:
+        """Begin a run: with what stands in its first event, or with what its origin has written."""
+        before, by = self.run, writer(event)
+        self.run = Run()
+        evolve(self.run, event)
+        if not before.seq or created.origin is None:
+            self._scopes = {path: _begun(scope, by) for path, scope in self.run.scopes.items()}
+            for path in self._scopes:
+                if path != ROOT:
+                    self._scopes[parent_of(path)[0]].inner.add(path)
+            return
+        self._signals = {seq - before.seq: each for seq, each in self._signals.items()}
+        for path, patch in created.patches.items():
+            ops: dict[str, list[PatchOp]] = {}
+            for op in patch:
+                ops.setdefault(target(op)[0], []).append(op)
+            for key, changes in ops.items():
+                old = before.scopes[path].state.encoded(key)
+                self._write(self.run.scopes[path], key, old, changes, Plain(Mark(by)))
+
     def _begin(self, event: Event, entered: NodeEntered) -> None:
         """Begin a branch, where this is its first node."""
         path = entered.scope
@@ -135,9 +153,10 @@ class Blamer:
         parent, index = parent_of(path)[0], index_of(path)
         outer, fork = self._scopes[parent], self.run.scopes[parent].open_fork
         trees = self._child(outer, path)
-        if outer.opened is not None and outer.each is not None:
-            trees["index"] = Tree(Mark(outer.opened))
-            trees[fork.as_] = tree_at(outer.trees, outer.each).part(index)
+        if outer.opened is not None and fork.items is not None:
+            opened = Tree(Mark(outer.opened))
+            items = opened if outer.each is None else tree_at(outer.trees, outer.each)
+            trees["index"], trees[fork.as_] = opened, items.part(index)
 
     def _child(self, outer: Blamed, path: str, trees: Trees | None = None) -> dict[str, Tree]:
         """Begin a scope within another, whose trees it goes on from."""
@@ -291,6 +310,21 @@ class Blamer:
             value = msgspec.json.decode(op.value) if isinstance(op.value, Raw) else None
             tree.parts.append(hand.at(len(tree.parts)).tree(value))
         tree.mark = hand.mark
+
+
+def _begun(scope: Scope, by: Writer) -> Blamed:
+    """Return the blame of a scope that a run begins with; all in it is by one event."""
+    tree = Tree(Mark(by))
+    blamed = Blamed(dict.fromkeys(scope.state, tree))
+    if scope.fork is not None:
+        blamed.opened = by
+        for index, branch in scope.fork.branches.items():
+            if branch.status == "ok":
+                left = branch.changed.items()
+                blamed.ended[index] = {k: (data, tree) for k, (data, _) in left if data is not None}
+            elif branch.status == "error":
+                blamed.ended[index] = by
+    return blamed
 
 
 def writer(event: Event) -> Writer:

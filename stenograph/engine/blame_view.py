@@ -12,6 +12,7 @@ from msgspec import Struct
 from stenograph.engine.blame import Blamer
 from stenograph.engine.blame_trees import Mark, Tree, Writer, has
 from stenograph.engine.errors import PathNotFound, ScopeNotFound
+from stenograph.engine.events import Origin
 from stenograph.engine.expression_lookup import shown
 from stenograph.engine.values import pointer
 
@@ -39,7 +40,8 @@ class BlameAt(Struct, frozen=True, kw_only=True):
     """The blame of a state, or of what stands at ``path`` in it, after event ``seq``.
 
     An object or a list has an entry, by who last changed anything in it, and so has each part of it
-    that somebody else wrote. ``more`` entries are left out.
+    that somebody else wrote. ``more`` entries are left out. ``lost``: what the run was forked from,
+    or one before it, whose events are not here: what it had written is blamed on ``run.created``.
     """
 
     run_id: str
@@ -48,9 +50,10 @@ class BlameAt(Struct, frozen=True, kw_only=True):
     path: str
     items: tuple[Blame, ...]
     more: int = 0
+    lost: Origin | None = None
 
 
-def blame_at(blamer: Blamer, path: str, scope: str) -> BlameAt:
+def blame_at(blamer: Blamer, path: str, scope: str, lost: Origin | None = None) -> BlameAt:
     """Return the blame of a path (a JSON pointer; empty: all) in a scope that is open.
 
     Raises PathNotFound or ScopeNotFound.
@@ -77,6 +80,7 @@ def blame_at(blamer: Blamer, path: str, scope: str) -> BlameAt:
         path=path,
         items=tuple(islice(found, ENTRIES_MAX)),
         more=sum(1 for _ in found),
+        lost=lost,
     )
 
 

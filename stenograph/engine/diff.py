@@ -6,15 +6,17 @@ from collections.abc import Iterable, Mapping
 from itertools import islice
 from typing import Final, Literal
 
-import msgspec
-from msgspec import Raw, Struct
+from msgspec import Struct
+from msgspec.json import decode, encode
 from msgspec.structs import replace
 
 from stenograph.engine.changes import Change, changes
-from stenograph.engine.diff_visits import Made, VisitDiff, VisitReader, What, side_by_side
+from stenograph.engine.diff_visits import EventId, Made, VisitDiff, VisitReader, What, side_by_side
 from stenograph.engine.diff_words import summary_of
-from stenograph.engine.events import ErrorInfo, Event
+from stenograph.engine.events import ErrorInfo, Event, RunCreated
 from stenograph.engine.folding import evolve
+from stenograph.engine.lineage import Line, Part
+from stenograph.engine.patch import target
 from stenograph.engine.reasons import Reason
 from stenograph.engine.run import Run, Status
 
@@ -42,7 +44,8 @@ class DiffSide(Struct, frozen=True, kw_only=True):
 class Parting(Struct, frozen=True, kw_only=True):
     """Where two runs differ: a visit, in ``what``, and why each did what it did.
 
-    ``start``: they began otherwise, with another graph, or state, whose ``keys`` these are.
+    ``start``: they began otherwise, or after what they share went on so in a fork: with another
+    graph, or state, whose ``keys`` these are.
     """
 
     what: What | Literal["start"]
@@ -57,7 +60,8 @@ class Parting(Struct, frozen=True, kw_only=True):
 class RunDiff(Struct, frozen=True, kw_only=True):
     """How two runs differ.
 
-    ``same``: in nothing but time. ``common``: how many first events are the very same ones.
+    ``same``: in nothing but time. ``common``: how many first events are the very same ones; they are
+    those of ``common_run``, which forks may have gone on from, so that it may be neither of the two.
     ``first``: the first difference of any kind, ``parted``: the first of their paths. ``changes``
     turn the left state into the right one, ``visits`` stand side by side; of more than 1,000 of
     either ``changes_more`` and ``visits_more`` count those left out: of visits first those that are
@@ -69,6 +73,7 @@ class RunDiff(Struct, frozen=True, kw_only=True):
     left: DiffSide
     right: DiffSide
     common: int
+    common_run: str
     first: Parting | None
     parted: Parting | None
     changes: tuple[Change, ...]
@@ -77,21 +82,43 @@ class RunDiff(Struct, frozen=True, kw_only=True):
     visits_more: int
 
 
-class Told:
-    """One side, read: takes in its events in their order."""
+class Start(Struct, frozen=True):
+    """How a run began: what is new in its ``state``, JSON by scope and key, and its graph if new."""
 
-    def __init__(self) -> None:
+    version: str
+    state: dict[tuple[str, str], bytes | None]
+
+
+class Told:
+    """One side, read: takes in the events of its line in their order."""
+
+    def __init__(self, line: Line) -> None:
+        self.line = line
         self.run = Run()
         self.reader = VisitReader()
-        self.began = b""
+        self._starts: dict[str, Start] = {}
 
     def note(self, event: Event) -> None:
         """Take in what has happened."""
+        if isinstance(event.data, RunCreated):
+            before, self.run = self.run, Run()
+            evolve(self.run, event)
+            self._starts[event.run_id] = _start_of(before, self.run, event.data)
+            return
         evolve(self.run, event)
         self.reader.note(event)
-        if not self.began:
-            values = self.run.state.to_values()
-            self.began = msgspec.json.encode(values, order="deterministic")
+
+    def start(self, since: Part | None) -> tuple[EventId | None, Start]:
+        """Return how the side began, or went on where its line leaves what two share."""
+        parts = self.line.parts
+        if since is not None:
+            follow = [at for at, each in enumerate(parts) if each.run_id == since.run_id]
+            parts = parts[follow[0] + 1 :] if follow else parts
+            if follow and self.line.parts[follow[0]].to > since.to:
+                return None, Start("", {})  # it has shared no more than a part of that run
+        if not parts:
+            return None, Start("", {})
+        return (parts[0].run_id, 1), self._starts[parts[0].run_id]
 
     @property
     def side(self) -> DiffSide:
@@ -117,8 +144,8 @@ class Split(Struct, frozen=True):
 
     what: What | Literal["start"]
     pair: VisitDiff | None = None
-    left: int = 0
-    right: int = 0
+    left: EventId | None = None
+    right: EventId | None = None
     keys: tuple[str, ...] = ()
 
 
@@ -127,20 +154,22 @@ class Compared(Struct, frozen=True):
 
     left: Told
     right: Told
+    shared: Part | None
     pairs: list[VisitDiff]
     first: Split | None
     parted: Split | None
 
-    def asked(self) -> tuple[list[int], list[int]]:
+    def asked(self) -> tuple[list[EventId], list[EventId]]:
         """Return the events of each side whose reasons the diff tells."""
         splits = [each for each in (self.first, self.parted) if each is not None]
-        return [each.left for each in splits], [each.right for each in splits]
+        left, right = [each.left for each in splits], [each.right for each in splits]
+        return [each for each in left if each], [each for each in right if each]
 
 
-def compare(left: Told, right: Told) -> Compared:
-    """Set two runs side by side."""
+def compare(left: Told, right: Told, shared: Part | None) -> Compared:
+    """Set two runs side by side, whose histories are the same up to what is shared."""
     pairs: list[VisitDiff] = []
-    first = _started(left, right)
+    first = _started(left, right, shared)
     parted: Split | None = None
     for pair, one, other in side_by_side(left.reader.visits, right.reader.visits):
         pairs.append(pair)
@@ -149,10 +178,12 @@ def compare(left: Told, right: Told) -> Compared:
         off = [each for each in pair.differs if each != "change"]
         if off and parted is None:
             parted = _split(pair, off[-1], one, other)
-    return Compared(left, right, pairs, first, parted)
+    return Compared(left, right, shared, pairs, first, parted)
 
 
-def diff(compared: Compared, left: Mapping[int, Reason], right: Mapping[int, Reason]) -> RunDiff:
+def diff(
+    compared: Compared, left: Mapping[EventId, Reason], right: Mapping[EventId, Reason]
+) -> RunDiff:
     """Return how two runs differ, with the reasons that ``compared`` asks for, by seq."""
     one, other = compared.left.run, compared.right.run
     found = changes(one.state.to_values(), other.state.to_values())
@@ -167,7 +198,8 @@ def diff(compared: Compared, left: Mapping[int, Reason], right: Mapping[int, Rea
         summary="",
         left=compared.left.side,
         right=compared.right.side,
-        common=min(one.seq, other.seq) if one.id == other.id else 0,
+        common=0 if compared.shared is None else compared.shared.to,
+        common_run="" if compared.shared is None else compared.shared.run_id,
         first=_parting(compared.first, left, right),
         parted=_parting(compared.parted, left, right),
         changes=told,
@@ -183,13 +215,31 @@ def _telling_first(pairs: list[VisitDiff]) -> Iterable[VisitDiff]:
     yield from (each for each in pairs if not each.differs)
 
 
-def _started(left: Told, right: Told) -> Split | None:
+def _start_of(before: Run, run: Run, created: RunCreated) -> Start:
+    """Return how a run began; of a fork that went on from ``before``, in what it did so otherwise."""
+    if before.seq:
+        at = [(path, target(op)[0]) for path, patch in created.patches.items() for op in patch]
+        new = "" if before.graph == run.graph else run.version
+    else:
+        at = [(path, key) for path, scope in run.scopes.items() for key in scope.state]
+        new = run.version
+    return Start(new, {(path, key): _canonical(run, path, key) for path, key in at})
+
+
+def _canonical(run: Run, path: str, key: str) -> bytes | None:
+    data = run.scopes[path].state.encoded(key)
+    return None if data is None else encode(decode(data), order="deterministic")
+
+
+def _started(left: Told, right: Told, shared: Part | None) -> Split | None:
     """Return how two runs began otherwise, if they did."""
-    if left.began == right.began and left.run.version == right.run.version:
+    (at, one), (other_at, other) = left.start(shared), right.start(shared)
+    found = {**one.state, **other.state}
+    differ = [key for key in found if one.state.get(key) != other.state.get(key)]
+    if one.version == other.version and not differ:
         return None
-    one, other = (msgspec.json.decode(each.began, type=dict[str, Raw]) for each in (left, right))
-    keys = [key for key in {**one, **other} if one.get(key) != other.get(key)]
-    return Split("start", None, 1, 1, tuple(keys[:CHANGES_MAX]))
+    keys = tuple(dict.fromkeys(key for _, key in differ))
+    return Split("start", None, at, other_at, keys[:CHANGES_MAX])
 
 
 def _end(run: Run) -> tuple[object, ...]:
@@ -198,16 +248,16 @@ def _end(run: Run) -> tuple[object, ...]:
 
 
 def _split(pair: VisitDiff, what: What, left: Made | None, right: Made | None) -> Split:
-    return Split(what, pair, _seq(left, what), _seq(right, what))
+    return Split(what, pair, _id(left, what), _id(right, what))
 
 
-def _seq(made: Made | None, what: What) -> int:
-    """Return the event that tells most of a visit in some regard; 0 where it was not made."""
-    return 0 if made is None else made.seqs.get(what, made.side.seq)
+def _id(made: Made | None, what: What) -> EventId | None:
+    """Return the event that tells most of a visit in some regard; None where it was not made."""
+    return None if made is None else made.ids.get(what, (made.side.run_id, made.side.seq))
 
 
 def _parting(
-    split: Split | None, left: Mapping[int, Reason], right: Mapping[int, Reason]
+    split: Split | None, left: Mapping[EventId, Reason], right: Mapping[EventId, Reason]
 ) -> Parting | None:
     if split is None:
         return None
@@ -217,7 +267,7 @@ def _parting(
         scope="" if pair is None else pair.scope,
         node="" if pair is None else pair.node,
         visit=0 if pair is None else pair.visit,
-        left=left.get(split.left),
-        right=right.get(split.right),
+        left=None if split.left is None else left.get(split.left),
+        right=None if split.right is None else right.get(split.right),
         keys=split.keys,
     )

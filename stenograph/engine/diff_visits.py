@@ -25,6 +25,8 @@ from stenograph.engine.events import (
 
 Key: TypeAlias = tuple[str, str, int]
 """Scope, node and number of a visit."""
+EventId: TypeAlias = tuple[str, int]
+"""Run and seq of an event."""
 What: TypeAlias = Literal["outcome", "change", "way", "entry"]
 """How a visit may differ: how it ended, what it changed, where it led, or in that it was made."""
 
@@ -33,9 +35,15 @@ OfAVisit: TypeAlias = NodeEntered | NodeAttemptFailed | NodeExited | StatePatche
 
 
 class VisitSide(Struct, kw_only=True):
-    """What a visit came to in one run; ``to`` names the join after a fork, and ``fork`` its nodes."""
+    """What a visit came to in one run; ``to`` names the join after a fork, and ``fork`` its nodes.
 
+    ``entered_in`` and ``run_id``: the runs that ``entered_seq`` and ``seq`` are of, which may be
+    others, that this one was forked from.
+    """
+
+    entered_in: str
     entered_seq: int
+    run_id: str
     seq: int
     attempts: int = 1
     outcome: Literal["running", "ok", "error", "timeout"] = "running"
@@ -63,7 +71,7 @@ class Made(Struct):
 
     side: VisitSide
     digest: bytes = b""
-    seqs: dict[What, int] = {}
+    ids: dict[What, EventId] = {}
 
 
 class VisitReader:
@@ -76,9 +84,10 @@ class VisitReader:
         """Take in what has happened."""
         data = event.data
         if isinstance(data, OfAVisit):
-            fresh = Made(VisitSide(entered_seq=event.seq, seq=event.seq))
-            made = self.visits.setdefault((data.scope, data.node, data.visit), fresh)
-            made.side.seq = made.seqs[_tell(made, data)] = event.seq
+            of = event.run_id
+            side = VisitSide(entered_in=of, entered_seq=event.seq, run_id=of, seq=event.seq)
+            made = self.visits.setdefault((data.scope, data.node, data.visit), Made(side))
+            made.side.run_id, made.side.seq = made.ids[_tell(made, data)] = of, event.seq
 
 
 def _tell(made: Made, data: OfAVisit) -> What:

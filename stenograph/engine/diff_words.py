@@ -51,7 +51,9 @@ def lines_of(diff: RunDiff) -> Iterator[str]:
     if diff.same:
         return
     if diff.common:
-        yield f"the very same events up to {diff.common}"
+        is_one = diff.left.run_id == diff.right.run_id == diff.common_run
+        of = "" if is_one else f" of run {one_line(diff.common_run)}"
+        yield f"the very same events up to {diff.common}{of}"
     for what, parting in _partings(diff):
         yield ""
         yield f"{what} at {_where(parting)}:"

@@ -33,6 +33,7 @@ from stenograph.engine.follow import follow
 from stenograph.engine.graph import Graph, Limits
 from stenograph.engine.graphs import Graphs, StoredGraph
 from stenograph.engine.histories import Histories
+from stenograph.engine.lineage import events_of, line_of
 from stenograph.engine.parse import ParsedGraph
 from stenograph.engine.reasons import Reason
 from stenograph.engine.run_forks import ForkOptions, RunForks
@@ -218,7 +219,8 @@ class Engine:
     async def visits(self, run_id: str) -> list[Visit]:
         """Return the visits of a run, in the order of their entry; raises UnknownRun."""
         run = await self._actors.load(run_id)
-        history = [event async for event in self._histories.events(run_id, to=run.seq)]
+        line = await line_of(self._histories, run_id, run.seq)
+        history = [event async for event in events_of(self._histories, line)]
         return visits(history, ended=run.ended)
 
     async def why(self, run_id: str, seq: int) -> Reason:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
 
 import msgspec
+from msgspec import Struct
 
 from stenograph.engine.candidates import Candidate
 from stenograph.engine.events import ErrorInfo, Event, SignalReceived, TransitionTaken
@@ -18,6 +19,14 @@ MESSAGE_MAX: Final = 1000
 NAMES_MAX: Final = 10
 
 
+class Known(Struct, frozen=True):
+    """An event as sentences speak of it: its run is named when it is another."""
+
+    type: str
+    data: Any
+    named: str
+
+
 def sentences(
     event: Event,
     causes: Sequence[Event],
@@ -25,16 +34,11 @@ def sentences(
     failures: Sequence[Event],
 ) -> Iterator[str]:
     """Yield why an event happened."""
-    yield _TOLD[event.type](event.data, causes)
+    yield _TOLD[event.type](event.data, [_known(each, event) for each in causes])
     for edge in edges:
         yield _edge(edge)
     if len(failures) > 1:
-        yield f"it began with {event_words(failures[-1])}"
-
-
-def event_words(event: Event) -> str:
-    """Tell of an event in a few words: its type, where it happened, and its seq."""
-    return f"{event.type}{_at(event.data)} (event {event.seq})"
+        yield f"it began with {_event(_known(failures[-1], event))}"
 
 
 def error_words(error: ErrorInfo) -> str:
@@ -74,9 +78,19 @@ def _at(data: Any) -> str:
     return f" of {place}" if place not in ("", ROOT) else ""
 
 
-def _after(causes: Sequence[Event]) -> str:
+def _known(event: Event, told: Event) -> Known:
+    other = "" if event.run_id == told.run_id else f" of run {one_line(event.run_id)}"
+    return Known(event.type, event.data, f"event {event.seq}{other}")
+
+
+def _event(event: Known) -> str:
+    """Tell of an event in a few words: its type, where it happened, and its seq."""
+    return f"{event.type}{_at(event.data)} ({event.named})"
+
+
+def _after(causes: Sequence[Known]) -> str:
     """Tell what an event follows from."""
-    return ", and ".join(event_words(each) for each in causes[:3]) or "nothing in the run"
+    return ", and ".join(_event(each) for each in causes[:3]) or "nothing in the run"
 
 
 def _asked(data: Any, what: str) -> str:
@@ -84,47 +98,51 @@ def _asked(data: Any, what: str) -> str:
     return f"{one_line(data.actor)} {what}{why}"
 
 
-def _created(data: Any, causes: Sequence[Event]) -> str:
+def _created(data: Any, causes: Sequence[Known]) -> str:
+    if data.origin is not None:
+        told = f"{one_line(data.actor)} forked run {one_line(data.origin.run_id)}"
+        unknown = "" if causes else ", which is not here"
+        return f"{told} after its event {data.origin.seq}{unknown}; everything goes on from there"
     started = f"{one_line(data.actor)} started graph {data.graph_id}@{data.version[:8]}"
     return f"{started}; everything in the run follows from this"
 
 
-def _entered(data: Any, causes: Sequence[Event]) -> str:
+def _entered(data: Any, causes: Sequence[Known]) -> str:
     before = causes[0]
     if before.type == "node.attempt_failed":
         return f"{place_words(data)} was tried again (try {data.attempt}) after {_after(causes)}"
     if isinstance(before.data, TransitionTaken):
         way = f"{one_line(before.data.node)} went there ({before.data.reason})"
         rest = f", and {_after(causes[1:])}" if causes[1:] else ""
-        return f"{place_words(data)} was entered because {way} by event {before.seq}{rest}"
+        return f"{place_words(data)} was entered because {way} by {before.named}{rest}"
     if before.type == "run.created":
         return f"{place_words(data)} was entered because the graph starts there"
     number = f" (try {data.attempt})" if data.attempt > 1 else ""
     return f"{place_words(data)} was entered{number} after {_after(causes)}"
 
 
-def _attempt_failed(data: Any, causes: Sequence[Event]) -> str:
+def _attempt_failed(data: Any, causes: Sequence[Known]) -> str:
     again = f"; it is tried again at {data.retry_at}" if data.retry_at else ""
     return f"try {data.attempt} of {place_words(data)} failed: {error_words(data.error)}{again}"
 
 
-def _exited(data: Any, causes: Sequence[Event]) -> str:
+def _exited(data: Any, causes: Sequence[Known]) -> str:
     if data.error is None:
         return f"{place_words(data)} did what it is for, after {_after(causes)}"
     how = "ran out of time" if data.outcome == "timeout" else "failed"
     return f"{place_words(data)} {how}: {error_words(data.error)}"
 
 
-def _patched(data: Any, causes: Sequence[Event]) -> str:
+def _patched(data: Any, causes: Sequence[Known]) -> str:
     keys = list(dict.fromkeys(target(op)[0] for op in data.patch))
     if causes[0].type == "fork.joined":
         how = "the branches of its fork were brought together"
     else:
         how = f"try {data.attempt} of it changed that"
-    return f"{names_words(keys)} changed at {place_words(data)}: {how} (event {causes[0].seq})"
+    return f"{names_words(keys)} changed at {place_words(data)}: {how} ({causes[0].named})"
 
 
-def _transition(data: Any, causes: Sequence[Event]) -> str:
+def _transition(data: Any, causes: Sequence[Known]) -> str:
     to = f"{names_words(data.fork)}, to join at {data.to}" if data.fork else one_line(data.to)
     why = {
         "next": "its next edge has no condition",
@@ -158,31 +176,31 @@ def _edge(edge: Candidate) -> str:
     return f"edge {edge.edge} to {names_words(edge.to)} {told}"
 
 
-def _fork_opened(data: Any, causes: Sequence[Event]) -> str:
+def _fork_opened(data: Any, causes: Sequence[Known]) -> str:
     over = f" over {one_line(data.each)}" if data.each else ""
     what = f"{data.count:,} branches{over}, {data.need:,} to arrive at {one_line(data.join)}"
-    return f"{place_words(data)} forked into {what}: its edge says so (event {causes[0].seq})"
+    return f"{place_words(data)} forked into {what}: its edge says so ({causes[0].named})"
 
 
-def _branch_ended(data: Any, causes: Sequence[Event]) -> str:
+def _branch_ended(data: Any, causes: Sequence[Known]) -> str:
     if data.outcome == "error":
         return f"branch {one_line(data.scope)} failed at {data.node}: {error_words(data.error)}"
     if data.outcome == "cancelled":
-        who = event_words(causes[0])
+        who = _event(causes[0])
         return f"branch {one_line(data.scope)} was stopped: its fork was decided by {who}"
     return f"branch {one_line(data.scope)} arrived ({data.reason}) after {_after(causes)}"
 
 
-def _joined(data: Any, causes: Sequence[Event]) -> str:
+def _joined(data: Any, causes: Sequence[Known]) -> str:
     if data.error is not None:
         return f"the branches of {place_words(data)} do not go together: {error_words(data.error)}"
     parts = {"arrived": data.arrived, "failed": data.failed, "stopped": data.cancelled}
     told = ", ".join(f"{number:,} {word}" for word, number in parts.items() if number)
-    who = f"; {event_words(causes[0])} decided it" if causes[0].type == "branch.ended" else ""
+    who = f"; {_event(causes[0])} decided it" if causes[0].type == "branch.ended" else ""
     return f"all that the fork of {place_words(data)} waited for is there ({told or 'none'}){who}"
 
 
-def _wait_opened(data: Any, causes: Sequence[Event]) -> str:
+def _wait_opened(data: Any, causes: Sequence[Known]) -> str:
     what = {
         "signal": f"signal {one_line(data.signal or '')}",
         "time": "a time",
@@ -192,61 +210,66 @@ def _wait_opened(data: Any, causes: Sequence[Event]) -> str:
     return f"{place_words(data)} waits for {what}, after {_after(causes)}"
 
 
-def _wait_resolved(data: Any, causes: Sequence[Event]) -> str:
+def _wait_resolved(data: Any, causes: Sequence[Known]) -> str:
     for cause in causes:
         if isinstance(cause.data, SignalReceived):
             who = f"{one_line(cause.data.actor)} gave {one_line(cause.data.name)}"
-            return f"{place_words(data)} goes on: {who} (event {cause.seq})"
-    why = {"time": "its time came", "timeout": "no signal came in time", "turn": "its turn came"}
+            return f"{place_words(data)} goes on: {who} ({cause.named})"
+    why = {
+        "signal": "the signal came before the fork",
+        "time": "its time came",
+        "timeout": "no signal came in time",
+        "turn": "its turn came",
+    }
     return f"{place_words(data)} goes on: {why[data.reason]}, after {_after(causes)}"
 
 
-def _signal(data: Any, causes: Sequence[Event]) -> str:
+def _signal(data: Any, causes: Sequence[Known]) -> str:
     saw = f", having seen event {data.saw}" if data.saw is not None else ""
     asked = causes[0].type == "wait.opened"
-    for_ = f"for {event_words(causes[0])}" if asked else "before anything waited for it"
+    for_ = f"for {_event(causes[0])}" if asked else "before anything waited for it"
     return f"{one_line(data.actor)} gave signal {one_line(data.name)}{saw}, {for_}"
 
 
-def _timer_set(data: Any, causes: Sequence[Event]) -> str:
+def _timer_set(data: Any, causes: Sequence[Known]) -> str:
     return f"{place_words(data)} is to be told at {data.due_at}, as {_after(causes)} asks"
 
 
-def _timer_fired(data: Any, causes: Sequence[Event]) -> str:
+def _timer_fired(data: Any, causes: Sequence[Known]) -> str:
     return f"the time {data.due_at} came, for which {_after(causes)} had asked"
 
 
-def _log(data: Any, causes: Sequence[Event]) -> str:
+def _log(data: Any, causes: Sequence[Known]) -> str:
     return f"the tool of {place_words(data)} said so in try {data.attempt}"
 
 
-def _let_on(data: Any, causes: Sequence[Event]) -> str:
+def _let_on(data: Any, causes: Sequence[Known]) -> str:
     limits = "" if data.limits is None else f", up to {data.limits.steps:,} steps"
     return f"{one_line(data.actor)} let the run go on after {_after(causes)}{limits}"
 
 
-def _parked(data: Any, causes: Sequence[Event]) -> str:
+def _parked(data: Any, causes: Sequence[Known]) -> str:
     return f"the engine needs a person ({data.reason}): {one_line(data.message)}"
 
 
-def _recovered(data: Any, causes: Sequence[Event]) -> str:
+def _recovered(data: Any, causes: Sequence[Known]) -> str:
     return f"the engine started anew and took the run up; {data.lost:,} attempts were cut off"
 
 
-def _limit(data: Any, causes: Sequence[Event]) -> str:
+def _limit(data: Any, causes: Sequence[Known]) -> str:
     return f"the run came to its limit, {data.value:,} {data.limit}, set by {_after(causes)}"
 
 
-def _completed(data: Any, causes: Sequence[Event]) -> str:
+def _completed(data: Any, causes: Sequence[Known]) -> str:
     return f"the run came to its end ({data.reason}) after {_after(causes)}"
 
 
-def _failed(data: Any, causes: Sequence[Event]) -> str:
+def _failed(data: Any, causes: Sequence[Known]) -> str:
     where = place_words(data)
     return f"the run failed{f' at {where}' if where else ''}: {error_words(data.error)}"
 
 
-_TOLD: Final[dict[str, Callable[[Any, Sequence[Event]], str]]] = {
+_TOLD: Final[dict[str, Callable[[Any, Sequence[Known]], str]]] = {
     "run.created": _created,
     "run.pausing": lambda data, causes: _asked(data, "asked the run to pause"),
     "run.paused": lambda data, causes: f"nothing is under way any more, after {_after(causes)}",

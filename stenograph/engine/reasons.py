@@ -24,11 +24,15 @@ from stenograph.engine.trails import Trails
 
 
 class Link(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """An event that another follows from; where it happened is left out when that is no node."""
+    """An event that another follows from; where it happened is left out when that is no node.
+
+    ``run_id`` stands there when it is of another run, which this one was forked from.
+    """
 
     seq: int
     type: str
     at: str
+    run_id: str = ""
     scope: str = ""
     node: str = ""
     visit: int = 0
@@ -39,7 +43,7 @@ class Reason(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Why an event happened.
 
     ``says``: a sentence or a few, for people. ``because``: what it follows from, the nearest cause
-    first, always earlier; only ``run.created`` has none. ``edges``: where a node was left, all its
+    first, always earlier; only ``run.created`` has none, and in a fork the event it goes on from. ``edges``: where a node was left, all its
     edges with their verdicts. ``failures``: what failed before and led to this failure, down to
     where it began. ``changed``: the paths that a patch changed. ``actor``: who asked for it.
     """
@@ -73,18 +77,19 @@ def why(trails: Trails, event: Event) -> Reason:
         type=event.type,
         at=event.at,
         says=tuple(sentences(event, causes, edges, failures)),
-        because=tuple(map(link, causes)),
+        because=tuple(link(each, event.run_id) for each in causes),
         edges=edges,
         error=getattr(data, "error", None),
-        failures=tuple(map(link, failures)),
+        failures=tuple(link(each, event.run_id) for each in failures),
         actor=getattr(data, "actor", ""),
         changed=_changed(event),
     )
 
 
-def link(event: Event) -> Link:
-    """Return what leads to an event."""
-    return Link(seq=event.seq, type=event.type, at=event.at, **place_of(event))
+def link(event: Event, run_id: str) -> Link:
+    """Return what leads to an event from one of a run."""
+    other = "" if event.run_id == run_id else event.run_id
+    return Link(seq=event.seq, type=event.type, at=event.at, run_id=other, **place_of(event))
 
 
 def place_of(event: Event) -> dict[str, Any]:
@@ -103,7 +108,9 @@ def _edges(trails: Trails, event: Event, causes: Iterable[Event]) -> Iterable[Ca
     if left is None:
         return ()
     trail = trails.trail(left.scope)
-    node = compile_graph(trail.graph).nodes[left.node]
+    node = compile_graph(trail.graph).nodes.get(left.node)
+    if node is None:  # it failed before the run went over to another graph
+        return ()
     outcome: Outcome = left.outcome
     if isinstance(way, TransitionTaken):
         return judged(node, outcome, way)

@@ -1,7 +1,7 @@
 """Trails: what led to what in a run, so that every event can name the events that it follows from.
 
 A trail is kept for each scope that is open, so what is remembered is as large as the run stands
-wide, and not as its history is long.
+wide, and not as its history is long. The trails of a fork go on from those of its origin.
 """
 
 from __future__ import annotations
@@ -42,6 +42,8 @@ from stenograph.engine.events import (
     WaitOpened,
     WaitResolved,
 )
+from stenograph.engine.folding import evolve
+from stenograph.engine.run import Run
 from stenograph.engine.scopes import ROOT, call_path, parent_of
 
 CAUSES_MAX: Final = 100
@@ -64,9 +66,15 @@ class Trail(Struct):
 
 
 class Trails:
-    """Takes in the events of a run in their order; ``because`` is asked before an event is."""
+    """Takes in the events of a run in their order; ``because`` is asked before an event is.
+
+    Those of a fork come after those of its origin, up to the point where it was forked; without
+    them whatever it took over follows from its ``run.created``.
+    """
 
     def __init__(self) -> None:
+        self._latest: Event | None = None
+        self._runs: dict[str, int] = {}
         self._created: Event
         self._root: Trail
         self._last: dict[str, Event] = {}
@@ -74,7 +82,7 @@ class Trails:
         self._limited: Event | None = None
         self._signals: dict[int, Event] = {}
         self._failing: dict[tuple[str, str, int], Event] = {}
-        self._failed_by: dict[int, Event] = {}
+        self._failed_by: dict[tuple[str, int], Event] = {}
 
     def trail(self, path: str) -> Trail:
         """Return the trail of a scope, or of the innermost one around it that has begun."""
@@ -95,22 +103,22 @@ class Trails:
         causes = self.because(event)
         while causes and is_failure(causes[0]):
             found.append(causes[0])
-            before = self._failed_by.get(causes[0].seq)
+            before = self._failed_by.get(_id_of(causes[0]))
             causes = [] if before is None else [before]
         return found
 
     def because(self, event: Event) -> list[Event]:
         """Return the events that the next one follows from, the nearest cause first.
 
-        All are earlier, and only ``run.created`` has none: whoever follows them ends there.
+        All are earlier, and only ``run.created`` has none, but for that of a fork, which follows
+        from an event of its origin: whoever follows them ends there.
         """
-        data = event.data
-        if isinstance(data, RunCreated):
-            return []
+        if isinstance(event.data, RunCreated):
+            return [] if self._latest is None else [self._latest]
         causes = self._in_scope(event)
         if causes is None:
             causes = self._of_the_run(event)
-        known = {each.seq: each for each in causes if each is not None}
+        known = {_id_of(each): each for each in causes if each is not None}
         return list(known.values()) or [self._created]
 
     def _in_scope(self, event: Event) -> list[Event | None] | None:
@@ -120,10 +128,13 @@ class Trails:
                 return self._of_an_entry(scope)
             case NodeExited(scope=scope):
                 trail = self.trail(scope)
-                return [tail_of(trail), self._newer(trail.at)]
+                return [self._tail_of(trail), self._newer(trail.at)]
             case NodeAttemptFailed(scope=scope, error=error):
                 outside = {"Lost": RunRecovered.TYPE, "Interrupted": LimitReached.TYPE}
-                return [tail_of(self.trail(scope)), self._last.get(outside.get(error.type, ""))]
+                return [
+                    self._tail_of(self.trail(scope)),
+                    self._last.get(outside.get(error.type, "")),
+                ]
             case BranchEnded():
                 return [self._of_a_branch(event.data)]
             case ForkJoined(scope=scope):
@@ -159,7 +170,7 @@ class Trails:
         if ended.outcome == "cancelled":
             return self.trail(parent_of(ended.scope)[0]).decided
         began = self._failing.get((ended.failed_in, ended.node, ended.visit))
-        return began or tail_of(self.trail(ended.scope))
+        return began or self._tail_of(self.trail(ended.scope))
 
     def _of_the_run(self, event: Event) -> list[Event | None]:
         match event.data:
@@ -169,7 +180,7 @@ class Trails:
                 return [self._last.get(RunCancelling.TYPE)]
             case RunResumed():
                 held = [self._last.get(kind.TYPE) for kind in (RunPaused, RunParked)]
-                return [max((each for each in held if each), key=seq_of, default=None)]
+                return [max((each for each in held if each), key=self._seq_of, default=None)]
             case RunRetried():
                 return [self._last.get(RunFailed.TYPE)]
             case RunParked(reason="limit"):
@@ -178,31 +189,43 @@ class Trails:
                 at = self.trail(scope).at
                 return [at, self._newer(at)]
             case RunRecovered():
-                return list(islice(running(self._root), CAUSES_MAX))
+                own = (e for e in running(self._root) if e.run_id == event.run_id)
+                return list(islice(own, CAUSES_MAX))
             case LimitReached():
                 return [self._limited]
             case SignalReceived(name=name, scope=scope):
                 return [next(waiting_for(self._root, name, scope), None)]
             case RunFailed() as failed:
                 began = self._failing.get((failed.scope, failed.node, failed.visit))
-                return [began or tail_of(self._root)]
+                return [began or self._tail_of(self._root)]
             case RunCompleted():
-                return [tail_of(self._root)]
+                return [self._tail_of(self._root)]
             case _:  # somebody asked, from outside
                 return [None]
 
     def _newer(self, at: Event) -> Event | None:
         """Return the event by which somebody let the run go on, if that came after a step."""
-        return self._let_on if self._let_on is not None and self._let_on.seq > at.seq else None
+        let_on = self._let_on
+        return let_on if let_on is not None and self._seq_of(let_on) > self._seq_of(at) else None
+
+    def _tail_of(self, trail: Trail) -> Event:
+        """Return the last step in a scope, in the sub-graph it runs, or of its fork's branches."""
+        steps = [trail.at] if trail.decided is None else [trail.at, trail.decided]
+        steps += [self._tail_of(e) for name, e in trail.inner.items() if not name.endswith("]")]
+        return max(steps, key=self._seq_of)
+
+    def _seq_of(self, event: Event) -> tuple[int, int]:
+        """Return an event's place among those of the run and of the runs it goes on from."""
+        return self._runs[event.run_id], event.seq
 
     def note(self, event: Event) -> None:
         """Take in what has happened."""
         data = event.data
         if is_failure(event) or isinstance(data, NodeAttemptFailed):
-            self._failed_by[event.seq] = self.because(event)[0]
+            self._failed_by[_id_of(event)] = self.because(event)[0]
         match data:
-            case RunCreated(graph=graph):
-                self._created, self._root = event, Trail(bytes(graph), event)
+            case RunCreated():
+                self._create(event)
             case RunResumed(limits=limits) | RunRetried(limits=limits):
                 self._let_on = event
                 self._limited = self._limited if limits is None else event
@@ -227,7 +250,25 @@ class Trails:
                 self._stepped(event, self.trail(scope))
             case _:
                 pass
-        self._last[event.type] = event
+        self._last[event.type] = self._latest = event
+
+    def _create(self, event: Event) -> None:
+        """Begin a run, or go on in a fork where its origin stood: nothing halts it any more."""
+        self._created, self._limited = event, None
+        self._runs[event.run_id] = len(self._runs)
+        run = Run()
+        evolve(run, event)
+        if self._latest is None:
+            self._root = Trail(run.graph, event)
+        else:
+            self._let_on, self._last = event, {}
+            head = self._latest.seq
+            self._signals = {seq - head: each for seq, each in self._signals.items()}
+        for path, scope in run.scopes.items():
+            trail = self._root
+            for name in names_of(path):
+                trail = trail.inner.setdefault(name, Trail(scope.graph, event))
+            trail.graph, trail.taken = scope.graph, dict(scope.taken)
 
     def _entered(self, event: Event, entered: NodeEntered) -> None:
         trail = self.trail(entered.scope)
@@ -276,9 +317,8 @@ def names_of(path: str) -> list[str]:
     return path[1:-1].split("/") if path != ROOT else []
 
 
-def seq_of(event: Event) -> int:
-    """Return an event's place."""
-    return event.seq
+def _id_of(event: Event) -> tuple[str, int]:
+    return event.run_id, event.seq
 
 
 def is_failure(event: Event) -> bool:
@@ -292,13 +332,6 @@ def is_failure(event: Event) -> bool:
             return error is not None
         case _:
             return False
-
-
-def tail_of(trail: Trail) -> Event:
-    """Return the last step in a scope, in the sub-graph it runs, or of its fork's branches."""
-    steps = [trail.at] if trail.decided is None else [trail.at, trail.decided]
-    steps += [tail_of(each) for name, each in trail.inner.items() if not name.endswith("]")]
-    return max(steps, key=seq_of)
 
 
 def running(trail: Trail) -> Iterator[Event]:

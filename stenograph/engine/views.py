@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Any, Final, Literal, TypeAlias, assert_never
 
@@ -17,9 +17,11 @@ from stenograph.engine.events import (
     NodeEntered,
     NodeExited,
     Origin,
+    RunCreated,
     StatePatched,
     TransitionTaken,
 )
+from stenograph.engine.folding import evolve
 from stenograph.engine.run import Run, Status
 from stenograph.engine.scopes import ROOT, Position
 from stenograph.engine.standing import within
@@ -103,7 +105,11 @@ class StateAt(Struct, frozen=True, kw_only=True):
 
 
 class Visit(Struct, kw_only=True):
-    """One visit of a node, from its entry to the transition that left it."""
+    """One visit of a node, from its entry to the transition that left it.
+
+    ``entered_in``: the run that ``entered_seq`` is of where that is another, which this one was forked
+    from while the visit was under way.
+    """
 
     scope: str
     node: str
@@ -120,6 +126,7 @@ class Visit(Struct, kw_only=True):
     error: ErrorInfo | None = None
     message: str = ""
     changed: tuple[str, ...] = ()
+    entered_in: str = ""
 
 
 def view(run: Run) -> RunView:
@@ -171,10 +178,17 @@ def _wait(scope: str, at: Position) -> WaitView:
 
 
 def visits(events: Iterable[Event], *, ended: bool) -> list[Visit]:
-    """Return the visits of a run, in the order of their entry."""
+    """Return the visits of a run, in the order of their entry.
+
+    Of a fork those that its origin began and it went on with are told whole where the events of
+    that, up to the fork, come first.
+    """
     rows: dict[tuple[str, str, int], Visit] = {}
+    run_id = ""
     for event in events:
-        data = event.data
+        run_id, data = event.run_id, event.data
+        if isinstance(data, RunCreated):
+            rows = _taken_over(rows, event)
         if not isinstance(data, OfAVisit):
             continue
         key = (data.scope, data.node, data.visit)
@@ -189,12 +203,29 @@ def visits(events: Iterable[Event], *, ended: bool) -> list[Visit]:
                 started_at=event.at,
                 entered_seq=event.seq,
                 seq=event.seq,
+                entered_in=event.run_id,
             )
         _tell(rows[key], event, data)
-    if ended:
-        for row in rows.values():
-            row.status = "interrupted" if row.status == "running" else row.status
+    for row in rows.values():
+        row.entered_in = row.entered_in if row.entered_in != run_id else ""
+        row.status = "interrupted" if ended and row.status == "running" else row.status
     return list(rows.values())
+
+
+def _taken_over(
+    rows: Mapping[tuple[str, str, int], Visit], created: Event
+) -> dict[tuple[str, str, int], Visit]:
+    """Return the visits, of those of its origin, that a fork is in."""
+    run = Run()
+    evolve(run, created)
+    at = [(path, scope.position) for path, scope in run.scopes.items()]
+    going = {
+        (path, p.node, p.visit) for path, p in at if p and (p.phase != "to-enter" or p.attempt)
+    }
+    kept = {key: row for key, row in rows.items() if key in going}
+    for row in kept.values():
+        row.seq = created.seq  # the last of it that this run has, which may be all
+    return kept
 
 
 def _tell(row: Visit, event: Event, data: OfAVisit) -> None:

@@ -136,20 +136,6 @@ def test_a_state_that_a_run_begins_with_is_its_starters() -> None:
     assert (entry.by.type, entry.by.actor, entry.value) == ("run.created", "me", 1)
 
 
-def test_what_is_inherited_keeps_its_writer_of_another_run() -> None:
-    from stenograph.engine.blame import Blamer
-    from stenograph.engine.blame_view import blame_at
-
-    parent = Blamer()
-    for event in written([{"a": 1, "b": 1}]):
-        parent.note(msgspec.structs.replace(event, run_id="parent"))
-    child = Blamer({"/": {"a": parent.trees()["a"]}})
-    for event in written([{"a": 1, "b": 2}, {"a": 1, "b": 3}]):
-        child.note(event)
-    by = {each.path: each.by.run_id for each in blame_at(child, "", "/").items}
-    assert by == {"/a": "parent", "/b": "r"}
-
-
 REDUCED: list[tuple[str | None, Any, Any, Any, dict[str, Any]]] = [
     (None, ABSENT, 5, 5, {"/k": ["a", "b"]}),
     ("replace", 0, 5, 6, {"/k": ["b"]}),

@@ -13,6 +13,8 @@ from stenograph.engine import RunDiff, lines_of
 from stenograph.engine.blame_trees import same
 from stenograph.engine.changes import applied, changes
 from stenograph.engine.diff import CHANGES_MAX, VISITS_MAX, Told, compare, diff
+from stenograph.engine.diff_visits import EventId
+from stenograph.engine.lineage import Line, Part
 from stenograph.engine.reasons import why
 from stenograph.engine.trails import Trails
 from tests.audited import NAMES, history, ran, states
@@ -22,23 +24,24 @@ from tests.stage import Stage
 
 
 def told(events: list[st.Event]) -> Told:
-    found = Told()
+    found = Told(Line((Part("run", len(events)),)))
     for event in events:
         found.note(event)
     return found
 
 
-def reasons(events: list[st.Event], seqs: list[int]) -> dict[int, Any]:
+def reasons(events: list[st.Event], ids: list[EventId]) -> dict[EventId, Any]:
     trails, found = Trails(), {}
     for event in events:
-        if event.seq in seqs:
-            found[event.seq] = why(trails, event)
+        if (event.run_id, event.seq) in ids:
+            found[event.run_id, event.seq] = why(trails, event)
         trails.note(event)
     return found
 
 
 def diff_of(left: list[st.Event], right: list[st.Event]) -> RunDiff:
-    compared = compare(told(left), told(right))
+    common = Part("run", min(len(left), len(right))) if left[0] == right[0] else None
+    compared = compare(told(left), told(right), common)
     asked, other = compared.asked()
     return diff(compared, reasons(left, asked), reasons(right, other))
 

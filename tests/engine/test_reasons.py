@@ -29,7 +29,7 @@ async def test_every_event_leads_back_to_the_beginning(name: str) -> None:
 def reasons_link(events: list[st.Event], seq: int) -> Any:
     from stenograph.engine.reasons import link
 
-    return link(events[seq - 1])
+    return link(events[seq - 1], "run")
 
 
 @pytest.mark.parametrize("name", NAMES)
