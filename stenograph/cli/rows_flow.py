@@ -33,6 +33,11 @@ def retried(data: Data) -> Said:
     return "again", f"retried by {data['actor']}{up_to(data)}"
 
 
+def migrated(data: Data) -> Said:
+    """Tell who had a run go on in another graph."""
+    return "goes on", f"in {data['graph_id']}@{data['version'][:8]}, by {data['actor']}"
+
+
 def up_to(data: Data) -> str:
     """Tell new limits, when there are some."""
     limits = data.get("limits")
@@ -173,6 +178,7 @@ FLOW: Final[Mapping[str, Callable[[Data], Said]]] = {
     "run.paused": paused,
     "run.resumed": resumed,
     "run.retried": retried,
+    "run.migrated": migrated,
     "run.parked": parked,
     "run.recovered": recovered,
     "run.cancelling": cancelling,

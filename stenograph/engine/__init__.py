@@ -21,6 +21,7 @@ from stenograph.engine.errors import (
     GraphInvalid,
     KeyReused,
     MergeConflict,
+    MigrationRefused,
     NotHeld,
     NotJson,
     PathNotFound,
@@ -70,6 +71,7 @@ from stenograph.engine.graph import (
     subgraphs_of,
 )
 from stenograph.engine.graphs import StoredGraph
+from stenograph.engine.migration import GraphChange, Migration
 from stenograph.engine.parse import ParsedGraph, duplicate_keys, graph_refs, parse_graph
 from stenograph.engine.reading import did_you_mean
 from stenograph.engine.reason_words import one_line
@@ -106,11 +108,14 @@ __all__ = (
     "ForkRefused",
     "Goto",
     "Graph",
+    "GraphChange",
     "GraphInvalid",
     "KeyReused",
     "Limits",
     "Link",
     "MergeConflict",
+    "Migration",
+    "MigrationRefused",
     "Node",
     "NotHeld",
     "NotJson",

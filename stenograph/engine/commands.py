@@ -140,6 +140,16 @@ class Retry(Struct, frozen=True, kw_only=True):
     limits: RunLimits | None = None
 
 
+class Migrate(Struct, frozen=True, kw_only=True):
+    """Have the run go on in another graph."""
+
+    actor: str
+    graph_id: str
+    version: str
+    graph: bytes
+    graphs: dict[str, PinnedGraph]
+
+
 class Stopped(Struct, frozen=True):
     """Nothing of a run that is being cancelled runs any more."""
 
@@ -172,6 +182,7 @@ Command: TypeAlias = (
     | Pause
     | Resume
     | Retry
+    | Migrate
     | Stopped
     | Recover
     | Advance

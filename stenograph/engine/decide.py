@@ -14,6 +14,7 @@ from stenograph.engine.commands import (
     Due,
     Fail,
     Inheritance,
+    Migrate,
     Outside,
     Pause,
     Recover,
@@ -28,7 +29,7 @@ from stenograph.engine.commands import (
     Turn,
 )
 from stenograph.engine.entering import set_time_limit
-from stenograph.engine.errors import NotHeld, NotJson, RunFinished
+from stenograph.engine.errors import MigrationRefused, NotHeld, NotJson, RunFinished
 from stenograph.engine.events import (
     LimitReached,
     Payload,
@@ -37,12 +38,14 @@ from stenograph.engine.events import (
     RunCreated,
     RunFailed,
     RunLimits,
+    RunMigrated,
     RunPausing,
     RunRecovered,
     RunResumed,
     RunRetried,
 )
 from stenograph.engine.leaving import fall_short, leave
+from stenograph.engine.migration import misfits
 from stenograph.engine.run import GOING, Run
 from stenograph.engine.scopes import ROOT, Layer
 from stenograph.engine.settling import enter_next, interrupted, look_everywhere, settle
@@ -88,7 +91,7 @@ def _obey(steps: Steps, command: Command) -> None:
     match command:
         case Start():
             _start(steps, command)
-        case Signal() | Resume() | Retry() | Pause():
+        case Signal() | Resume() | Retry() | Pause() | Migrate():
             _asked(steps, command)
         case _ if run.seq == 0 or run.ended:
             pass
@@ -120,7 +123,7 @@ def _obey(steps: Steps, command: Command) -> None:
             assert_never(command)
 
 
-def _asked(steps: Steps, command: Signal | Resume | Retry | Pause) -> None:
+def _asked(steps: Steps, command: Signal | Resume | Retry | Pause | Migrate) -> None:
     """Do what a person asked, or say why it cannot be."""
     run = steps.run
     if isinstance(command, Retry):
@@ -135,8 +138,27 @@ def _asked(steps: Steps, command: Signal | Resume | Retry | Pause) -> None:
         raise RunFinished(run.id, run.status)
     elif isinstance(command, Signal):
         receive(steps, command)
+    elif isinstance(command, Migrate):
+        _migrate(steps, command)
     elif run.status in GOING and run.halt != "pause":
         steps.emit(RunPausing(actor=command.actor, reason=command.reason))
+
+
+def _migrate(steps: Steps, asked: Migrate) -> None:
+    run = steps.run
+    if (run.graph, run.graph_id, run.graphs) == (asked.graph, asked.graph_id, asked.graphs):
+        return
+    if faults := misfits(run, asked.graph, asked.graphs):
+        raise MigrationRefused(run.id, faults)
+    steps.emit(
+        RunMigrated(
+            actor=asked.actor,
+            graph_id=asked.graph_id,
+            version=asked.version,
+            graph=Raw(asked.graph),
+            graphs=asked.graphs,
+        )
+    )
 
 
 def _set_timers_anew(steps: Steps) -> None:

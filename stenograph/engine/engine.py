@@ -34,6 +34,8 @@ from stenograph.engine.graph import Graph, Limits
 from stenograph.engine.graphs import Graphs, StoredGraph
 from stenograph.engine.histories import Histories
 from stenograph.engine.lineage import events_of, line_of
+from stenograph.engine.migrating import migrate
+from stenograph.engine.migration import Migration
 from stenograph.engine.parse import ParsedGraph
 from stenograph.engine.reasons import Reason
 from stenograph.engine.run_forks import ForkOptions, RunForks
@@ -380,6 +382,24 @@ class Engine:
             tags=checked(dict[str, str] | None, None if tags is None else dict(tags)),
         )
         return await self._forks.fork(run_id, graph, options)
+
+    async def migrate(
+        self,
+        run_id: str,
+        graph: Graph | Mapping[str, Any] | str,
+        *,
+        dry_run: bool = False,
+        actor: str = "engine",
+    ) -> Migration:
+        """Have an unfinished run go on in another version of its graph, or in another graph.
+
+        What is under way goes on, and is left by the new edges. With ``dry_run`` nothing changes, and
+        ``faults`` of the answer tell what does not fit; without, that raises MigrationRefused. Raises
+        UnknownRun, RunFinished, UnknownGraph or GraphInvalid as well.
+        """
+        return await migrate(
+            self._actors, self._graphs, run_id, graph, dry_run=dry_run, actor=checked(str, actor)
+        )
 
     async def erase(self, run_id: str, *, reason: str = "", actor: str = "engine") -> RunView:
         """Erase a run that has ended, and return what is left of it; twice is as once.

@@ -259,6 +259,14 @@ class StateRefused(EngineError):
         self.faults = faults
 
 
+class MigrationRefused(EngineError):
+    """A run cannot go on in another graph as it stands; ``faults`` names all that does not fit."""
+
+    def __init__(self, run_id: str, faults: list[Fault]) -> None:
+        super().__init__(f"run {run_id} cannot be migrated so: {told(faults)}")
+        self.run_id, self.faults = run_id, faults
+
+
 class ForkRefused(EngineError):
     """A run cannot be forked so; ``faults`` names everything that is in the way.
 

@@ -105,6 +105,20 @@ class RunRetried(Struct, frozen=True, kw_only=True, omit_defaults=True):
     limits: RunLimits | None = None
 
 
+class RunMigrated(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Somebody had the run go on in another graph, or another version of its own, whole as at first.
+
+    Every scope stays where it stands, with its state and its counters.
+    """
+
+    TYPE: ClassVar[str] = "run.migrated"
+    actor: str
+    graph_id: str
+    version: str
+    graph: Raw
+    graphs: dict[str, PinnedGraph] = {}
+
+
 class RunParked(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The engine stopped and needs a person."""
 
@@ -398,6 +412,7 @@ Payload: TypeAlias = (
     | RunPaused
     | RunResumed
     | RunRetried
+    | RunMigrated
     | RunParked
     | RunRecovered
     | RunCancelling

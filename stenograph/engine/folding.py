@@ -24,6 +24,7 @@ from stenograph.engine.events import (
     RunErased,
     RunFailed,
     RunLimits,
+    RunMigrated,
     RunParked,
     RunPaused,
     RunPausing,
@@ -36,6 +37,7 @@ from stenograph.engine.folding_scopes import evolve_scope
 from stenograph.engine.inheritance import inherit
 from stenograph.engine.patch import target
 from stenograph.engine.placing import begin, drop, drop_branches, move, place
+from stenograph.engine.regraphing import regraph
 from stenograph.engine.run import GOING, Kept, Run, Status
 from stenograph.engine.scopes import ROOT, Branch, Fork, Scope, call_path
 from stenograph.engine.standing import position_of
@@ -98,6 +100,9 @@ def _of_the_run(run: Run, event: Event) -> None:
         case RunRetried(limits=limits):
             _reopen(run)
             _go_on(run, limits)
+        case RunMigrated(graph_id=graph_id, version=version, graph=graph, graphs=graphs):
+            run.graph_id, run.version = graph_id, version
+            regraph(run, bytes(graph), graphs)
         case RunRecovered():
             _interrupt(run)
         case RunCancelling(reason=reason):

@@ -10,8 +10,9 @@ import msgspec
 from stenograph.engine.edges import CompiledGraph, compile_graph
 from stenograph.engine.errors import Fault
 from stenograph.engine.events import PinnedGraph
+from stenograph.engine.regraphing import regraph
 from stenograph.engine.run import Run
-from stenograph.engine.scopes import ROOT, Scope, parent_of
+from stenograph.engine.scopes import ROOT, Scope
 from stenograph.engine.state import State
 from stenograph.engine.values import clip, pointer
 from stenograph.engine.vault import name_in
@@ -21,21 +22,14 @@ OPS: Final = ("add", "replace", "remove")
 
 def move_to(run: Run, graph: bytes, graphs: Mapping[str, PinnedGraph]) -> list[Fault]:
     """Have a run's scopes go on in another graph; returns all that does not fit there."""
-    names = {bytes(pinned.graph): name for name, pinned in run.graphs.items()}
-    run.graph, run.graphs = graph, dict(graphs)
+    before = {scope.path: scope.graph for scope in run.scopes.values()}
+    gone = regraph(run, graph, graphs)
     faults: list[Fault] = []
-    for scope in run.scopes.values():
-        old = compile_graph(scope.graph)
-        around = ROOT if scope.path == ROOT else parent_of(scope.path)[0]
-        if scope.path == ROOT:
-            scope.graph = graph
-        elif parent_of(scope.path)[1] is not None:
-            scope.graph = run.scopes[around].graph
-        elif (name := names[scope.graph]) in graphs:
-            scope.graph = bytes(graphs[name].graph)
-        else:
-            told = f"scope {scope.path} goes through graph {name!r}, which no node there runs"
+    for path, was in before.items():
+        if path in gone:
+            told = f"scope {path} goes through graph {gone[path]!r}, which no node there runs"
             faults.append(Fault("/graph", clip(told)))
+        scope, old = run.scopes[path], compile_graph(was)
         new = compile_graph(scope.graph)
         faults += [Fault("/graph", clip(each)) for each in _misplaced(scope, new)]
         faults += [Fault("/graph", clip(each)) for each in _misfits(scope, old, new)]

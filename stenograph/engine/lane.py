@@ -18,6 +18,7 @@ from stenograph.engine.events import (
     LogWritten,
     Payload,
     RunCreated,
+    RunMigrated,
     decode,
     encode_payload,
     to_event,
@@ -142,6 +143,8 @@ class Lane:
         if status == "waiting":
             labels["due"] = first_due(after) or ""
         created = decision.events[0]
+        if isinstance(created, RunMigrated):
+            labels["graph"] = created.graph_id
         if isinstance(created, RunCreated):
             tags = {f"tag:{key}": value for key, value in created.tags.items()}
             labels |= {"kind": "run", "graph": created.graph_id, **tags}

@@ -248,6 +248,10 @@ def _let_on(data: Any, causes: Sequence[Known]) -> str:
     return f"{one_line(data.actor)} let the run go on after {_after(causes)}{limits}"
 
 
+def _migrated(data: Any, causes: Sequence[Known]) -> str:
+    return f"{one_line(data.actor)} had the run go on in {data.graph_id}@{data.version[:8]}"
+
+
 def _parked(data: Any, causes: Sequence[Known]) -> str:
     return f"the engine needs a person ({data.reason}): {one_line(data.message)}"
 
@@ -275,6 +279,7 @@ _TOLD: Final[dict[str, Callable[[Any, Sequence[Known]], str]]] = {
     "run.paused": lambda data, causes: f"nothing is under way any more, after {_after(causes)}",
     "run.resumed": _let_on,
     "run.retried": _let_on,
+    "run.migrated": _migrated,
     "run.parked": _parked,
     "run.recovered": _recovered,
     "run.cancelling": lambda data, causes: _asked(data, "asked the run to stop"),

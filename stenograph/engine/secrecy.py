@@ -8,7 +8,7 @@ from typing import Any, Final
 import msgspec
 from msgspec.structs import replace
 
-from stenograph.engine.commands import Cancel, Command, Pause, Resume, Retry, Signal, Start
+from stenograph.engine.commands import Cancel, Command, Migrate, Pause, Resume, Retry, Signal, Start
 from stenograph.engine.context import MESSAGE_MAX_BYTES, LogLine
 from stenograph.engine.draft import ABSENT, Draft
 from stenograph.engine.edges import compile_graph
@@ -106,7 +106,7 @@ class Secrecy:
                 return self.seal_resume(command, compile_graph(scope.graph).rules)
             case Pause(reason=reason, actor=actor) | Cancel(reason=reason, actor=actor):
                 return replace(command, reason=self.mask(reason), actor=self.mask(actor))
-            case Retry(actor=actor):
+            case Retry(actor=actor) | Migrate(actor=actor):
                 return replace(command, actor=self.mask(actor))
             case _:
                 return command

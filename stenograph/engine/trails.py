@@ -6,7 +6,7 @@ wide, and not as its history is long. The trails of a fork go on from those of i
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import islice
 from typing import Final
 
@@ -23,11 +23,13 @@ from stenograph.engine.events import (
     NodeAttemptFailed,
     NodeEntered,
     NodeExited,
+    PinnedGraph,
     RunCancelled,
     RunCancelling,
     RunCompleted,
     RunCreated,
     RunFailed,
+    RunMigrated,
     RunParked,
     RunPaused,
     RunPausing,
@@ -77,6 +79,7 @@ class Trails:
         self._runs: dict[str, int] = {}
         self._created: Event
         self._root: Trail
+        self._graphs: Mapping[str, PinnedGraph] = {}
         self._last: dict[str, Event] = {}
         self._let_on: Event | None = None
         self._limited: Event | None = None
@@ -226,6 +229,10 @@ class Trails:
         match data:
             case RunCreated():
                 self._create(event)
+            case RunMigrated(graph=graph, graphs=graphs):
+                names = {bytes(pinned.graph): name for name, pinned in self._graphs.items()}
+                self._graphs, self._root.graph = graphs, bytes(graph)
+                _regraph(self._root, {old: graphs[n] for old, n in names.items() if n in graphs})
             case RunResumed(limits=limits) | RunRetried(limits=limits):
                 self._let_on = event
                 self._limited = self._limited if limits is None else event
@@ -258,6 +265,7 @@ class Trails:
         self._runs[event.run_id] = len(self._runs)
         run = Run()
         evolve(run, event)
+        self._graphs = run.graphs
         if self._latest is None:
             self._root = Trail(run.graph, event)
         else:
@@ -283,9 +291,7 @@ class Trails:
             trail.inner[name] = Trail(pinned, event)
 
     def _pinned(self, ref: str) -> bytes:
-        created = self._created.data
-        assert isinstance(created, RunCreated)
-        return bytes(created.graphs[ref].graph)
+        return bytes(self._graphs[ref].graph)
 
     def _stepped(self, event: Event, trail: Trail) -> None:
         trail.at = event
@@ -319,6 +325,16 @@ def names_of(path: str) -> list[str]:
 
 def _id_of(event: Event) -> tuple[str, int]:
     return event.run_id, event.seq
+
+
+def _regraph(trail: Trail, pinned: Mapping[bytes, PinnedGraph]) -> None:
+    """Have all within a trail go on in other graphs, as their scopes do."""
+    for name, inner in trail.inner.items():
+        if name.endswith("]"):
+            inner.graph = trail.graph
+        elif inner.graph in pinned:
+            inner.graph = bytes(pinned[inner.graph].graph)
+        _regraph(inner, pinned)
 
 
 def is_failure(event: Event) -> bool:
