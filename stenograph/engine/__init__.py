@@ -16,6 +16,7 @@ from stenograph.engine.errors import (
     DataRefused,
     EngineClosed,
     EngineError,
+    ExportRefused,
     Fault,
     ForkRefused,
     GraphInvalid,
@@ -28,6 +29,7 @@ from stenograph.engine.errors import (
     RunExists,
     RunFinished,
     RunGone,
+    RunImported,
     RunUnfinished,
     SchemaViolated,
     ScopeNotFound,
@@ -55,6 +57,13 @@ from stenograph.engine.events import (
     UnknownEvent,
     decode,
 )
+from stenograph.engine.exported import (
+    EXPORT_MAX_BYTES,
+    ExportedRun,
+    ExportHeader,
+    ExportReader,
+    read_export,
+)
 from stenograph.engine.folding import fold
 from stenograph.engine.graph import (
     END,
@@ -71,6 +80,7 @@ from stenograph.engine.graph import (
     subgraphs_of,
 )
 from stenograph.engine.graphs import StoredGraph
+from stenograph.engine.importing import Imported
 from stenograph.engine.migration import GraphChange, Migration
 from stenograph.engine.parse import ParsedGraph, duplicate_keys, graph_refs, parse_graph
 from stenograph.engine.reading import did_you_mean
@@ -85,6 +95,7 @@ from stenograph.engine.views import ParkedView, RunView, StateAt, Visit, WaitVie
 __all__ = (
     "END",
     "EVENT_TYPES",
+    "EXPORT_MAX_BYTES",
     "FAIL",
     "TERMINAL",
     "Blame",
@@ -104,12 +115,17 @@ __all__ = (
     "EngineError",
     "ErrorInfo",
     "Event",
+    "ExportHeader",
+    "ExportReader",
+    "ExportRefused",
+    "ExportedRun",
     "Fault",
     "ForkRefused",
     "Goto",
     "Graph",
     "GraphChange",
     "GraphInvalid",
+    "Imported",
     "KeyReused",
     "Limits",
     "Link",
@@ -134,6 +150,7 @@ __all__ = (
     "RunExists",
     "RunFinished",
     "RunGone",
+    "RunImported",
     "RunUnfinished",
     "RunView",
     "SchemaViolated",
@@ -181,6 +198,7 @@ __all__ = (
     "parse_graph",
     "pointer",
     "predicate",
+    "read_export",
     "subgraphs_of",
     "tool",
     "view",

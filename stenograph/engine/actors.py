@@ -9,9 +9,10 @@ from typing import Any, Final
 
 from stenograph.engine.actor import Actor
 from stenograph.engine.commands import Command, Fail, Recover, Start
-from stenograph.engine.errors import EngineError
+from stenograph.engine.errors import EngineError, RunImported
 from stenograph.engine.events import ErrorInfo
 from stenograph.engine.histories import Histories, in_status
+from stenograph.engine.importing import IMPORTED, is_imported
 from stenograph.engine.run import ACTIVE, Run
 from stenograph.engine.vault import Vault
 from stenograph.engine.waking import Waking
@@ -41,9 +42,10 @@ class Actors:
         """Take up what is unfinished."""
         for status in sorted(ACTIVE):
             async for page in in_status(self._world.journal, status):
-                await asyncio.gather(*(self._take_up(stream.run_id) for stream in page))
+                mine = [each.run_id for each in page if IMPORTED not in each.labels]
+                await asyncio.gather(*map(self._take_up, mine))
         async for page in in_status(self._world.journal, "waiting"):
-            for stream in page:
+            for stream in page:  # one that was imported has nothing due
                 self._waking.set(stream.run_id, stream.labels.get("due", ""))
 
     def keep_times(self) -> None:
@@ -76,7 +78,12 @@ class Actors:
         return await self._histories.now(run_id)
 
     async def ask(self, run: Run, command: Command) -> None:
-        """Have a run handle a command that was loaded just now; raises EngineError as it does."""
+        """Have a run handle a command that was loaded just now; raises EngineError as it does.
+
+        Raises RunImported for a run that was imported, which never has an actor.
+        """
+        if run.id not in self.active and await is_imported(self._world.journal, run.id):
+            raise RunImported(run.id)
         await self._actor(run).ask(command)
 
     async def tell(self, run_id: str, command: Command) -> Run:

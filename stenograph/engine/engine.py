@@ -28,11 +28,14 @@ from stenograph.engine.diff import RunDiff
 from stenograph.engine.erasing import erase, left_of
 from stenograph.engine.errors import RunFinished, SeqNotReached, UnknownRun
 from stenograph.engine.events import Event, RunLimits, decode
+from stenograph.engine.exported import ExportedRun
+from stenograph.engine.exporting import export
 from stenograph.engine.flow import Flow
 from stenograph.engine.follow import follow
 from stenograph.engine.graph import Graph, Limits
 from stenograph.engine.graphs import Graphs, StoredGraph
 from stenograph.engine.histories import Histories
+from stenograph.engine.importing import Imported, import_run
 from stenograph.engine.lineage import events_of, line_of
 from stenograph.engine.migrating import migrate
 from stenograph.engine.migration import Migration
@@ -418,6 +421,24 @@ class Engine:
     async def left_of(self, run_id: str) -> RunView:
         """Return what is left of a run that was erased; raises UnknownRun."""
         return await left_of(self._world, run_id)
+
+    async def export(self, run_id: str) -> AsyncGenerator[bytes, None]:
+        """Yield a run as one file, up to its last event now, a page of lines at a time.
+
+        Raises UnknownRun or RunGone at the first step, JournalUnreadable for one whose hashes do not
+        hold. It has no secrets, but what stands for them.
+        """
+        async with aclosing(export(self._world, run_id)) as pieces:
+            async for piece in pieces:
+                yield piece
+
+    async def import_run(self, exported: ExportedRun) -> Imported:
+        """Take in a run that was exported (``read_export``), with the same id, events and hashes.
+
+        It is only read here, and forked: nothing of it is ever executed. The same again changes
+        nothing. Raises ExportRefused, or RunExists when another run has its id.
+        """
+        return await import_run(self._world, exported)
 
     async def tail(self, run_id: str, *, after: int = 0) -> AsyncGenerator[Event, None]:
         """Yield every event of a run with ``seq > after``, then live, up to its end.

@@ -7,6 +7,7 @@ from typing import Any
 from stenograph.engine.errors import RunGone, RunUnfinished, UnknownRun
 from stenograph.engine.events import RunErased, encode_payload
 from stenograph.engine.histories import Histories
+from stenograph.engine.importing import is_imported
 from stenograph.engine.times import to_text, to_us
 from stenograph.engine.views import RunView
 from stenograph.engine.world import World
@@ -26,11 +27,13 @@ async def erase(
             run = await histories.now(run_id)
         except RunGone:
             return await left_of(world, run_id)
-        if not run.ended:
+        imported = await is_imported(world.journal, run_id)
+        if not (run.ended or imported):
             raise RunUnfinished(run_id, run.status)
         at = to_text(max(world.clock.now_us(), to_us(run.updated_at)))
         record = NewRecord(RunErased.TYPE, erased, at)
-        labels = {"kind": "run", "status": run.status, "graph": run.graph_id, "erased": "yes"}
+        status = run.status if run.ended else "cancelled"  # which never goes on, here least of all
+        labels = {"kind": "run", "status": status, "graph": run.graph_id, "erased": "yes"}
         histories.forget(run_id)
         try:
             await world.journal.append(

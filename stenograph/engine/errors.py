@@ -26,6 +26,8 @@ EngineError
 │   └── SecretLeaked    a secret in what is about to be written where everybody reads it
 ├── StateRefused     a first state that does not fit: every fault with its pointer
 ├── EngineClosed     the engine was closed before the answer was known
+├── ExportRefused    a file that is no exported run, or not as it was written
+├── RunImported      what was asked would have an imported run go on, which is only read here
 ├── DataRefused      a data folder, or a path in it, that cannot be read
 ├── ToolRefused      a function that cannot serve as a tool, or a name taken twice
 ├── Misfit           what does not fit the type that a tool declares; ``code`` as above
@@ -283,6 +285,25 @@ class EngineClosed(EngineError):
 
     def __init__(self) -> None:
         super().__init__("the engine was closed; the run goes on when it is opened again")
+
+
+class ExportRefused(EngineError):
+    """A file is no exported run, or not as it was written: ``line`` says where.
+
+    ``sound``: the last event before it whose hash holds; 0 when there is none.
+    """
+
+    def __init__(self, why: str, *, line: int, sound: int) -> None:
+        super().__init__(f"line {line}: {why}; sound up to seq {sound}")
+        self.why, self.line, self.sound = why, line, sound
+
+
+class RunImported(EngineError):
+    """A run was imported: here it is only read, and what goes on is a fork of it."""
+
+    def __init__(self, run_id: str) -> None:
+        super().__init__(f"run {run_id} was imported, and is only read here: fork it to go on")
+        self.run_id = run_id
 
 
 class DataRefused(EngineError, ValueError):

@@ -23,6 +23,7 @@ from stenograph.journal.keys import PublicKey, SigningKey, new_key, read_key, re
 from stenograph.journal.limits import LABEL_MAX_BYTES, LABELS_MAX
 from stenograph.journal.memory import MemoryJournal
 from stenograph.journal.protocol import (
+    ADOPT_MAX_BYTES,
     APPEND_MAX_BYTES,
     APPEND_MAX_RECORDS,
     PAGE_MAX,
@@ -60,6 +61,7 @@ from stenograph.journal.stored import open_stored
 from stenograph.journal.verifying import Finding, Verdict
 
 __all__ = (
+    "ADOPT_MAX_BYTES",
     "APPEND_MAX_BYTES",
     "APPEND_MAX_RECORDS",
     "GENESIS",

@@ -7,7 +7,13 @@ from functools import lru_cache
 from typing import Final
 
 from stenograph.journal.errors import AppendTooLarge
-from stenograph.journal.protocol import APPEND_MAX_BYTES, APPEND_MAX_RECORDS, RECORD_MAX_BYTES
+from stenograph.journal.protocol import (
+    ADOPT_MAX_BYTES,
+    ADOPT_MAX_RECORDS,
+    APPEND_MAX_BYTES,
+    APPEND_MAX_RECORDS,
+    RECORD_MAX_BYTES,
+)
 from stenograph.journal.record import RUN_ID, TIME, TYPE, NewRecord
 
 LABELS_MAX: Final = 64
@@ -23,18 +29,19 @@ def check_append(
     records: Sequence[NewRecord],
     labels: Mapping[str, str],
     secrets: Mapping[str, bytes],
+    *,
+    whole: bool = False,
 ) -> int:
-    """Return how many bytes the append holds, in data and secrets.
+    """Return how many bytes the append holds, in data and secrets; ``whole``: a stream is adopted.
 
     Raises AppendTooLarge over a limit, ValueError where something is not what it should be.
     """
     check_run_id(run_id)
     if not records:
         raise ValueError(f"{run_id}: an append holds at least one record")
-    if len(records) > APPEND_MAX_RECORDS:
-        raise AppendTooLarge(
-            f"{run_id}: {len(records)} records in one append; at most {APPEND_MAX_RECORDS}"
-        )
+    most = ADOPT_MAX_RECORDS if whole else APPEND_MAX_RECORDS
+    if len(records) > most:
+        raise AppendTooLarge(f"{run_id}: {len(records)} records in one append; at most {most}")
     check_labels(labels)
     size = 0
     for record in records:
@@ -43,8 +50,9 @@ def check_append(
         size += checked_size(record.data)
     if secrets:
         size += secrets_size(run_id, secrets)
-    if size > APPEND_MAX_BYTES:
-        raise AppendTooLarge(f"{run_id}: {size} bytes in one append; at most {APPEND_MAX_BYTES}")
+    most = ADOPT_MAX_BYTES if whole else APPEND_MAX_BYTES
+    if size > most:
+        raise AppendTooLarge(f"{run_id}: {size} bytes in one append; at most {most}")
     return size
 
 

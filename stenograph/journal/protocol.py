@@ -14,6 +14,9 @@ from stenograph.journal.verifying import Verdict
 APPEND_MAX_RECORDS: Final = 1024
 APPEND_MAX_BYTES: Final = 4 * 1024 * 1024
 RECORD_MAX_BYTES: Final = 2 * 1024 * 1024
+ADOPT_MAX_BYTES: Final = 64 * 1024 * 1024
+ADOPT_MAX_RECORDS: Final = 500_000
+"""Most that a stream which is adopted may have."""
 PAGE_MAX: Final = 1000
 """Most records in a page; a reader asks again for more."""
 PAGE_MAX_BYTES: Final = 4 * 1024 * 1024
@@ -88,6 +91,16 @@ class Journal(Protocol):
         Raises WrongExpectedSeq, AppendTooLarge, JournalBusy or JournalFailed; then nothing was
         written (after JournalFailed the outcome is known only once the journal is opened anew).
         Raises ValueError for a run id, type or time that is not of the form that readers rely on.
+        """
+
+    async def adopt(
+        self, run_id: str, records: Sequence[NewRecord], *, labels: Mapping[str, str]
+    ) -> list[Record]:
+        """Write a whole stream that comes from elsewhere, all in one transaction: as ``append`` to none.
+
+        It has the same hashes as there, which bind neither offsets nor journals. At most 64 MiB and
+        500,000 records; who else appends waits meanwhile. Raises as ``append``: WrongExpectedSeq
+        when there is a stream of that id.
         """
 
     async def secrets(self, run_id: str) -> dict[str, bytes]:

@@ -105,9 +105,21 @@ class SqliteJournal(ReadableJournal):
         labels, secrets = dict(labels or {}), dict(secrets or {})
         records = tuple(records)
         size = check_append(run_id, records, labels, secrets)
+        return await self._committed(
+            Append(run_id, records, expected_seq, labels, size, secrets, forget_secrets, erase)
+        )
+
+    async def adopt(
+        self, run_id: str, records: Sequence[NewRecord], *, labels: Mapping[str, str]
+    ) -> list[Record]:
+        """Write a whole stream, and return once it is durable; see ``Journal.adopt``."""
+        labels, records = dict(labels), tuple(records)
+        size = check_append(run_id, records, labels, {}, whole=True)
+        return await self._committed(Append(run_id, records, 0, labels, size))
+
+    async def _committed(self, append: Append) -> list[Record]:
         if self.failure:
             raise JournalFailed(str(self.failure))
-        append = Append(run_id, records, expected_seq, labels, size, secrets, forget_secrets, erase)
         answer: Future[list[Record]] = asyncio.get_running_loop().create_future()
         self._waiting.append((append, answer))
         self._begin_to_flush()

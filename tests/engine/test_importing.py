@@ -1,0 +1,326 @@
+"""Runs that go from one journal to another: the same there, at rest, and never executed."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+import stenograph as st
+from stenograph.engine import (
+    Engine,
+    ExportedRun,
+    ExportRefused,
+    ForkRefused,
+    RunExists,
+    RunGone,
+    RunImported,
+    UnknownRun,
+    read_export,
+)
+from stenograph.engine.exported import ExportHeader, ExportWriter
+from stenograph.journal import (
+    GENESIS,
+    JournalFailed,
+    MemoryJournal,
+    NewRecord,
+    Record,
+    WrongExpectedSeq,
+    chain_hash,
+    open_journal,
+)
+from tests.clocks import VirtualClock
+
+SECRET = "kJ8-correct/horse battery"
+calls: list[str] = []
+
+
+@st.tool
+async def count(state: dict[str, Any]) -> dict[str, Any]:
+    calls.append("count")
+    return {"n": state.get("n", 0) + 1}
+
+
+LOOP = {
+    "id": "loop",
+    "start": "count",
+    "state": {"token": {"secret": True}},
+    "nodes": {"count": {"tool": "count", "next": {"to": "count", "until": "n >= 9", "max": 20}}},
+}
+ASK = {
+    "id": "ask",
+    "start": "count",
+    "nodes": {
+        "count": {"tool": "count", "next": "ask"},
+        "ask": {"wait": {"signal": "go", "timeout_s": 60}, "next": "again"},
+        "again": {"tool": "count"},
+    },
+}
+
+
+@asynccontextmanager
+async def opened(folder: Path, clock: VirtualClock) -> AsyncIterator[Engine]:
+    async with (
+        open_journal(folder / "steno.db") as journal,
+        Engine(journal, tools=[count], clock=clock) as engine,
+    ):
+        yield engine
+
+
+async def file_of(engine: st.Engine, run_id: str) -> bytes:
+    return b"".join([piece async for piece in engine.export(run_id)])
+
+
+async def exported(graph: dict[str, Any], **options: Any) -> bytes:
+    async with st.open(":memory:", tools=[count]) as engine:
+        run = await engine.run(graph, {"n": 0}, run_id="r-1", **options)
+        return await file_of(engine, run.id)
+
+
+async def records_of(engine: st.Engine, run_id: str = "r-1") -> list[Record]:
+    return await engine.journal.read(run_id)
+
+
+async def test_the_first_line_tells_of_graphs_tools_and_versions() -> None:
+    async with st.open(":memory:", tools=[count]) as engine:
+        run = await engine.run(LOOP, {"token": SECRET}, run_id="r-1")
+        data = await file_of(engine, "r-1")
+        header = read_export([data]).header
+        assert (header.head, header.journal) == (run.seq, engine.journal.id)
+        assert [(each.graph_id, each.version) for each in header.graphs] == [("loop", run.version)]
+        assert [(each.name, each.version) for each in header.tools] == [("count", count.version)]
+    assert SECRET.encode() not in data
+    assert b'{"$secret":"token#1"}' in data
+
+
+async def test_an_imported_run_has_the_same_events_and_hashes_and_can_be_read() -> None:
+    data = await exported(LOOP, tags={"team": "a"})
+    calls.clear()
+    async with st.open(":memory:") as engine:
+        done = await engine.import_run(read_export([data]))
+        again = await engine.import_run(read_export([data]))
+        assert (done.created, again.created, again.run) == (True, False, done.run)
+        kept = [replace(each, offset=0) for each in await records_of(engine)]
+        assert kept == [replace(each, offset=0) for each in read_export([data]).records]
+        assert (await engine.state("r-1", at=3)).seq == 3
+        assert (await engine.get("r-1")).status == "completed"
+        assert (await engine.journal.verify("r-1")).ok  # type: ignore[union-attr]
+        [listed] = await engine.runs({"tag:team": "a", "imported": "yes"})
+        assert (listed.run_id, listed.labels["status"]) == ("r-1", "completed")
+        assert read_export([await file_of(engine, "r-1")]).header.hash == done_hash(data)
+    assert calls == []
+
+
+def done_hash(data: bytes) -> str:
+    return read_export([data]).header.hash
+
+
+async def test_an_unfinished_run_lies_at_rest_also_when_the_journal_is_opened_again(
+    tmp_path: Path,
+) -> None:
+    clock = VirtualClock()
+    data = await exported(ASK)
+    running = unfinished(data)
+    calls.clear()
+    for _ in range(2):
+        async with opened(tmp_path, clock) as engine:
+            await engine.import_run(running)
+            clock.advance(1000)
+            assert engine.recovered == []
+            run = await engine.get("r-1")
+            assert run.status == "running"
+            for ask in (
+                engine.signal("r-1", "go"),
+                engine.pause("r-1"),
+                engine.resume("r-1"),
+                engine.retry("r-1"),
+                engine.cancel("r-1"),
+            ):
+                with pytest.raises(RunImported, match="fork it to go on"):
+                    await ask
+            assert len(await records_of(engine)) == running.header.head
+    assert calls == []
+
+
+def unfinished(data: bytes) -> ExportedRun:
+    """A run as it was while its first node ran."""
+    whole = read_export([data])
+    records = whole.records[:2]
+    header = replace(whole.header, head=2, hash=records[-1].hash)
+    return ExportedRun(header, records)
+
+
+async def test_a_run_that_waits_is_not_woken(tmp_path: Path) -> None:
+    data = await exported(ASK)
+    clock = VirtualClock()
+    async with opened(tmp_path, clock) as engine:
+        await engine.import_run(read_export([data]))
+    async with opened(tmp_path, clock) as engine:
+        clock.advance(10**6)
+        assert (await engine.get("r-1")).status == "waiting"
+        assert (await engine.erase("r-1")).status == "cancelled"
+        with pytest.raises(RunGone):
+            await file_of(engine, "r-1")
+
+
+async def test_a_fork_goes_on_and_fails_at_the_first_missing_tool() -> None:
+    data = await exported(ASK)
+    async with st.open(":memory:") as engine:
+        await engine.import_run(read_export([data]))
+        fork = await engine.fork("r-1", (await engine.get("r-1")).seq, signals={"go": 1})
+        ended = await engine.wait(fork.id)
+        assert ended.error is not None
+        assert (ended.status, ended.error.node) == ("failed", "again")
+        assert "count" in ended.error.message
+    async with st.open(":memory:", tools=[count]) as engine:
+        await engine.import_run(read_export([data]))
+        fork = await engine.fork("r-1", (await engine.get("r-1")).seq, signals={"go": 1})
+        assert (await engine.wait(fork.id)).status == "completed"
+        assert (await engine.get("r-1")).status == "waiting"
+
+
+async def test_a_fork_that_needs_a_secret_asks_for_it_anew() -> None:
+    async with st.open(":memory:", tools=[count]) as engine:
+        await engine.run(LOOP, {"token": SECRET}, run_id="r-1")
+        data = await file_of(engine, "r-1")
+    async with st.open(":memory:", tools=[count]) as engine:
+        await engine.import_run(read_export([data]))
+        with pytest.raises(ForkRefused, match="give it anew"):
+            await engine.fork("r-1", 3)
+        assert (await engine.fork("r-1", 3, state={"token": SECRET})).id
+
+
+async def test_an_id_that_is_taken_by_another_history_is_refused() -> None:
+    first, second = await exported(LOOP), await exported(LOOP)
+    async with st.open(":memory:") as engine:
+        await engine.import_run(read_export([first]))
+        for other in (read_export([second]), unfinished(first)):
+            with pytest.raises(RunExists):
+                await engine.import_run(other)
+
+
+async def test_only_runs_that_are_whole_are_exported() -> None:
+    async with st.open(":memory:", tools=[count]) as engine:
+        await engine.run(LOOP, {"n": 8}, run_id="r-1")
+        await engine.erase("r-1")
+        with pytest.raises(RunGone):
+            await file_of(engine, "r-1")
+        for name in ("graph/loop", "nobody"):
+            with pytest.raises(UnknownRun):
+                await file_of(engine, name)
+
+
+def chained(*events: tuple[str, bytes], run_id: str = "r-1") -> ExportedRun:
+    """A file whose every hash holds, whatever its events say."""
+    records: list[Record] = []
+    previous, at = GENESIS, "2026-11-20T22:00:00.000001Z"
+    for seq, (kind, data) in enumerate(events, start=1):
+        previous = chain_hash(run_id, seq, previous, at, kind, data)
+        records.append(Record(seq, run_id, seq, at, kind, data, previous))
+    header = ExportHeader(
+        stenograph="run/1",
+        run_id=run_id,
+        journal="j",
+        head=len(records),
+        hash=previous,
+        graphs=[],
+        tools=[],
+        exported_at=at,
+    )
+    writer = ExportWriter()
+    return read_export([writer.begin(header) + writer.add(records) + writer.end()])
+
+
+CREATED = (
+    b'{"graph_id":"g","version":"v","graph":{"start":"a","nodes":{"a":{}}},"state":{},'
+    b'"limits":{"steps":9,"time_s":null},"actor":"ann"}'
+)
+
+
+@pytest.mark.parametrize(
+    ("events", "why"),
+    [
+        ([("log", b"{}")], "cannot stand here"),
+        ([("run.created", b"{}")], "cannot read a run.created"),
+        ([("run.created", CREATED), ("run.created", CREATED)], "cannot stand here"),
+        ([("run.created", CREATED), ("run.erased", b'{"actor":"a"}')], "cannot stand here"),
+        ([("run.created", CREATED), ("no.such", b"{}")], "cannot read a no.such"),
+        ([("run.created", CREATED), ("graph.created", b"{}")], "cannot read a graph.created"),
+        (
+            [
+                ("run.created", CREATED),
+                ("node.exited", b'{"scope":"/x/","node":"a","visit":1,"attempt":1,"outcome":"ok"}'),
+            ],
+            "seq 1",
+        ),
+        ([("run.created", CREATED.replace(b'"start":"a"', b'"start":"b"'))], "its graph is none"),
+        ([("run.created", CREATED.replace(b'"a":{}', b'"a":7'))], "."),
+    ],
+)
+async def test_a_history_that_no_engine_wrote_is_refused(
+    events: list[tuple[str, bytes]], why: str
+) -> None:
+    async with st.open(":memory:") as engine:
+        with pytest.raises(ExportRefused, match=why):
+            await engine.import_run(chained(*events))
+        assert await engine.journal.end() == 0
+
+
+KILLED = """
+import asyncio, os, signal, sys
+import stenograph as st
+from stenograph.engine import read_export
+from stenograph.journal import writer
+
+path, file, statements = sys.argv[1], sys.argv[2], int(sys.argv[3])
+insert = writer.insert_statement
+
+def killing(*args):
+    global statements
+    statements -= 1
+    if statements < 0:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return insert(*args)
+
+async def main():
+    async with st.open(path) as engine:
+        writer.insert_statement = killing
+        with open(file, "rb") as opened:
+            await engine.import_run(read_export(opened))
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize("statements", [0, 1, 2, 3])
+async def test_an_import_that_is_killed_in_between_leaves_nothing(
+    tmp_path: Path, statements: int
+) -> None:
+    """All is in one commit; ``statements`` of its INSERTs have been done when the process dies."""
+    data = await exported(LOOP)
+    (tmp_path / "r-1.ndjson").write_bytes(data)
+    words = [sys.executable, "-c", KILLED, tmp_path / "steno.db", tmp_path / "r-1.ndjson"]
+    process = await asyncio.create_subprocess_exec(*map(str, words), str(statements))
+    assert await process.wait() == -signal.SIGKILL
+    async with st.open(tmp_path / "steno.db") as engine:
+        assert await engine.journal.end() == 0
+        assert await engine.journal.stream("r-1") is None
+        assert (await engine.import_run(read_export([data]))).created
+
+
+async def test_a_stream_is_adopted_in_one_transaction_and_only_once() -> None:
+    many = [NewRecord("log", b"{}", "2026-11-20T22:00:00.000001Z")] * 3000
+    async with MemoryJournal() as journal:
+        assert len(await journal.adopt("r-1", many, labels={"kind": "run"})) == 3000
+        with pytest.raises(WrongExpectedSeq):
+            await journal.adopt("r-1", many, labels={})
+        await journal.close()
+        with pytest.raises(JournalFailed):
+            await journal.adopt("r-2", many, labels={})
