@@ -125,7 +125,6 @@ __all__ = (
     "Graph",
     "GraphChange",
     "GraphInvalid",
-    "Imported",
     "KeyReused",
     "Limits",
     "Link",

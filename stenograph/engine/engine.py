@@ -432,11 +432,11 @@ class Engine:
             async for piece in pieces:
                 yield piece
 
-    async def import_run(self, exported: ExportedRun) -> Imported:
+    async def import_run(self, exported: ExportedRun) -> RunView:
         """Take in a run that was exported (``read_export``), with the same id, events and hashes.
 
         It is only read here, and forked: nothing of it is ever executed. The same again changes
-        nothing. Raises ExportRefused, or RunExists when another run has its id.
+        nothing (``replayed``). Raises ExportRefused, or RunExists when another run has its id.
         """
         return await import_run(self._world, exported)
 

@@ -93,11 +93,14 @@ class ExportReader:
         self._begun = bytearray()
         self._inflate: zlib._Decompress | None = None
         self._start = b""
-        self._size = self._lines = 0
+        self._given = self._size = self._lines = 0
         self._is_whole = False
 
     def feed(self, data: bytes) -> None:
         """Take the next bytes, of any number; raises ExportRefused."""
+        self._given += len(data)
+        if self._given > EXPORT_MAX_BYTES:  # compressed nothing has no end either
+            raise self._refused(f"a file may have {EXPORT_MAX_BYTES:,} bytes")
         if len(self._start) < len(GZIP):
             self._start += data
             if len(self._start) < len(GZIP):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Final
 
-from msgspec import Struct
+from msgspec.structs import replace
 
 from stenograph.engine.edges import compile_graph
 from stenograph.engine.errors import ExportRefused, RunExists
@@ -23,15 +23,10 @@ BREATH: Final = 500
 """After so many events others have their turn."""
 
 
-class Imported(Struct, frozen=True):
-    """A run that was imported; ``created`` is false when it was there already, the same."""
-
-    run: RunView
-    created: bool
-
-
-async def import_run(world: World, exported: ExportedRun) -> Imported:
+async def import_run(world: World, exported: ExportedRun) -> RunView:
     """Lay a run into the journal, all of it in one commit; nothing is executed, now or later.
+
+    ``replayed``: it was there already, the same.
 
     Raises ExportRefused for a history that no engine can have written, RunExists when another run
     has its id, or the same one at another event.
@@ -43,10 +38,10 @@ async def import_run(world: World, exported: ExportedRun) -> Imported:
     except WrongExpectedSeq:
         if await hash_at_head(world.journal, run.id) != exported.header.hash:
             raise RunExists(run.id) from None
-        return Imported(view(run), created=False)
+        return replace(view(run), replayed=True)
     except (AppendTooLarge, ValueError) as error:
         raise ExportRefused(str(error), line=1, sound=run.seq) from None
-    return Imported(view(run), created=True)
+    return view(run)
 
 
 async def folded(exported: ExportedRun) -> Run:

@@ -19,6 +19,7 @@ from stenograph.http import (
     control,
     docs,
     evidence,
+    exporting,
     forking,
     graphs,
     health,
@@ -45,6 +46,7 @@ HANDLERS = (
     *forking.HANDLERS,
     *pages.HANDLERS,
     *evidence.HANDLERS,
+    *exporting.HANDLERS,
     *sql.HANDLERS,
     *sockets.HANDLERS,
 )

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import aclosing
 from typing import Any, Final, TypedDict, Unpack
 from urllib.parse import quote
 
@@ -41,7 +42,7 @@ from stenograph.http.requests import (
     StartRequest,
 )
 from stenograph.http.transport import run_id_of, run_path
-from stenograph.http.wire import GraphAnswer, RunAnswer, SqlAnswer
+from stenograph.http.wire import GZIP_TYPE, NDJSON_TYPE, GraphAnswer, RunAnswer, SqlAnswer
 from stenograph.journal import ROWS, TIME_S
 
 CREATED: Final = 201
@@ -164,6 +165,27 @@ class Client(Reading):
         body, about = msgspec.json.encode(EraseRequest(reason=reason)), About(run_id=run_id)
         _, run = await self.server.post(run_path(run_id, "/erase"), RunAnswer, body, about)
         return view_of(run, b"{}")
+
+    async def export(self, run_id: str, *, gzip: bool = False) -> AsyncGenerator[bytes, None]:
+        """Yield a run as one file, piece by piece, up to its last event now; ``gzip``: compressed.
+
+        Only with its last line is it whole. Raises UnknownRun, RunGone or JournalUnreadable.
+        """
+        query = {"gzip": "true"} if gzip else None
+        about = About(run_id=run_id)
+        async with aclosing(self.server.pieces(run_path(run_id, "/export"), about, query)) as all_:
+            async for piece in all_:
+                yield piece
+
+    async def import_run(self, file: bytes) -> RunView:
+        """Take a run in that was exported, compressed or not, of at most 64 MiB.
+
+        It is only read there, and forked. The same again changes nothing (``replayed``). Raises
+        ExportRefused for a file that is not as it was written, RunExists when another has its id.
+        """
+        headers = {"Content-Type": GZIP_TYPE if file[:2] == b"\x1f\x8b" else NDJSON_TYPE}
+        status, run = await self.server.post("/runs/import", RunAnswer, file, headers=headers)
+        return replace(await self._with_state(run), replayed=status != CREATED)
 
     async def signal(
         self,

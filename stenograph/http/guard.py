@@ -17,10 +17,11 @@ from litestar.types import ASGIApp, Receive, Scope, Send
 from stenograph.engine import EngineClosed, duplicate_keys, nested_deeper
 from stenograph.http.errors import Refused
 from stenograph.http.waiting import first_of
-from stenograph.http.wire import BODY_MAX_BYTES, BODY_MAX_DEPTH
+from stenograph.http.wire import BODY_MAX_BYTES, BODY_MAX_DEPTH, GZIP_TYPE, NDJSON_TYPE
 
 SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 BODY_TIMEOUT_S: Final = 30.0
+FILE_PATHS: Final = frozenset({"/runs/import", "/api/runs/import"})
 _HOST: Final = re.compile(r"(?P<name>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::(?P<port>[0-9]{1,5}))?")
 _DEFAULT_PORTS: Final = {"http": ":80", "https": ":443"}
 
@@ -40,7 +41,9 @@ class Guard(ASGIMiddleware):
         check_host(headers, self.hosts)
         if scope.get("method") not in SAFE_METHODS:  # a WebSocket has none
             check_origin(headers)
-        if scope["type"] == ScopeType.HTTP and _has_body(headers):
+        if takes_file(scope):
+            check_file_type(headers)
+        elif scope["type"] == ScopeType.HTTP and _has_body(headers):
             stopping = scope["litestar_app"].state["stopping"]
             body = await self._read(headers, receive, stopping)
             if body is None:
@@ -107,6 +110,19 @@ def check_origin(headers: Headers) -> None:
         if not _same_site(origin.lower(), host):
             detail = f"pages of {origin[:200]} may not do this here; only pages of {host[:200]} may"
             raise Refused("origin-refused", detail)
+
+
+def takes_file(scope: Scope) -> bool:
+    """Tell whether a request is read by its handler, piece by piece, as it is too large for a body."""
+    return scope.get("method") == "POST" and scope["path"].rstrip("/") in FILE_PATHS
+
+
+def check_file_type(headers: Mapping[str, str]) -> None:
+    """Raise Refused for a file of a type that a form of another site could post, or any other."""
+    kind = headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind not in (NDJSON_TYPE, GZIP_TYPE):
+        detail = f"send an exported run as {NDJSON_TYPE}, or as {GZIP_TYPE} when it is compressed"
+        raise Refused("unsupported-media-type", detail)
 
 
 def check_json(headers: Mapping[str, str], body: bytes) -> None:

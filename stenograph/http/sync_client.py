@@ -123,6 +123,8 @@ class SyncClient:
     erase = blocking(Client.erase)
     verify = blocking(Client.verify)
     fork = blocking(Client.fork)
+    export = iterating(Client.export)
+    import_run = blocking(Client.import_run)
 
     sql = blocking(Client.sql)
 

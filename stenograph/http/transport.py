@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import Any, Final, TypeVar
 from urllib.parse import quote, urlsplit
 
@@ -66,6 +66,20 @@ class Transport:
         """Return the status and the answer to a JSON body."""
         response = await self._ask("POST", path, query, body, about, headers)
         return response.status_code, self._read(response, kind)
+
+    async def pieces(
+        self, path: str, about: About, query: Mapping[str, str] | None = None
+    ) -> AsyncGenerator[bytes, None]:
+        """Yield what stands at a path as it comes, decompressed where only its way was compressed."""
+        try:
+            async with self._http.stream("GET", path, params=query) as response:
+                if not response.is_success:
+                    await response.aread()
+                    raise await self.error(self._read(response, Problem), about)
+                async for piece in response.aiter_bytes():
+                    yield piece
+        except httpx.TransportError as error:
+            raise ServerUnreachable(self.url, str(error) or type(error).__name__) from error
 
     async def error(self, problem: Problem, about: About) -> Exception:
         """Return the error that the engine would raise, with all that it would tell."""

@@ -16,7 +16,7 @@ API_VERSION: Final = "1"
 """Of the paths and shapes here; what is only added does not change it."""
 
 ID_PATTERN: Final = r"^[A-Za-z0-9][A-Za-z0-9._:-]{0,127}(?!\n)$"
-RESERVED_IDS: Final = frozenset({"execute", "journal", "logs", "monitor", "runs"})
+RESERVED_IDS: Final = frozenset({"execute", "import", "journal", "logs", "monitor", "runs"})
 """Ids that no run may have: their socket paths mean something else."""
 
 BODY_MAX_BYTES: Final = 1024 * 1024
@@ -35,6 +35,7 @@ HEAD_HEADER: Final = "Stenograph-Head"
 
 PROBLEM_TYPE: Final = "application/problem+json"
 NDJSON_TYPE: Final = "application/x-ndjson"
+GZIP_TYPE: Final = "application/gzip"
 
 CLOSE_NORMAL: Final = 1000
 CLOSE_INTERNAL_ERROR: Final = 1011

@@ -106,7 +106,7 @@ async def test_an_imported_run_has_the_same_events_and_hashes_and_can_be_read() 
     async with st.open(":memory:") as engine:
         done = await engine.import_run(read_export([data]))
         again = await engine.import_run(read_export([data]))
-        assert (done.created, again.created, again.run) == (True, False, done.run)
+        assert (done.replayed, again) == (False, replace(done, replayed=True))
         kept = [replace(each, offset=0) for each in await records_of(engine)]
         assert kept == [replace(each, offset=0) for each in read_export([data]).records]
         assert (await engine.state("r-1", at=3)).seq == 3
@@ -312,7 +312,7 @@ async def test_an_import_that_is_killed_in_between_leaves_nothing(
     async with st.open(tmp_path / "steno.db") as engine:
         assert await engine.journal.end() == 0
         assert await engine.journal.stream("r-1") is None
-        assert (await engine.import_run(read_export([data]))).created
+        assert not (await engine.import_run(read_export([data]))).replayed
 
 
 async def test_a_stream_is_adopted_in_one_transaction_and_only_once() -> None:
