@@ -14,7 +14,7 @@ from litestar.openapi import ResponseSpec
 from litestar.params import FromPath, HeaderParameter, QueryParameter
 from litestar.response import Response, Stream
 
-from stenograph.engine import Engine, EngineClosed, ExportedRun, ExportReader
+from stenograph.engine import Engine, EngineClosed, ExportedRun, ExportHeader, ExportReader
 from stenograph.http.errors import BODY_CODES, Refused, problems
 from stenograph.http.queries import check_names
 from stenograph.http.runs import run_answer
@@ -29,11 +29,17 @@ GZIP_WBITS: Final = 31
 Gzip: TypeAlias = Annotated[bool, QueryParameter(description="As a gzip file")]
 AcceptEncoding: TypeAlias = Annotated[str, HeaderParameter(name="Accept-Encoding")]
 
+LINES: Final = ResponseSpec(
+    ExportHeader,
+    generate_examples=False,
+    description="The first line; then the events, and a SHA-256 of every byte before it",
+    media_type=NDJSON_TYPE,
+)
+
 
 @get(
     "/runs/{run_id:str}/export",
-    responses=problems("query-invalid", "run-not-found", "run-erased", "journal-unreadable"),
-    media_type=NDJSON_TYPE,
+    responses={200: LINES, **problems("query-invalid", "run-not-found", "run-erased")},
     summary="Export a run",
     tags=["Evidence"],
 )
