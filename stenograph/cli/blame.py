@@ -12,7 +12,7 @@ from stenograph.cli.output import Output
 from stenograph.cli.places import ROOT
 from stenograph.cli.places import place as place_of
 from stenograph.cli.settings import Settings, place_options, settings
-from stenograph.cli.sources import find_run, open_source
+from stenograph.cli.sources import find_run, open_source, reading
 from stenograph.cli.text import printable, short, shortened
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ async def blamed(
     output: Output, place: Settings, name: str, path: str, at: int | None, scope: str
 ) -> None:
     """Write who wrote what."""
-    async with open_source(place) as source:
+    async with open_source(reading(place, name)) as source:
         run_id = await find_run(source, name)
         found = await source.blame(run_id, path, at=at, scope=scope)
     if not output.tables:

@@ -9,7 +9,7 @@ import click
 from stenograph.cli.failures import OK
 from stenograph.cli.output import Output
 from stenograph.cli.settings import Settings, place_options, settings
-from stenograph.cli.sources import find_run, open_source
+from stenograph.cli.sources import find_run, open_source, reading
 from stenograph.cli.text import printable
 
 DIFFERENT = 1
@@ -35,7 +35,7 @@ async def differing(output: Output, place: Settings, one: str, other: str) -> in
 
     left, at = point_of(one)
     right, other_at = point_of(other)
-    async with open_source(place) as source:
+    async with open_source(reading(place, left, right)) as source:
         run_id, other_id = await find_run(source, left), await find_run(source, right)
         found = await source.diff(run_id, other_id, at=at, other_at=other_at)
     if output.tables:

@@ -51,11 +51,13 @@ def codes() -> dict[int, tuple[type[Exception], ...]]:
     from stenograph.engine import (
         EngineClosed,
         EngineError,
+        ExportRefused,
         KeyReused,
         NotHeld,
         RunExists,
         RunFinished,
         RunGone,
+        RunImported,
         RunUnfinished,
         TooManyRuns,
         TooManySignals,
@@ -82,6 +84,7 @@ def codes() -> dict[int, tuple[type[Exception], ...]]:
         CONFLICT: (
             RunExists,
             RunFinished,
+            RunImported,
             RunUnfinished,
             KeyReused,
             NotHeld,
@@ -92,7 +95,7 @@ def codes() -> dict[int, tuple[type[Exception], ...]]:
             PortInUse,
         ),
         UNREACHABLE: (ServerUnreachable, EngineClosed, JournalBusy, JournalFailed),
-        DAMAGED: (JournalUnreadable, UnknownEvent, CheckpointRefused),
+        DAMAGED: (JournalUnreadable, UnknownEvent, CheckpointRefused, ExportRefused),
         USAGE: (
             EngineError,
             CannotBackUp,

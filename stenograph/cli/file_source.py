@@ -37,6 +37,7 @@ class FileSource:
     def __init__(self, journal: ReadableJournal, engine: Engine) -> None:
         self.why, self.blame, self.diff = engine.why, engine.blame, engine.diff
         self.get, self.state = engine.get, engine.state
+        self.export, self.files = engine.export, dict[str, str]()
         self._journal, self._engine = journal, engine
         self._belongings = Belongings(journal)
 

@@ -80,7 +80,7 @@ async def print_run_to_end(
                     if rests(run) and run.seq == printer.after:
                         return run
         run = await source.get(run_id)
-        if run.done:
+        if run.done or source.files:
             return run  # else somebody has reopened it since
 
 

@@ -10,7 +10,7 @@ from stenograph.cli.following import Pages, follow_run
 from stenograph.cli.only import Only, event_options, only
 from stenograph.cli.output import Output
 from stenograph.cli.settings import Settings, place_options, settings
-from stenograph.cli.sources import find_run, open_source
+from stenograph.cli.sources import find_run, open_source, reading
 
 
 @click.command(short_help="Play a run's events again, at any speed.")
@@ -70,6 +70,7 @@ async def replayed(
     def pace(pages: Pages) -> Pages:
         return played_pages(pages, Playback(speed, max_gap_s)) if speed else pages
 
+    place = reading(place, run)
     async with open_source(place, on_lost=output.reconnecting) as source:
         run_id = await find_run(source, run)
         return await follow_run(

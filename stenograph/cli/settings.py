@@ -18,10 +18,11 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 class Settings(Struct):
-    """The options that every command takes, before its name or after it."""
+    """The options that every command takes; ``more``: exported runs to be read beside that of ``db``."""
 
     url: str | None = None
     db: str | None = None
+    more: tuple[str, ...] = ()
     output: Format = "auto"
     color: When = "auto"
     quiet: bool = False

@@ -17,7 +17,7 @@ from stenograph.cli.places import ROOT, ending
 from stenograph.cli.places import place as place_of
 from stenograph.cli.resting import needs
 from stenograph.cli.settings import Settings, place_options, settings
-from stenograph.cli.sources import Source, find_run, open_source, records
+from stenograph.cli.sources import Source, find_run, open_source, reading, records
 from stenograph.cli.text import count, duration, printable, short, shortened, width
 from stenograph.cli.times import local, seconds_between
 
@@ -41,6 +41,7 @@ def show(run: str, at: int | None) -> None:
 
 async def shown(output: Output, place: Settings, name: str, at: int | None) -> None:
     """Write what a run is, or was after event ``at``."""
+    place = reading(place, name)
     async with open_source(place) as source:
         run = await source.get(await find_run(source, name))
         then = await source.state(run.id, at=at or run.seq)

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final, Protocol
 
 import click
+from msgspec.structs import replace
 
 from stenograph.cli.failures import NO_SUCH_RUN, USAGE, Failure
 from stenograph.cli.only import ALL, Only
@@ -20,10 +21,16 @@ if TYPE_CHECKING:
 
 PAGE: Final = 1000
 SHOWN_MAX: Final = 5
+EXPORT_ENDINGS: Final = (".ndjson", ".ndjson.gz")
 
 
 class Source(Protocol):
-    """What the reading commands ask."""
+    """What the reading commands ask. ``files`` are the runs by the exports that they are read from.
+
+    Then nothing more ever comes.
+    """
+
+    files: dict[str, str]
 
     async def get(self, run_id: str) -> RunView:
         """Return a run as it is now; raises UnknownRun."""
@@ -43,6 +50,9 @@ class Source(Protocol):
         self, run_id: str, other: str, *, at: int | None = None, other_at: int | None = None
     ) -> RunDiff:
         """Return how two runs differ; raises UnknownRun or SeqNotReached."""
+
+    def export(self, run_id: str) -> AsyncGenerator[bytes, None]:
+        """Yield a run as a file; raises UnknownRun, RunGone or JournalUnreadable."""
 
     async def read(
         self, run_id: str, *, after: int = 0, limit: int = PAGE, only: Only = ALL
@@ -79,11 +89,40 @@ async def open_source(
     if settings.db is None:
         async with open_client(settings, reconnect=reconnect, on_lost=on_lost) as client:
             yield ServerSource(client)
+    elif is_export(settings.db):
+        from stenograph.cli.export_source import open_exports
+
+        async with open_exports([settings.db, *settings.more]) as source:
+            yield source
     else:
         from stenograph.cli.file_source import open_file
 
         async with open_file(settings.db) as source:
             yield source
+
+
+def reading(place: Settings, *names: str) -> Settings:
+    """Return where to read: in the files of exported runs, where runs are named by them."""
+    files = [name for name in names if place.db is None and place.url is None and is_named(name)]
+    if not files:
+        return place
+    if len(files) < len(names):
+        raise Failure("one is a file, the other is not: import it first, steno import FILE", USAGE)
+    return replace(place, db=files[0], more=tuple(files[1:]))
+
+
+def is_named(name: str) -> bool:
+    """Tell whether a run is named by the file that it was exported to."""
+    return name.endswith(EXPORT_ENDINGS)
+
+
+def is_export(path: str) -> bool:
+    """Tell an exported run from a journal, by its first bytes; what cannot be read is neither."""
+    try:
+        with open(path, "rb") as file:
+            return file.read(2) in (b'{"', b"\x1f\x8b")
+    except OSError:
+        return is_named(path)
 
 
 @asynccontextmanager
@@ -112,6 +151,8 @@ class ServerSource:
     def __init__(self, client: Client) -> None:
         self.get, self.state = client.get, client.state
         self.why, self.blame, self.diff = client.why, client.blame, client.diff
+        self.export = client.export
+        self.files: dict[str, str] = {}
         self._client = client
 
     async def read(
@@ -179,6 +220,8 @@ async def find_run(source: Source, name: str) -> str:
 
     if not name:
         raise click.UsageError("RUN is empty; write an id, how one id alone begins, or @last")
+    if name in source.files:
+        return source.files[name]
     if name == "@last":
         newest, _ = await source.runs({}, None, 1)
         if not newest:

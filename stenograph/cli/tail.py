@@ -11,7 +11,7 @@ from stenograph.cli.following import follow_all, follow_run, print_run
 from stenograph.cli.only import Only, only, run_options
 from stenograph.cli.output import Output
 from stenograph.cli.settings import Settings, place_options, settings
-from stenograph.cli.sources import find_run, open_source
+from stenograph.cli.sources import find_run, open_source, reading
 
 
 @click.command(short_help="Print a run's events, and those to come.")
@@ -72,6 +72,7 @@ async def tailed(
     reconnect: bool,
 ) -> int:
     """Print what is asked for; return the exit code."""
+    place = place if run is None else reading(place, run)
     async with open_source(place, reconnect=reconnect, on_lost=output.reconnecting) as source:
         if run is None:
             await follow_all(output, source, place, after, wanted, live=live)

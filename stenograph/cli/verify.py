@@ -13,7 +13,14 @@ from msgspec.structs import replace
 from stenograph.cli.failures import DAMAGED, NO_SUCH_RUN, USAGE, Failure
 from stenograph.cli.output import Output
 from stenograph.cli.settings import Settings, place_options, settings
-from stenograph.cli.sources import SHOWN_MAX, ServerSource, find_run, open_client
+from stenograph.cli.sources import (
+    SHOWN_MAX,
+    ServerSource,
+    find_run,
+    is_export,
+    open_client,
+    reading,
+)
 from stenograph.cli.text import count, printable
 
 if TYPE_CHECKING:
@@ -31,9 +38,9 @@ def verify(run: str | None, checkpoints: str | None, public_key: str | None) -> 
     """Hold a run against its hashes, or without RUN the whole journal.
 
     With --db it reads the file itself, also one that is damaged. Exit code 5: something was found.
-    RUN is an id, how one id alone begins, or @last.
+    RUN is an id, how one id alone begins, @last, or the FILE.ndjson of an exported run.
     """
-    place = settings()
+    place = settings() if run is None else reading(settings(), run)
     if (checkpoints is None) != (public_key is None):
         raise click.UsageError("--checkpoints and --public-key go together")
     if checkpoints is not None and (run is not None or place.db is None):
@@ -41,6 +48,10 @@ def verify(run: str | None, checkpoints: str | None, public_key: str | None) -> 
     output = Output(place)
     if place.db is None:
         tell(output, asyncio.run(asked(place, run)), place.server)
+    elif is_export(place.db):
+        from stenograph.cli.export_source import inspect_export
+
+        tell(output, inspect_export(place.db), place.db)
     elif checkpoints is not None and public_key is not None:
         witness = read_witness(place.db, checkpoints, public_key)
         tell(output, inspected(place.db, None, witness), place.db, witness)

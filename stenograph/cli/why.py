@@ -10,7 +10,7 @@ import click
 from stenograph.cli.output import Output
 from stenograph.cli.places import place as place_of
 from stenograph.cli.settings import Settings, place_options, settings
-from stenograph.cli.sources import find_run, open_source
+from stenograph.cli.sources import find_run, open_source, reading
 from stenograph.cli.text import printable
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def why(run: str, seq: int) -> None:
 
 async def told(output: Output, place: Settings, name: str, seq: int) -> None:
     """Write why an event happened."""
-    async with open_source(place) as source:
+    async with open_source(reading(place, name)) as source:
         reason = await source.why(await find_run(source, name), seq)
     if output.tables:
         show_reason(output, reason)

@@ -20,7 +20,7 @@ from stenograph.http.requests import CancelRequest, PauseRequest, ResumeRequest,
 from stenograph.http.runs import run_answer
 from stenograph.http.wire import RunAnswer
 
-COMMON = (*BODY_CODES, "run-not-found", "read-only", "journal-busy")
+COMMON = (*BODY_CODES, "run-not-found", "run-imported", "read-only", "journal-busy")
 CANCEL_PROBLEMS = problems(*COMMON, "run-finished")
 
 SignalBody: TypeAlias = Annotated[

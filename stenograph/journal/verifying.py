@@ -31,6 +31,7 @@ Why: TypeAlias = Literal[
     "meta",  # what the journal was made with is not as it should be
     "checkpoint",  # a signed checkpoint says otherwise
     "signature",  # a checkpoint is not signed with the key, or was changed
+    "line",  # a line of an exported run is not as it was written
     "order",  # a checkpoint does not follow the one before it
 ]
 

@@ -1,0 +1,45 @@
+"""``steno import``: a run that was exported elsewhere, taken in by a server."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+
+import click
+
+from stenograph.cli.documents import run_document
+from stenograph.cli.output import Output
+from stenograph.cli.settings import Settings, place_options, settings
+from stenograph.cli.sources import open_client
+from stenograph.cli.text import count
+
+
+@click.command("import", short_help="Take in a run that was exported elsewhere.")
+@click.argument("file")
+@place_options
+def import_(file: str) -> None:
+    """Verify the exported run in FILE (- is stdin), and have the server take it in.
+
+    It is only read there, and forked: nothing of it is ever executed. Exit code 5 when the file is
+    not as it was written, 6 when another run has its id.
+    """
+    asyncio.run(imported(Output(settings()), settings(), file))
+
+
+async def imported(output: Output, place: Settings, file: str) -> None:
+    """Send a file, and say what came of it."""
+    from stenograph.cli.export_source import pieces_of
+    from stenograph.engine import EXPORT_MAX_BYTES, ExportReader
+
+    data = sys.stdin.buffer.read(EXPORT_MAX_BYTES + 1) if file == "-" else b"".join(pieces_of(file))
+    reader = ExportReader(keep=False)
+    reader.feed(data)
+    events = reader.end().head
+    async with open_client(place) as client:
+        run = await client.import_run(data)
+    if output.tables:
+        output.line(f"run {run.id}  {run.status} at seq {run.seq}")
+    else:
+        output.document(run_document(run))
+    was = "was there already, the same" if run.replayed else f"{count(events, 'event')} imported"
+    output.talk(f"-- {run.id}: {was}; it is only read here, and forked")

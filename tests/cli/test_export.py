@@ -1,0 +1,115 @@
+"""``steno export`` and ``steno import``, and what can be read of a file without either place."""
+
+from __future__ import annotations
+
+import gzip
+from pathlib import Path
+
+import pytest
+
+from tests.cli.running import Server, steno
+from tests.cli.test_erase import begin
+from tests.journal.test_verifying import harm
+
+
+@pytest.fixture
+def run_id(server: Server) -> str:
+    return begin(server, "--follow")
+
+
+@pytest.fixture
+def file(server: Server, run_id: str, tmp_path: Path) -> Path:
+    path = tmp_path / "run.ndjson"
+    done = steno("--url", server.url, "export", run_id, path)
+    assert (done.code, done.out) == (0, ""), done.err
+    assert f"events of {run_id}, verified" in done.err
+    return path
+
+
+def test_server_and_file_export_the_same(
+    server: Server, run_id: str, file: Path, tmp_path: Path
+) -> None:
+    packed = tmp_path / "run.ndjson.gz"
+    assert steno("--db", server.db, "export", run_id, packed).code == 0
+    out = steno("--url", server.url, "export", run_id)
+    events = file.read_text().splitlines()[1:-1]
+    assert gzip.decompress(packed.read_bytes()).decode().splitlines()[1:-1] == events
+    assert out.out.splitlines()[1:-1] == events
+    assert steno("--db", server.db, "export", run_id, packed).code == 2
+    assert steno("--db", server.db, "export", run_id, tmp_path / "no" / "where").code == 2
+    assert not [*tmp_path.glob("*.part")]
+
+
+def test_a_file_is_read_as_a_journal_is(server: Server, run_id: str, file: Path) -> None:
+    there = ("--db", server.db)
+    assert steno("show", file).documents == steno(*there, "show", run_id).documents
+    assert steno("why", file, 2).out == steno(*there, "why", run_id, 2).out
+    assert steno("blame", file).out == steno(*there, "blame", run_id).out
+    assert steno("diff", f"{file}@2", f"{file}@4").code == 1
+    tailed = steno("tail", file)
+    told = [(each["seq"], each["hash"]) for each in tailed.documents]
+    expected = steno(*there, "tail", run_id).documents
+    assert (tailed.code, told) == (0, [(each["seq"], each["hash"]) for each in expected])
+    assert steno("replay", file, "--speed", 0, "--type", "log").code == 0
+    assert steno("--db", file, "tail", "--all").documents == tailed.documents
+    assert steno("--db", file, "show", "@last").documents[0]["id"] == run_id
+    assert steno("diff", file, run_id).code == 2
+    assert steno("show", "nothing.ndjson").code == 2
+
+
+def test_an_unfinished_run_in_a_file_ends_where_the_file_does(
+    server: Server, tmp_path: Path
+) -> None:
+    gate = tmp_path / "gate"
+    run = steno("--url", server.url, "run", "wait", "-s", f"gate={gate}").documents[0]["id"]
+    file = tmp_path / "run.ndjson"
+    assert steno("--url", server.url, "export", run, file).code == 0
+    gate.touch()
+    tailed = steno("tail", file)
+    assert (tailed.code, tailed.documents[-1]["run_id"]) == (75, run)
+    steno("--url", server.url, "tail", run)
+    later = tmp_path / "later.ndjson.gz"
+    assert steno("--url", server.url, "export", run, later).code == 0
+    both = steno("diff", file, later)
+    assert (both.code, "same run" in both.err) == (2, True)
+
+
+def test_a_changed_file_is_told_with_exit_code_5(file: Path) -> None:
+    done = steno("verify", file)
+    [answer] = done.documents
+    assert (done.code, answer["ok"]) == (0, True)
+    lines = file.read_bytes().splitlines(keepends=True)
+    file.write_bytes(b"".join([*lines[:3], lines[3].replace(b'"at":"2', b'"at":"3'), *lines[4:]]))
+    done = steno("verify", file)
+    [answer] = done.documents
+    assert (done.code, answer["sound"], answer["findings"][0]["why"]) == (5, 2, "line")
+    assert "line 4" in steno("verify", file, "-o", "table").out
+    assert steno("show", file).code == 5
+    assert steno("import", file).code == 5
+    file.write_bytes(b'{"')
+    assert steno("verify", file).code == 5
+
+
+def test_a_damaged_run_is_not_exported(server: Server, run_id: str, tmp_path: Path) -> None:
+    copy = tmp_path / "copy.db"
+    assert steno("--db", server.db, "backup", copy).code == 0
+    harm(
+        copy,
+        f"UPDATE record SET type = 'x' WHERE seq = 3 AND stream = (SELECT number FROM "
+        f"stream WHERE run_id = '{run_id}')",
+    )
+    done = steno("--db", copy, "export", run_id)
+    assert (done.code, "does not verify at seq 3" in done.err) == (5, True)
+
+
+def test_a_server_takes_a_file_in(server: Server, run_id: str, file: Path) -> None:
+    there = ("--url", server.url)
+    done = steno(*there, "import", file)
+    assert (done.code, done.documents[0]["id"]) == (0, run_id)
+    assert "was there already" in done.err
+    piped = steno(*there, "import", "-", "-o", "table", stdin=file.read_bytes())
+    assert (piped.code, "at seq" in piped.out) == (0, True)
+    assert steno("--db", server.db, "import", file).code == 2
+    assert steno(*there, "erase", run_id).code == 0
+    assert steno(*there, "import", file).code == 6
+    assert steno(*there, "export", run_id).code == 4
