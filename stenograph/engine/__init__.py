@@ -80,7 +80,6 @@ from stenograph.engine.graph import (
     subgraphs_of,
 )
 from stenograph.engine.graphs import StoredGraph
-from stenograph.engine.importing import Imported
 from stenograph.engine.migration import GraphChange, Migration
 from stenograph.engine.parse import ParsedGraph, duplicate_keys, graph_refs, parse_graph
 from stenograph.engine.reading import did_you_mean

@@ -35,7 +35,6 @@ from stenograph.engine.follow import follow
 from stenograph.engine.graph import Graph, Limits
 from stenograph.engine.graphs import Graphs, StoredGraph
 from stenograph.engine.histories import Histories
-from stenograph.engine.importing import Imported, import_run
 from stenograph.engine.lineage import events_of, line_of
 from stenograph.engine.migrating import migrate
 from stenograph.engine.migration import Migration
