@@ -26,6 +26,7 @@ from stenograph.engine.errors import (
     NotHeld,
     NotJson,
     PathNotFound,
+    RerunRefused,
     RunExists,
     RunFinished,
     RunGone,
@@ -85,6 +86,7 @@ from stenograph.engine.parse import ParsedGraph, duplicate_keys, graph_refs, par
 from stenograph.engine.reading import did_you_mean
 from stenograph.engine.reason_words import one_line
 from stenograph.engine.reasons import Link, Reason
+from stenograph.engine.rerun_report import RerunReport, RerunVisit
 from stenograph.engine.run import Run
 from stenograph.engine.site import Site
 from stenograph.engine.tools import Goto, Predicate, Rate, Registry, Source, Tool, predicate, tool
@@ -142,6 +144,9 @@ __all__ = (
     "Rate",
     "Reason",
     "Registry",
+    "RerunRefused",
+    "RerunReport",
+    "RerunVisit",
     "Retry",
     "Run",
     "RunDiff",

@@ -14,7 +14,9 @@ from stenograph.engine.attempt import Attempt
 from stenograph.engine.commands import (
     Advance,
     Command,
+    Due,
     Fail,
+    Signal,
     Start,
     Stopped,
     ToolReturned,
@@ -23,10 +25,12 @@ from stenograph.engine.commands import (
 from stenograph.engine.crew import Crew
 from stenograph.engine.decide import Decision, decide
 from stenograph.engine.errors import EngineClosed, EngineError, RunExists
-from stenograph.engine.events import ErrorInfo
+from stenograph.engine.events import ErrorInfo, RerunOf
 from stenograph.engine.inbox import Errand, Message, Reply, Said, Settled, resolve
 from stenograph.engine.lane import Events, Lane, log_events
 from stenograph.engine.questions import Questions
+from stenograph.engine.recall import Recall, recording_of
+from stenograph.engine.recordings import Answers
 from stenograph.engine.results import to_command
 from stenograph.engine.run import ACTIVE, GOING, Run
 from stenograph.engine.secrecy import Secrecy, all_secret_keys
@@ -86,6 +90,7 @@ class Actor:
         self._secrecy = Secrecy(None)
         if vault is not None:
             self._keep_secrets(vault)
+        self._recall: Recall | None = None
         self._awaits_stop = False
         self._touched: dict[str, None] = dict.fromkeys(run.scopes)  # in the order of their entry
         self._mode: tuple[bool, str] = (False, "")
@@ -134,6 +139,16 @@ class Actor:
             message = f"a fault in the engine: {type(error).__name__}: {error}"
             await self._commit(Errand(Fail(ErrorInfo("internal-error", message))))
         self._close(None if self.run.ended else error)
+
+    async def _begin_to_recall(self, rerun: RerunOf) -> None:
+        answers = Answers(await recording_of(self._world.journal, rerun), rerun)
+        self._recall = Recall(self.run, answers, self._world.registry, self._give)
+        self._crew.recall(self._recall)
+
+    def _give(self, command: Due | Signal) -> None:
+        """Tell what a recording says; when that does not fit any more, nothing follows from it."""
+        reply: Reply = asyncio.get_running_loop().create_future()
+        self._inbox.put_nowait((command, reply))
 
     def _keep_secrets(self, vault: Vault) -> None:
         self._secrecy = Secrecy(vault)
@@ -195,6 +210,8 @@ class Actor:
                 count = await self._commit(message)
             case _:
                 count = await self._commit(Errand(message, reply=reply))
+        if self.run.rerun is not None and self._recall is None:
+            await self._begin_to_recall(self.run.rerun)
         self._reconcile()
         return count
 
@@ -285,6 +302,8 @@ class Actor:
         self._crew.follow(touched)
         self._questions.keep(self._is_on)
         self._timers.follow(touched)
+        if self._recall is not None:
+            self._recall.follow(touched)
         self._deadline.set()
         if run.status == "cancelling" and not self._crew and not self._awaits_stop:
             self._awaits_stop = True

@@ -8,21 +8,22 @@ import inspect
 import sys
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Any, TypeAlias, assert_never
+from typing import Any, TypeAlias, assert_never, cast
 
 import msgspec
-from msgspec import Struct
+from msgspec import UNSET, Struct
 
 from stenograph.engine.channel import Finished, Job
 from stenograph.engine.clock import Clock, Timer
 from stenograph.engine.commands import Place
-from stenograph.engine.context import Context, LogLine
+from stenograph.engine.context import Context, Level, LogLine
 from stenograph.engine.draft import Draft
 from stenograph.engine.events import ErrorInfo
 from stenograph.engine.failure import Failure, failure_of
 from stenograph.engine.gates import Gates, Leave
 from stenograph.engine.lines import Lines, call_on
 from stenograph.engine.processes import Call, Died, Ending, Processes
+from stenograph.engine.recordings import Recorded
 from stenograph.engine.site import Site
 from stenograph.engine.targets import target_of
 from stenograph.engine.threads import Job as ThreadJob
@@ -45,7 +46,13 @@ class Raised(Struct, frozen=True):
     timed_out: bool = False
 
 
-Result: TypeAlias = Returned | Raised
+class Recalled(Struct, frozen=True):
+    """The tool was not called: this is what came of the same attempt in a recording."""
+
+    recorded: Recorded
+
+
+Result: TypeAlias = Returned | Raised | Recalled
 
 
 class Attempt:
@@ -98,6 +105,15 @@ class Attempt:
             self._launch(tool)
         else:
             self._leave = self._gates.enter(tool, partial(self._pass, tool))
+
+    def recall(self, recorded: Recorded) -> None:
+        """Come to a recorded result, and say what was said then, without a call."""
+        for line in recorded.logs:
+            fields = b"" if line.fields is UNSET else bytes(line.fields)
+            self._lines.put(
+                LogLine(self._clock.now_us(), cast("Level", line.level), line.message, fields)
+            )
+        self._loop.call_soon(self._settle, Recalled(recorded))
 
     def _pass(self, tool: Tool) -> None:
         """Begin the call behind a gate, which must not be troubled if that cannot be done."""

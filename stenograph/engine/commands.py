@@ -8,7 +8,7 @@ from typing import TypeAlias
 from msgspec import Struct
 
 from stenograph.engine.edges import Answers
-from stenograph.engine.events import ErrorInfo, Origin, PinnedGraph, RunLimits
+from stenograph.engine.events import ErrorInfo, Origin, PinnedGraph, RerunOf, RunLimits
 from stenograph.engine.graph import Limits, Outcome
 from stenograph.engine.patch import PatchOp
 from stenograph.engine.state import State, Update
@@ -51,6 +51,7 @@ class Start(Struct, frozen=True, kw_only=True):
     turn: str | None = None
     is_queued: bool = False
     inheritance: Inheritance | None = None
+    rerun: RerunOf | None = None
 
 
 class ToolReturned(Struct, frozen=True, kw_only=True):

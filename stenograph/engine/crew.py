@@ -10,6 +10,8 @@ from stenograph.engine.commands import Place
 from stenograph.engine.edges import compile_graph
 from stenograph.engine.events import ErrorInfo
 from stenograph.engine.graph import TIMEOUT_S
+from stenograph.engine.recall import Recall
+from stenograph.engine.recordings import Recorded
 from stenograph.engine.run import Run
 from stenograph.engine.secrecy import Secrecy, secret_keys
 from stenograph.engine.site import Site
@@ -33,6 +35,7 @@ class Crew:
     ) -> None:
         self._run, self._world = run, world
         self._secrecy = Secrecy(None)
+        self._recall: Recall | None = None
         self._settled, self._said = settled, said
         self._attempts: dict[str, Attempt] = {}
         self._stopping: list[asyncio.Task[None]] = []
@@ -40,6 +43,10 @@ class Crew:
     def share(self, secrecy: Secrecy) -> None:
         """Give the tools the secrets of the run."""
         self._secrecy = secrecy
+
+    def recall(self, recall: Recall) -> None:
+        """Have attempts answered from a recording, where they are the same."""
+        self._recall = recall
 
     def __len__(self) -> int:
         return len(self._attempts)
@@ -128,7 +135,12 @@ class Crew:
             said=self._said,
         )
         self._attempts[place.scope] = attempt
-        if lost is not None:
+        known = None if self._recall is None else self._recall.answer(place.scope)
+        if isinstance(known, Recorded):
+            attempt.recall(known)
+        elif known is not None:
+            self._settled(attempt, Raised(known, (known.type,)))
+        elif lost is not None:
             self._settled(attempt, Raised(ErrorInfo("secret-forgotten", lost), ("LookupError",)))
         elif node.tool is not None and node.tool not in tools:
             message = f"there is no tool {node.tool!r} here; start with the module that offers it"

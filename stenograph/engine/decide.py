@@ -184,6 +184,7 @@ def _start(steps: Steps, start: Start) -> None:
             key=start.key,
             request=start.request,
             turn=start.turn,
+            rerun=start.rerun,
             **_inherited(start.inheritance),
         )
     )

@@ -40,6 +40,8 @@ from stenograph.engine.migrating import migrate
 from stenograph.engine.migration import Migration
 from stenograph.engine.parse import ParsedGraph
 from stenograph.engine.reasons import Reason
+from stenograph.engine.rerun_report import RerunReport
+from stenograph.engine.reruns import RerunOptions, Reruns
 from stenograph.engine.run_forks import ForkOptions, RunForks
 from stenograph.engine.scopes import ROOT
 from stenograph.engine.starts import Delay, Key, Options, RunId, Starts, checked, run_id_for
@@ -91,6 +93,15 @@ class Engine:
             ),
         )
         self._starts = Starts(journal, self._graphs, self._flow, self._actors)
+        self._reruns = Reruns(
+            journal,
+            self.registry,
+            self._graphs,
+            self._histories,
+            self._actors,
+            self._starts,
+            self._audit,
+        )
         self._forks = RunForks(self._world, self._graphs, self._flow, self._histories, self._actors)
 
     async def __aenter__(self) -> Self:
@@ -402,6 +413,49 @@ class Engine:
         return await migrate(
             self._actors, self._graphs, run_id, graph, dry_run=dry_run, actor=checked(str, actor)
         )
+
+    async def rerun(
+        self,
+        run_id: str,
+        *,
+        graph: Graph | Mapping[str, Any] | str | None = None,
+        state: Mapping[str, Any] | None = None,
+        tools: Sequence[str] = (),
+        new_id: str | None = None,
+        key: str | None = None,
+        limits: Limits | None = None,
+        tags: Mapping[str, str] | None = None,
+        actor: str = "engine",
+    ) -> RunView:
+        """Begin a run that is made anew from what was recorded of another, up to its last event.
+
+        ``graph`` is another version or another graph, ``state`` sets keys of the first state, and
+        ``tools`` names those to run anew; without names, those of another version are. Visits whose
+        tool, config and state are as recorded are answered from the recording, the rest is run. The
+        new run's tags are the other's, those given, and ``rerun_of``. ``rerun_report`` tells more.
+        Asking again with the same ``key`` or ``new_id`` and the same of all else returns that run.
+        Raises UnknownRun, RerunRefused with all that does not fit, and what ``start`` may raise.
+        """
+        actor, key = checked(str, actor), checked(Key | None, key)
+        if key is not None and new_id is not None:
+            raise ValueError("give a key or a new_id, not both: a key makes an id of its own")
+        options = RerunOptions(
+            new_id=checked(RunId, new_id or (run_id_for(actor, key) if key else self._new_id())),
+            actor=actor,
+            state=dict(state or {}),
+            tools=tuple(dict.fromkeys(checked(list[str], list(tools)))),
+            key=key,
+            limits=checked(Limits | None, limits),
+            tags=checked(dict[str, str], dict(tags or {})),
+        )
+        return await self._reruns.rerun(run_id, graph, options)
+
+    async def rerun_report(self, run_id: str) -> RerunReport:
+        """Return what a rerun was answered, what it ran anew, and how it differs so far.
+
+        Raises UnknownRun, or RerunRefused for a run that is no rerun.
+        """
+        return await self._reruns.report(run_id)
 
     async def erase(self, run_id: str, *, reason: str = "", actor: str = "engine") -> RunView:
         """Erase a run that has ended, and return what is left of it; twice is as once.

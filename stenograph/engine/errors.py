@@ -25,6 +25,7 @@ EngineError
 │   ├── MergeConflict   branches whose writes to a key cannot both stand
 │   └── SecretLeaked    a secret in what is about to be written where everybody reads it
 ├── StateRefused     a first state that does not fit: every fault with its pointer
+├── RerunRefused     a run that cannot be rerun as was asked
 ├── EngineClosed     the engine was closed before the answer was known
 ├── ExportRefused    a file that is no exported run, or not as it was written
 ├── RunImported      what was asked would have an imported run go on, which is only read here
@@ -277,6 +278,17 @@ class ForkRefused(EngineError):
 
     def __init__(self, run_id: str, faults: list[Fault]) -> None:
         super().__init__(f"run {run_id} cannot be forked so: {told(faults)}")
+        self.run_id, self.faults = run_id, faults
+
+
+class RerunRefused(EngineError):
+    """A run cannot be rerun so, or is no rerun; ``faults`` names everything that is in the way.
+
+    Pointers begin at the request: ``/graph``, ``/state``, ``/tools``.
+    """
+
+    def __init__(self, run_id: str, faults: list[Fault]) -> None:
+        super().__init__(f"run {run_id} cannot be rerun so: {told(faults)}")
         self.run_id, self.faults = run_id, faults
 
 

@@ -48,6 +48,15 @@ class Origin(Struct, frozen=True, kw_only=True):
     hash: str
 
 
+class RerunOf(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The run, up to an event of it, from which a rerun is answered; but for ``tools``, run anew."""
+
+    run_id: str
+    seq: int
+    hash: str
+    tools: tuple[str, ...] = ()
+
+
 class RunCreated(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A run began: its graph, whole and by version, and its first state.
 
@@ -55,7 +64,8 @@ class RunCreated(Struct, frozen=True, kw_only=True, omit_defaults=True):
     idempotency key and a hash of what was asked; ``turn``: the queue of runs it stands in.
 
     A fork goes on from its ``origin``: with the ``state`` there, with what else it has ``inherited``,
-    and with ``patches`` to the states of some scopes by who forked it.
+    and with ``patches`` to the states of some scopes by who forked it. ``rerun``: what a rerun was
+    made from.
     """
 
     TYPE: ClassVar[str] = "run.created"
@@ -73,6 +83,7 @@ class RunCreated(Struct, frozen=True, kw_only=True, omit_defaults=True):
     origin: Origin | None = None
     inherited: Raw | UnsetType = UNSET
     patches: dict[str, tuple[PatchOp, ...]] = {}
+    rerun: RerunOf | None = None
 
 
 class RunPausing(Struct, frozen=True, kw_only=True, omit_defaults=True):

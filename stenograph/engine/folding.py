@@ -123,7 +123,7 @@ def _created(run: Run, event: Event, created: RunCreated) -> None:
     run.graph_id, run.version, run.graph = created.graph_id, created.version, bytes(created.graph)
     run.graphs, run.limits, run.tags = created.graphs, created.limits, created.tags
     run.key, run.request, run.turn = created.key, created.request, created.turn
-    run.created_at, run.origin = event.at, created.origin
+    run.created_at, run.origin, run.rerun = event.at, created.origin, created.rerun
     state = State.from_json(bytes(created.state))
     if created.inherited is UNSET:
         begin(run, Scope(ROOT, state, graph=run.graph))

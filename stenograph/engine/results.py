@@ -7,12 +7,13 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from stenograph.engine.attempt import Attempt, Raised, Result, raised
+from stenograph.engine.attempt import Attempt, Raised, Recalled, Result, raised
 from stenograph.engine.commands import ToolFailed, ToolReturned
 from stenograph.engine.draft import Draft
 from stenograph.engine.edges import compile_graph
 from stenograph.engine.errors import EngineClosed, NotJson, WriteRefused
 from stenograph.engine.events import ErrorInfo
+from stenograph.engine.recordings import Recorded
 from stenograph.engine.rules import Rules
 from stenograph.engine.scopes import Scope
 from stenograph.engine.secrecy import Secrecy
@@ -25,6 +26,8 @@ def to_command(
     attempt: Attempt, result: Result, scope: Scope | None, secrecy: Secrecy
 ) -> ToolReturned | ToolFailed:
     """Turn an attempt's result into a command; ``scope`` is where it ran, None when that is gone."""
+    if isinstance(result, Recalled):
+        return _recalled(attempt, result.recorded)
     if not isinstance(result, Raised) and scope is not None:
         try:
             return _returned(attempt, result.value, scope, secrecy)
@@ -39,6 +42,25 @@ def to_command(
         error=replace(secrecy.mask_error(failed.error), node=attempt.place.node),
         types=failed.types,
         duration_ms=attempt.running_ms(),
+    )
+
+
+def _recalled(attempt: Attempt, recorded: Recorded) -> ToolReturned | ToolFailed:
+    """Return a recorded result as it was then: it was checked, reduced and freed of secrets."""
+    duration_ms = attempt.running_ms()
+    if recorded.error is None:
+        return ToolReturned(
+            place=attempt.place,
+            update=Update(recorded.patch),
+            goto=recorded.goto,
+            duration_ms=duration_ms,
+        )
+    return ToolFailed(
+        place=attempt.place,
+        outcome=recorded.outcome,
+        error=recorded.error,
+        types=recorded.types,
+        duration_ms=duration_ms,
     )
 
 

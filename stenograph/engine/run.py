@@ -10,7 +10,7 @@ from typing import Final, Literal, TypeAlias
 
 from msgspec import Struct, field
 
-from stenograph.engine.events import ErrorInfo, Origin, PinnedGraph, RunLimits
+from stenograph.engine.events import ErrorInfo, Origin, PinnedGraph, RerunOf, RunLimits
 from stenograph.engine.scopes import ROOT, Layer, Phase, Scope
 from stenograph.engine.state import State
 
@@ -62,6 +62,7 @@ class Run(Struct):
     request: str | None = None
     turn: str | None = None
     origin: Origin | None = None
+    rerun: RerunOf | None = None
     created_at: str = ""
     updated_at: str = ""
     finished_at: str | None = None

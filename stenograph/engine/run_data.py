@@ -13,7 +13,7 @@ from typing import Any, Final, TypeVar
 import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
 
-from stenograph.engine.events import ErrorInfo, Origin, PinnedGraph, RunLimits
+from stenograph.engine.events import ErrorInfo, Origin, PinnedGraph, RerunOf, RunLimits
 from stenograph.engine.placing import place
 from stenograph.engine.run import Kept, Run
 from stenograph.engine.scopes import ROOT, Branch, Fork, Position, Scope, branch_scope, parent_of
@@ -141,6 +141,7 @@ class RunData(Struct, frozen=True, kw_only=True, omit_defaults=True):
     request: str | None = None
     turn: str | None = None
     origin: Origin | None = None
+    rerun: RerunOf | None = None
     created_at: str = ""
     updated_at: str = ""
     finished_at: str | None = None

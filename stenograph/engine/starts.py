@@ -68,7 +68,10 @@ class Starts:
         """
         stored = await self._graphs.named(graph, options.actor)
         named = graph if isinstance(graph, str) else stored.version
-        beginning = await _ready(self._graphs, stored, named, state, options)
+        return await self.begin(await _ready(self._graphs, stored, named, state, options))
+
+    async def begin(self, beginning: Beginning) -> RunView:
+        """Begin a run that is ready, or return the one that was begun likewise."""
         try:
             return await self._begin(beginning)
         except RunExists:

@@ -180,6 +180,11 @@ def ref_of(name: str) -> dict[str, str]:
     return {_MARK: name}
 
 
+def name_in_json(data: bytes) -> str | None:
+    """Return the name of the secret that a value, as JSON, stands for, or None: then it is a value."""
+    return name_in(msgspec.json.decode(data)) if data else None
+
+
 def name_in(value: Any) -> str | None:
     """Return the name of the secret that a value stands for, or None: then it is a value."""
     if isinstance(value, dict) and len(value) == 1:

@@ -1,0 +1,182 @@
+"""Reruns: a run is made again from its recording, with what is to be otherwise; the old one stays."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from typing import Any
+
+import msgspec
+from msgspec import UNSET, Struct
+
+from stenograph.engine.actors import Actors
+from stenograph.engine.audit import Audit
+from stenograph.engine.commands import Inheritance, Start
+from stenograph.engine.edges import compile_graph
+from stenograph.engine.errors import Fault, RerunRefused
+from stenograph.engine.events import Event, PinnedGraph, RerunOf, RunCreated
+from stenograph.engine.graph import Graph, Limits
+from stenograph.engine.graphs import Graphs
+from stenograph.engine.histories import Histories
+from stenograph.engine.recall import recording_of
+from stenograph.engine.recordings import RERUN_OF, Answers
+from stenograph.engine.rerun_report import RerunReport, Reuse, report_of
+from stenograph.engine.run import Run
+from stenograph.engine.secrecy import seal_start, secrets_in
+from stenograph.engine.starts import Beginning, Key, RunId, Starts, request_hash
+from stenograph.engine.state import State
+from stenograph.engine.tools import NEXT_NODE, Registry
+from stenograph.engine.vault import name_in
+from stenograph.engine.views import RunView
+from stenograph.journal import Journal
+
+
+class RerunOptions(Struct, frozen=True, kw_only=True):
+    """What is to be otherwise in a rerun: keys of the first state, and ``tools`` to run anew."""
+
+    new_id: RunId
+    actor: str
+    state: dict[str, Any] = {}
+    tools: tuple[str, ...] = ()
+    key: Key | None = None
+    limits: Limits | None = None
+    tags: dict[str, str] = {}
+
+
+class Reruns:
+    """Makes runs anew from their recordings; nothing is appended to what was recorded."""
+
+    def __init__(
+        self,
+        journal: Journal,
+        registry: Registry,
+        graphs: Graphs,
+        histories: Histories,
+        actors: Actors,
+        starts: Starts,
+        audit: Audit,
+    ) -> None:
+        self._journal, self._registry, self._graphs = journal, registry, graphs
+        self._histories, self._actors = histories, actors
+        self._starts, self._audit = starts, audit
+
+    async def rerun(
+        self, run_id: str, graph: Graph | Mapping[str, Any] | str | None, asked: RerunOptions
+    ) -> RunView:
+        """Begin a rerun, or return the one that was begun likewise."""
+        recorded = await self._actors.load(run_id)
+        created = await self._created(run_id)
+        self._check(recorded, created, graph, asked)
+        own = _Own(created.graph_id, created.version, bytes(created.graph), created.graphs)
+        if graph is not None:
+            stored = await self._graphs.named(graph, asked.actor)
+            pinned = await self._graphs.pin(stored.graph)
+            own = _Own(stored.graph_id, stored.version, stored.data, pinned)
+        return await self._starts.begin(await self._ready(recorded, created, own, asked))
+
+    async def report(self, run_id: str) -> RerunReport:
+        """Tell how far a rerun was answered, and how it differs; raises UnknownRun, RerunRefused."""
+        run = await self._actors.load(run_id)
+        if run.rerun is None:
+            raise RerunRefused(run_id, [Fault("", "it is no rerun, but was started by itself")])
+        answers = Answers(await recording_of(self._journal, run.rerun), run.rerun)
+        reuse = Reuse(answers)
+        async for event in self._events(run):
+            reuse.note(event)
+        recorded = run.rerun
+        diff = await self._audit.diff(recorded.run_id, run_id, recorded.seq, run.seq)
+        return report_of(run_id, recorded.run_id, reuse.told(), diff)
+
+    async def _created(self, run_id: str) -> RunCreated:
+        async for event in self._histories.events(run_id, to=1):
+            if isinstance(event.data, RunCreated):
+                return event.data
+        raise AssertionError("a run begins with run.created")
+
+    def _events(self, run: Run) -> AsyncIterator[Event]:
+        return self._histories.events(run.id, to=run.seq)
+
+    def _check(
+        self, recorded: Run, created: RunCreated, graph: object, asked: RerunOptions
+    ) -> None:
+        """Refuse what can be told at once."""
+        used = set(self._registry.tools) | set(_tools_of(recorded))
+        faults = [
+            Fault(f"/tools/{index}", f"there is no tool {name!r}, here or in the run")
+            for index, name in enumerate(asked.tools)
+            if name not in used
+        ]
+        if created.inherited is not UNSET:
+            whole = (
+                "the run is a fork, which goes on from the middle: rerun what it was forked from"
+            )
+            faults += [Fault("/graph", whole)] if graph is not None else []
+            faults += [Fault("/state", whole)] if asked.state else []
+        if faults:
+            raise RerunRefused(recorded.id, faults)
+
+    async def _ready(
+        self, recorded: Run, created: RunCreated, own: _Own, asked: RerunOptions
+    ) -> Beginning:
+        tags = {**recorded.tags, **asked.tags, RERUN_OF: recorded.id}
+        rules = compile_graph(own.graph).rules
+        before = msgspec.json.decode(created.state)
+        given = {key: value for key, value in asked.state.items() if key != NEXT_NODE}
+        lost = [
+            Fault("/state", f"the secret {key!r} is not taken over: give it anew")
+            for key, value in before.items()
+            if key not in given and name_in(value) is not None
+        ]
+        if lost:
+            raise RerunRefused(recorded.id, lost)
+        said = {**tags, "actor": asked.actor, "key": asked.key or ""}
+        sealed, vault = seal_start({**before, **given}, rules, said)
+        first = State.from_values(sealed.values, rules)
+        rerun = RerunOf(
+            run_id=recorded.id,
+            seq=recorded.seq,
+            hash=await self._histories.hash_of(recorded.id, recorded.seq),
+            tools=asked.tools,
+        )
+        shown = [own.version, first.to_values(), asked.limits, tags, asked.tools]
+        start = Start(
+            graph_id=own.graph_id,
+            version=own.version,
+            graph=own.graph,
+            graphs=own.graphs,
+            state=first.to_json(),
+            limits=asked.limits
+            or Limits(steps=recorded.limits.steps, time_s=recorded.limits.time_s),
+            tags=tags,
+            actor=asked.actor,
+            key=asked.key,
+            request=request_hash(["rerun", *shown]),
+            secrets=sealed.secrets,
+            inheritance=_inheritance(created),
+            rerun=rerun,
+        )
+        kept = vault if secrets_in(start) else None
+        return Beginning(run_id=asked.new_id, start=start, state=first, vault=kept)
+
+
+class _Own(Struct, frozen=True):
+    """The graph of a rerun, and the sub-graphs that it calls."""
+
+    graph_id: str
+    version: str
+    graph: bytes
+    graphs: dict[str, PinnedGraph]
+
+
+def _inheritance(created: RunCreated) -> Inheritance | None:
+    """Return what a recorded fork took over, for its rerun to take over as well."""
+    if created.inherited is UNSET or created.origin is None:
+        return None
+    return Inheritance(
+        origin=created.origin, data=bytes(created.inherited), patches=created.patches
+    )
+
+
+def _tools_of(run: Run) -> list[str]:
+    graphs = [run.graph, *(bytes(pinned.graph) for pinned in run.graphs.values())]
+    nodes = (node for graph in graphs for node in compile_graph(graph).nodes.values())
+    return [node.tool for node in nodes if node.tool is not None]
