@@ -65,7 +65,7 @@ class Recorded(Struct, frozen=True, kw_only=True):
     asked: Asked
     outcome: Outcome
     patch: tuple[PatchOp, ...] = ()
-    rules: bytes = b""
+    rules: bytes = b"[]"
     goto: str | None = None
     error: ErrorInfo | None = None
     types: tuple[str, ...] = ()

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from stenograph.engine import Engine, KeyReused, RerunRefused, RunView, Tool, tool
-from stenograph.journal import MemoryJournal, SqliteJournal
+from stenograph.journal import MemoryJournal
 from tests.crashes import drive
 from tests.graphs import SAMPLES, TOOLS, chain
 
@@ -15,7 +15,7 @@ FIRST_COME = {"race", "race in a loop", "quorum with a failure"}
 """Samples whose end depends on who is faster."""
 
 
-@pytest.mark.parametrize("name", SAMPLES)
+@pytest.mark.parametrize("name", sorted(SAMPLES.keys() - FIRST_COME))
 async def test_a_rerun_with_nothing_changed_needs_no_tool(name: str) -> None:
     sample = SAMPLES[name]
     async with MemoryJournal() as journal:
@@ -98,7 +98,7 @@ async def test_a_rerun_tells_where_it_parts_from_the_recording() -> None:
             await engine.wait(begun.id)
             report = await engine.rerun_report(begun.id)
             assert report.first is not None
-            assert (report.first.what, report.first.node) == ("change", "n1")
+            assert (report.first.what, report.first.node) == ("change", "b-1")
             assert [each.why for each in report.visits] == [None, "named", "named"]
 
 
@@ -116,7 +116,7 @@ async def test_a_tool_with_effects_once_is_run_only_when_it_is_named() -> None:
 async def test_a_changed_config_runs_that_node_alone() -> None:
     called: list[str] = []
     graph = chain("a", "b", "c")
-    graph["nodes"]["n0"]["config"] = {"new": True}
+    graph["nodes"]["a-0"]["config"] = {"new": True}
     async with MemoryJournal() as journal:
         await recorded(journal)
         async with Engine(journal, tools=counting(called)) as engine:
@@ -226,12 +226,13 @@ async def test_a_secret_must_be_given_anew() -> None:
         assert (await engine.rerun_report(begun.id)).why == {"secret": 1}
 
 
-async def test_a_rerun_that_was_interrupted_goes_on_from_its_recording(tmp_path: Any) -> None:
+async def test_a_rerun_that_was_interrupted_goes_on_from_its_recording() -> None:
     called: list[str] = []
-    file = tmp_path / "steno.db"
-    async with SqliteJournal(file) as journal, Engine(journal, tools=counting([])) as engine:
-        await engine.run(GRAPH, {"n": 1}, run_id="run")
-        await engine.rerun("run", new_id="again")
-    async with SqliteJournal(file) as journal, Engine(journal, tools=counting(called)) as engine:
-        assert (await engine.wait("again")).state == (await engine.get("run")).state
-        assert called == []
+    async with MemoryJournal() as journal:
+        async with Engine(journal, tools=counting([])) as engine:
+            await engine.run(GRAPH, {"n": 1}, run_id="run")
+            await engine.rerun("run", new_id="again")
+        async with Engine(journal, tools=counting(called)) as engine:
+            assert engine.recovered == ["again"]
+            assert (await engine.wait("again")).state == (await engine.get("run")).state
+            assert called == []
