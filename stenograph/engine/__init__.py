@@ -86,6 +86,7 @@ from stenograph.engine.parse import ParsedGraph, duplicate_keys, graph_refs, par
 from stenograph.engine.reading import did_you_mean
 from stenograph.engine.reason_words import one_line
 from stenograph.engine.reasons import Link, Reason
+from stenograph.engine.rerun_check import CheckDifference, CheckOutcome, CheckReport
 from stenograph.engine.rerun_report import RerunReport, RerunVisit
 from stenograph.engine.run import Run
 from stenograph.engine.site import Site
@@ -104,6 +105,9 @@ __all__ = (
     "Candidate",
     "CannotReduce",
     "Change",
+    "CheckDifference",
+    "CheckOutcome",
+    "CheckReport",
     "Clock",
     "Concurrency",
     "Context",

@@ -40,6 +40,7 @@ from stenograph.engine.migrating import migrate
 from stenograph.engine.migration import Migration
 from stenograph.engine.parse import ParsedGraph
 from stenograph.engine.reasons import Reason
+from stenograph.engine.rerun_check import CheckReport, Checks
 from stenograph.engine.rerun_report import RerunReport
 from stenograph.engine.reruns import RerunOptions, Reruns
 from stenograph.engine.run_forks import ForkOptions, RunForks
@@ -102,6 +103,7 @@ class Engine:
             self._starts,
             self._audit,
         )
+        self._checks = Checks(self._world, self._histories, self._actors)
         self._forks = RunForks(self._world, self._graphs, self._flow, self._histories, self._actors)
 
     async def __aenter__(self) -> Self:
@@ -456,6 +458,15 @@ class Engine:
         Raises UnknownRun, or RerunRefused for a run that is no rerun.
         """
         return await self._reruns.report(run_id)
+
+    async def check_run(self, run_id: str, *, tools: Sequence[str] = ()) -> CheckReport:
+        """Run today's tools on what they were given in a run, and return where they do otherwise.
+
+        Nothing is written, and what they return goes nowhere. Tools with ``effects: once`` and
+        those whose graph has secrets are left out; ``tools`` names those to check alone.
+        Raises UnknownRun.
+        """
+        return await self._checks.check(run_id, tuple(checked(list[str], list(tools))))
 
     async def erase(self, run_id: str, *, reason: str = "", actor: str = "engine") -> RunView:
         """Erase a run that has ended, and return what is left of it; twice is as once.

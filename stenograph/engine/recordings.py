@@ -56,11 +56,12 @@ class Asked(Struct, frozen=True, kw_only=True):
 
 
 class Recorded(Struct, frozen=True, kw_only=True):
-    """What came of an attempt; ``rules``: of the keys that it changed, as the graph declares them.
+    """What came of an attempt, by the events of its entry and its end.
 
-    ``types`` are those of the error, and with them those for which the node was tried again.
+    ``rules``: how the graph declares the keys that it changed. ``types`` are those of the error, and with them those for which the node was tried again.
     """
 
+    entered: int
     seq: int
     asked: Asked
     outcome: Outcome
@@ -90,7 +91,7 @@ class Recording:
         self.run = Run()
         self.answers: dict[Turn, Recorded] = {}
         self.waits: dict[tuple[str, str, int], Answered] = {}
-        self._open: dict[str, tuple[Turn, Asked, list[Said]]] = {}
+        self._open: dict[str, tuple[Turn, Asked, list[Said], int]] = {}
         self._last: dict[str, Turn] = {}
 
     def note(self, event: Event) -> None:
@@ -102,7 +103,12 @@ class Recording:
             case NodeEntered(tool=str()) as entered:
                 scope = self.run.scopes[entered.scope]
                 turn = turn_of(scope)
-                self._open[entered.scope] = (turn, asked_of(scope, entered.tool_version), [])
+                self._open[entered.scope] = (
+                    turn,
+                    asked_of(scope, entered.tool_version),
+                    [],
+                    event.seq,
+                )
             case LogWritten(scope=path) as line if path in self._open:
                 self._open[path][2].append(Said(line.level, line.message, line.fields))
             case NodeExited() | NodeAttemptFailed() as ended:
@@ -128,7 +134,7 @@ class Recording:
         self._last.pop(ended.scope, None)
         if ended.scope not in self._open:
             return
-        turn, asked, logs = self._open.pop(ended.scope)
+        turn, asked, logs, entered = self._open.pop(ended.scope)
         error = ended.error
         if isinstance(ended, NodeAttemptFailed) and ended.error.type in NOT_A_TRY:
             return
@@ -140,7 +146,13 @@ class Recording:
             node = compile_graph(self.run.scopes[ended.scope].graph).nodes[ended.node].node
             types += tuple(node.retry.on) if node.retry else ()
         self.answers[turn] = Recorded(
-            seq=seq, asked=asked, outcome=outcome, error=error, types=types, logs=tuple(logs)
+            entered=entered,
+            seq=seq,
+            asked=asked,
+            outcome=outcome,
+            error=error,
+            types=types,
+            logs=tuple(logs),
         )
         self._last[ended.scope] = turn
 

@@ -1,0 +1,230 @@
+"""Checks of recordings: today's tools are run on recorded states, and compared; no run is made."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any, Final, Literal, TypeAlias
+
+from msgspec import Struct
+
+from stenograph.engine.actors import Actors
+from stenograph.engine.attempt import Attempt, Recalled, Result
+from stenograph.engine.changes import Change, changes
+from stenograph.engine.commands import ToolReturned
+from stenograph.engine.edges import CompiledNode, compile_graph
+from stenograph.engine.events import ErrorInfo, NodeEntered, RerunOf
+from stenograph.engine.folding import evolve
+from stenograph.engine.graph import TIMEOUT_S, Outcome
+from stenograph.engine.histories import Histories
+from stenograph.engine.patch import PatchOp
+from stenograph.engine.recall import recording_of
+from stenograph.engine.recordings import Recorded, turn_of
+from stenograph.engine.results import to_command
+from stenograph.engine.run import Run
+from stenograph.engine.scopes import Scope
+from stenograph.engine.secrecy import Secrecy
+from stenograph.engine.site import Site
+from stenograph.engine.state import State
+from stenograph.engine.tools import Tool
+from stenograph.engine.vault import name_in_json
+from stenograph.engine.world import World
+
+Skipped: TypeAlias = Literal["once", "no-tool", "secret", "not-named", "no-outcome"]
+"""Why an attempt is not checked: its effect is once, its tool is not here, its graph has secrets, or
+it was cut off, or made anew later because a person asked."""
+DIFFERENCES_MAX: Final = 1000
+
+
+class CheckOutcome(Struct, frozen=True, kw_only=True):
+    """What came of an attempt: ``goto`` is where its tool said to go."""
+
+    outcome: Outcome
+    error: ErrorInfo | None = None
+    goto: str | None = None
+
+
+class CheckDifference(Struct, frozen=True, kw_only=True):
+    """An attempt whose tool does otherwise today; ``seq``: the event that recorded its end.
+
+    ``changes`` turn the state as it was recorded after it into what it would be.
+    """
+
+    seq: int
+    scope: str
+    node: str
+    visit: int
+    attempt: int
+    tool: str
+    recorded_version: str | None
+    version: str
+    recorded: CheckOutcome
+    found: CheckOutcome
+    changes: tuple[Change, ...] = ()
+
+
+class CheckReport(Struct, frozen=True, kw_only=True):
+    """What a check found: how many attempts were ``checked``, and why others were ``skipped``.
+
+    At most 1,000 ``differences``; ``differences_more`` counts the rest.
+    """
+
+    run_id: str
+    seq: int
+    same: bool
+    checked: int
+    skipped: dict[Skipped, int]
+    differences: tuple[CheckDifference, ...]
+    differences_more: int
+
+
+class Checks:
+    """Runs tools on what they were given in a recording, one after the other."""
+
+    def __init__(self, world: World, histories: Histories, actors: Actors) -> None:
+        self._world, self._histories, self._actors = world, histories, actors
+
+    async def check(self, run_id: str, tools: Sequence[str]) -> CheckReport:
+        """Check a run as far as it has come; with ``tools``, those alone. Raises UnknownRun."""
+        recorded = await self._actors.load(run_id)
+        point = RerunOf(run_id=run_id, seq=recorded.seq, hash="")
+        answers = (await recording_of(self._world.journal, point)).answers
+        run, checked, skipped, more = Run(), 0, Counter[Skipped](), 0
+        found: list[CheckDifference] = []
+        async for event in self._histories.events(run_id, to=recorded.seq):
+            evolve(run, event)
+            if not isinstance(event.data, NodeEntered) or event.data.tool is None:
+                continue
+            scope = run.scopes[event.data.scope]
+            known, tool = answers.get(turn_of(scope)), self._tool(event.data.tool)
+            why = _why_not(scope, tool, tools)
+            if known is None or known.entered != event.seq:
+                why = why or "no-outcome"
+            if why is not None or known is None or tool is None:
+                skipped[why or "no-tool"] += 1
+                continue
+            checked += 1
+            if (other := await self._compare(run, scope, tool, known)) is None:
+                continue
+            more += len(found) >= DIFFERENCES_MAX
+            found += [other] if len(found) < DIFFERENCES_MAX else []
+        return CheckReport(
+            run_id=run_id,
+            seq=recorded.seq,
+            same=not found,
+            checked=checked,
+            skipped=dict(skipped),
+            differences=tuple(found),
+            differences_more=more,
+        )
+
+    def _tool(self, name: str) -> Tool | None:
+        return self._world.registry.tools.get(name)
+
+    async def _compare(
+        self, run: Run, scope: Scope, tool: Tool, known: Recorded
+    ) -> CheckDifference | None:
+        """Run a tool where a scope stands; returns how that is other than what is recorded."""
+        attempt, result = await self._try(run, scope, tool)
+        assert not isinstance(result, Recalled), "the tool was called"
+        command = to_command(attempt, result, scope, Secrecy(None))
+        if isinstance(command, ToolReturned):
+            now = CheckOutcome(outcome="ok", goto=command.goto)
+            patch = command.update.patch
+        else:
+            now, patch = CheckOutcome(outcome=command.outcome, error=command.error), ()
+        then = CheckOutcome(outcome=known.outcome, error=known.error, goto=known.goto)
+        told = tuple(changes(_after(scope.state, known.patch), _after(scope.state, patch)))
+        if not told and _essence(now) == _essence(then):
+            return None
+        place = attempt.place
+        return CheckDifference(
+            seq=known.seq,
+            scope=place.scope,
+            node=place.node,
+            visit=place.visit,
+            attempt=place.attempt,
+            tool=tool.name,
+            recorded_version=known.asked.version,
+            version=tool.version,
+            recorded=then,
+            found=now,
+            changes=told,
+        )
+
+    async def _try(self, run: Run, scope: Scope, tool: Tool) -> tuple[Attempt, Result]:
+        """Call a tool as the engine does, and return what came of it."""
+        done: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
+        graph, node, at = compile_graph(scope.graph), _node(scope), scope.position
+        assert at is not None, "an attempt is made where a scope stands"
+
+        def settled(_: Attempt, result: Result) -> None:
+            if not done.done():
+                done.set_result(result)
+
+        attempt = Attempt(
+            Site(
+                run_id=run.id,
+                scope=scope.path,
+                node=at.node,
+                visit=at.visit,
+                attempt=at.attempt,
+                start=graph.graph.start,
+                is_last=not node.edges,
+                folder=self._world.folder,
+            ),
+            tool,
+            scope.state.draft(),
+            dict(node.node.config),
+            timeout_s=node.node.timeout_s or TIMEOUT_S,
+            processes=self._world.processes,
+            gates=self._world.gates,
+            clock=self._world.clock,
+            threads=self._world.threads,
+            settled=settled,
+            said=_drop_lines,
+        )
+        try:
+            attempt.start()
+            return attempt, await done
+        finally:
+            attempt.abandon()
+            if attempt.task is not None and not attempt.task.done():
+                self._world.strays.add(attempt.task)
+                attempt.task.add_done_callback(self._world.strays.discard)
+
+
+def _drop_lines(attempt: Attempt) -> None:
+    attempt.take_lines()
+
+
+def _why_not(scope: Scope, tool: Tool | None, tools: Sequence[str]) -> Skipped | None:
+    """Return why an attempt is not to be made again, if so."""
+    node = _node(scope)
+    if tools and node.tool not in tools:
+        return "not-named"
+    if tool is None:
+        return "no-tool"
+    if (node.node.effects or tool.effects) == "once":
+        return "once"
+    has_secret = any(name_in_json(data) is not None for _, data in scope.state.raw())
+    return "secret" if has_secret or compile_graph(scope.graph).rules.secrets else None
+
+
+def _node(scope: Scope) -> CompiledNode:
+    assert scope.position is not None, "an attempt is made where a scope stands"
+    return compile_graph(scope.graph).nodes[scope.position.node]
+
+
+def _after(state: State, patch: tuple[PatchOp, ...]) -> dict[str, Any]:
+    after = state.copy()
+    after.apply(patch)
+    return after.to_values()
+
+
+def _essence(outcome: CheckOutcome) -> tuple[object, ...]:
+    """Return what must be the same; where in the code an error was raised need not be."""
+    error = outcome.error
+    told = None if error is None else (error.type, error.message)
+    return outcome.outcome, outcome.goto, told
