@@ -13,6 +13,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from stenograph.engine import (
+    CheckReport,
     Fault,
     Graph,
     GraphInvalid,
@@ -41,6 +42,7 @@ from stenograph.http.requests import (
     SqlRequest,
     StartRequest,
 )
+from stenograph.http.rerun_wire import CheckRequest, RerunRequest
 from stenograph.http.transport import run_id_of, run_path
 from stenograph.http.wire import GZIP_TYPE, NDJSON_TYPE, GraphAnswer, RunAnswer, SqlAnswer
 from stenograph.journal import ROWS, TIME_S
@@ -292,6 +294,58 @@ class Client(Reading):
         body, path = msgspec.json.encode(asked), run_path(run_id, "/fork")
         _, begun = await self.server.post(path, ForkAnswer, body, about, headers=headers)
         return await self._with_state(begun)
+
+    async def rerun(
+        self,
+        run_id: str,
+        *,
+        graph: Graph | Mapping[str, Any] | str | None = None,
+        state: Mapping[str, Any] | None = None,
+        tools: Sequence[str] = (),
+        new_id: str | None = None,
+        key: str | None = None,
+        limits: Limits | None = None,
+        tags: Mapping[str, str] | None = None,
+    ) -> RunView:
+        """Begin a run that is made anew from what was recorded of another, up to its last event.
+
+        ``graph`` is another version or another graph, ``state`` sets keys of the first state, and
+        ``tools`` names those to run anew; without names, those of another version are. Visits whose
+        tool, config and state are as recorded are answered from the recording, the rest is run. The
+        new run's tags are the other's, those given, and ``rerun_of``. ``rerun_report`` tells more.
+        Asking again with the same ``key`` or ``new_id`` and the same of all else returns that run.
+        Raises UnknownRun, RerunRefused with all that does not fit, and what ``start`` may raise.
+        """
+        _check_options(new_id, key, 0)
+        if graph is not None and not isinstance(graph, str):
+            stored = await self.create_graph(graph)
+            graph = f"{stored.graph_id}@{stored.version}"
+        asked = RerunRequest(
+            graph=graph,
+            state=canonical(dict(state or {}), "")[1],
+            tools=list(tools),
+            run_id=new_id,
+            limits=limits,
+            tags=None if tags is None else dict(tags),
+        )
+        about = About(run_id=run_id, graph_id=graph or "", key=key)
+        headers = {} if key is None else {KEY_HEADER: key}
+        body, path = msgspec.json.encode(asked), run_path(run_id, "/rerun")
+        _, begun = await self.server.post(path, RunAnswer, body, about, headers=headers)
+        return await self._with_state(begun)
+
+    async def check_run(self, run_id: str, *, tools: Sequence[str] = ()) -> CheckReport:
+        """Run today's tools on what they were given in a run, and return where they do otherwise.
+
+        Nothing is written, and what they return goes nowhere. Tools with ``effects: once`` and
+        those whose graph has secrets are left out; ``tools`` names those to check alone.
+        Raises UnknownRun.
+        """
+        body, path = (
+            msgspec.json.encode(CheckRequest(tools=list(tools))),
+            run_path(run_id, "/check"),
+        )
+        return (await self.server.post(path, CheckReport, body, About(run_id=run_id)))[1]
 
     async def sql(
         self,

@@ -14,6 +14,7 @@ from stenograph.engine import (
     BlameAt,
     Event,
     Reason,
+    RerunReport,
     RunDiff,
     RunView,
     SeqNotReached,
@@ -183,6 +184,13 @@ class Reading:
         await self._check(other, other_at)
         query = asked(at=at, other_at=other_at)
         return await self._at(run_id, f"/diff/{quote(other)}", None, RunDiff, query)
+
+    async def rerun_report(self, run_id: str) -> RerunReport:
+        """Return what a rerun was answered, what it ran anew, and how it differs so far.
+
+        Raises UnknownRun, or RerunRefused for a run that is no rerun.
+        """
+        return await self._at(run_id, "/rerun", None, RerunReport, {})
 
     async def runs(
         self,

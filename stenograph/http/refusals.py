@@ -27,6 +27,7 @@ from stenograph.engine import (
     MergeConflict,
     NotJson,
     PathNotFound,
+    RerunRefused,
     RunExists,
     RunGone,
     RunImported,
@@ -134,6 +135,8 @@ def error_of(problem: Problem, about: About) -> Exception:
             return TooManySignals(about.run_id, about.signal, 0)
         case "fork-refused":
             return ForkRefused(about.run_id, problem.errors)
+        case "rerun-refused":
+            return RerunRefused(about.run_id, problem.errors)
         case "state-refused":
             return StateRefused(_in_values(problem.errors, about))
         case "state-not-json" if problem.errors:

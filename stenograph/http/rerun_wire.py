@@ -1,0 +1,38 @@
+"""Reruns over HTTP: what is asked."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, TypeAlias
+
+from msgspec import Meta, Struct
+
+from stenograph.engine import Limits
+from stenograph.http.wire import GraphId, Id, State, Tags
+
+ToolNames: TypeAlias = Annotated[
+    list[Annotated[str, Meta(min_length=1, max_length=128)]], Meta(max_length=1000)
+]
+
+
+class RerunRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """``POST /runs/{id}/rerun``. ``id`` and ``run_id`` are one thing, the new run's id; give one.
+
+    ``state`` sets keys of the first state, ``tools`` are run anew whatever was recorded.
+    """
+
+    graph: Annotated[
+        GraphId | dict[str, Any] | None,
+        Meta(description="Another graph: its id, id@version, or a whole graph"),
+    ] = None
+    state: State | None = None
+    tools: ToolNames = []
+    id: Id | None = None
+    run_id: Id | None = None
+    limits: Limits | None = None
+    tags: Tags | None = None
+
+
+class CheckRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """``POST /runs/{id}/check``: with ``tools``, those alone."""
+
+    tools: ToolNames = []

@@ -1,0 +1,111 @@
+"""Rerunning: a run made anew from its recording, what came of that, and checks of today's tools."""
+
+from __future__ import annotations
+
+from typing import Annotated, TypeAlias
+
+from litestar import get, post
+from litestar.di import NamedDependency
+from litestar.openapi.spec import Example
+from litestar.params import BodyKwarg, FromPath
+from litestar.response import Response
+
+from stenograph.engine import CheckReport, Engine, RerunReport
+from stenograph.http.bodies import run_id_of, within
+from stenograph.http.errors import BODY_CODES, Refused, problems
+from stenograph.http.graphs import ACTOR
+from stenograph.http.queries import Key, check_key
+from stenograph.http.requests import KEY_HEADER
+from stenograph.http.rerun_wire import CheckRequest, RerunRequest
+from stenograph.http.runs import run_answer
+from stenograph.http.starting import START_CODES, headers_of, status_of
+from stenograph.http.wire import RunAnswer
+
+RERUN_CODES = ("run-not-found", "rerun-refused", "schema-violated", "state-too-large")
+
+RerunBody: TypeAlias = Annotated[
+    RerunRequest,
+    BodyKwarg(
+        examples=[
+            Example(summary="Run one tool anew", value={"tools": ["review"]}),
+            Example(summary="With another input", value={"state": {"code": "pass"}}),
+        ]
+    ),
+]
+
+CheckBody: TypeAlias = Annotated[
+    CheckRequest | None,
+    BodyKwarg(examples=[Example(summary="One tool", value={"tools": ["review"]})]),
+]
+
+
+@post(
+    "/runs/{run_id:str}/rerun",
+    status_code=202,
+    responses=problems(*START_CODES, *RERUN_CODES),
+    summary="Rerun a run",
+    tags=["Runs"],
+)
+async def rerun_run(
+    run_id: FromPath[str],
+    data: RerunBody,
+    engine: NamedDependency[Engine],
+    key: Key = None,
+) -> Response[RunAnswer]:
+    """Begin a run that is made anew from the recording of another: 202, and its `Location`.
+
+    What is unchanged is answered from the recording: the same tool in the same version, `config` and
+    state. The rest is run; `tools` names what to run anew in any case. Nothing is written to the run
+    that is rerun. `GET` tells of the new run what was answered.
+    """
+    check_key(key)
+    new_id = run_id_of(data)
+    if key is not None and new_id is not None:
+        detail = f"{KEY_HEADER} makes an id of its own: leave the run's id out, or the key"
+        raise Refused("idempotency-key-invalid", detail)
+    with within(graph="/graph", state="/state"):
+        begun = await engine.rerun(
+            run_id,
+            graph=data.graph,
+            state=data.state,
+            tools=data.tools,
+            new_id=new_id,
+            key=key,
+            limits=data.limits,
+            tags=data.tags,
+            actor=ACTOR,
+        )
+    return Response(
+        run_answer(begun), status_code=status_of(begun, begun), headers=headers_of(begun)
+    )
+
+
+@get(
+    "/runs/{run_id:str}/rerun",
+    responses=problems("run-not-found", "rerun-refused"),
+    summary="What came of a rerun",
+    tags=["Audit"],
+)
+async def get_rerun(run_id: FromPath[str], engine: NamedDependency[Engine]) -> RerunReport:
+    """Tell what a rerun was answered, what it ran anew and why, and how it differs so far."""
+    return await engine.rerun_report(run_id)
+
+
+@post(
+    "/runs/{run_id:str}/check",
+    status_code=200,
+    responses=problems(*BODY_CODES, "run-not-found"),
+    summary="Check today's tools against a run",
+    tags=["Audit"],
+)
+async def check_run(
+    run_id: FromPath[str], engine: NamedDependency[Engine], data: CheckBody = None
+) -> CheckReport:
+    """Run today's tools on what they were given then, and tell where they do otherwise.
+
+    No run is made and nothing is written. Tools with `effects: once` are left out.
+    """
+    return await engine.check_run(run_id, tools=data.tools if data else [])
+
+
+HANDLERS = (rerun_run, get_rerun, check_run)

@@ -1,0 +1,79 @@
+"""Reruns over HTTP: a run made anew, what came of it, and checks of today's tools."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from stenograph.engine import RerunRefused, UnknownRun
+from stenograph.http import Client
+from tests.http.serving import app_client, serving
+from tests.http.test_forking import run_in
+from tests.http.tools import COUNT
+
+
+@pytest.mark.parametrize("prefix", ["", "/api"])
+async def test_a_rerun_is_a_run_of_its_own_that_names_what_it_was_made_from(prefix: str) -> None:
+    async with app_client() as client:
+        await run_in(client)
+        answer = await client.post(f"{prefix}/runs/r/rerun", json={"run_id": "again"})
+        assert (answer.status_code, answer.headers["Location"]) == (202, "/runs/again")
+        assert answer.json()["tags"] == {"a": "b", "rerun_of": "r"}
+        [found] = (await client.get("/runs?tag=rerun_of:r")).json()["items"]
+        assert found["id"] == "again"
+
+
+async def test_a_check_answers_where_the_tools_differ() -> None:
+    async with app_client() as client:
+        await run_in(client)
+        for body in ({}, {"tools": ["count"]}):
+            answer = await client.post("/runs/r/check", json=body)
+            assert (answer.status_code, answer.json()["same"]) == (200, True)
+            assert answer.json()["checked"] == 3
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "code"),
+    [
+        ("none/rerun", {}, "run-not-found"),
+        ("none/check", {}, "run-not-found"),
+        ("r/rerun", {"tools": ["none"]}, "rerun-refused"),
+        ("r/rerun", {"graph": "none"}, "graph-not-found"),
+        ("r/rerun", {"run_id": "r"}, "run-exists"),
+        ("r/rerun", {"surprise": 1}, "body-invalid"),
+    ],
+)
+async def test_what_cannot_be_rerun_is_a_problem(
+    path: str, body: dict[str, Any], code: str
+) -> None:
+    async with app_client() as client:
+        await run_in(client)
+        answer = await client.post(f"/runs/{path}", json=body)
+        assert answer.json()["type"] == f"/problems/{code}"
+
+
+async def test_an_id_and_a_key_are_too_much() -> None:
+    async with app_client() as client:
+        await run_in(client)
+        headers = {"Idempotency-Key": "k"}
+        answer = await client.post("/runs/r/rerun", json={"id": "x"}, headers=headers)
+        assert answer.json()["type"] == "/problems/idempotency-key-invalid"
+
+
+async def test_a_client_reruns_and_checks_as_its_engine_does() -> None:
+    async with serving() as served, Client(served.url) as client:
+        await client.run(COUNT, {"to": 2}, run_id="r")
+        for graph in (None, COUNT):
+            begun = await client.rerun("r", graph=graph, state={"to": 3}, tools=["count"], key="k")
+        assert begun.tags == {"rerun_of": "r"}
+        end = await client.wait(begun.id)
+        assert end.state["n"] == 3
+        report = await client.rerun_report(begun.id)
+        assert report == await served.engine.rerun_report(begun.id)
+        assert report.why == {"named": 2, "new": 1}
+        assert await client.check_run("r") == await served.engine.check_run("r")
+        with pytest.raises(RerunRefused, match="it is no rerun"):
+            await client.rerun_report("r")
+        with pytest.raises(UnknownRun):
+            await client.check_run("none")
