@@ -35,7 +35,7 @@ def retried(data: Data) -> Said:
 
 def migrated(data: Data) -> Said:
     """Tell who had a run go on in another graph."""
-    return "goes on", f"in {data['graph_id']}@{data['version'][:8]}, by {data['actor']}"
+    return "going", f"in {data['graph_id']}@{data['version'][:8]}, by {data['actor']}"
 
 
 def up_to(data: Data) -> str:
@@ -146,7 +146,7 @@ def wait_resolved(data: Data) -> Said:
         case "turn":
             return "begun", "its turn has come"
         case _:
-            return "begun", "goes on"
+            return "begun", "going"
 
 
 def signal_received(data: Data) -> Said:

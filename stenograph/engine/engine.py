@@ -35,6 +35,7 @@ from stenograph.engine.follow import follow
 from stenograph.engine.graph import Graph, Limits
 from stenograph.engine.graphs import Graphs, StoredGraph
 from stenograph.engine.histories import Histories
+from stenograph.engine.importing import import_run
 from stenograph.engine.lineage import events_of, line_of
 from stenograph.engine.migrating import migrate
 from stenograph.engine.migration import Migration
