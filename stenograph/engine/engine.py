@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
-from contextlib import aclosing
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Final, Self
 
 from msgspec.structs import replace
 
 from stenograph.engine.actors import Actors
-from stenograph.engine.audit import Audit
-from stenograph.engine.blame_view import BlameAt
 from stenograph.engine.clock import Clock, SystemClock
 from stenograph.engine.commands import (
     Cancel,
@@ -24,39 +21,34 @@ from stenograph.engine.commands import (
     Turn,
 )
 from stenograph.engine.data_folder import DataFolder
-from stenograph.engine.diff import RunDiff
-from stenograph.engine.erasing import erase, left_of
-from stenograph.engine.errors import RunFinished, SeqNotReached, UnknownRun
-from stenograph.engine.events import Event, RunLimits, decode
+from stenograph.engine.erasing import erase
+from stenograph.engine.errors import RunFinished
+from stenograph.engine.events import RunLimits
 from stenograph.engine.exported import ExportedRun
-from stenograph.engine.exporting import export
 from stenograph.engine.flow import Flow
-from stenograph.engine.follow import follow
 from stenograph.engine.graph import Graph, Limits
 from stenograph.engine.graphs import Graphs, StoredGraph
 from stenograph.engine.histories import Histories
 from stenograph.engine.importing import import_run
-from stenograph.engine.lineage import events_of, line_of
 from stenograph.engine.migrating import migrate
 from stenograph.engine.migration import Migration
 from stenograph.engine.parse import ParsedGraph
-from stenograph.engine.reasons import Reason
+from stenograph.engine.past import Past
 from stenograph.engine.rerun_check import CheckReport, Checks
 from stenograph.engine.rerun_report import RerunReport
 from stenograph.engine.reruns import RerunOptions, Reruns
 from stenograph.engine.run_forks import ForkOptions, RunForks
-from stenograph.engine.scopes import ROOT
 from stenograph.engine.starts import Delay, Key, Options, RunId, Starts, checked, run_id_for
 from stenograph.engine.tools import Registry, Source
 from stenograph.engine.values import canonical
-from stenograph.engine.views import RunView, StateAt, Visit, view, visits
+from stenograph.engine.views import RunView, view
 from stenograph.engine.world import open_world
-from stenograph.journal import Journal, Record, Stream
+from stenograph.journal import Journal
 
 WAIT_S: Final = 60.0
 
 
-class Engine:
+class Engine(Past):
     """Runs graphs and tells of them; an async context manager, over a journal that is open.
 
     On entry every unfinished run of the journal goes on, or ends with its reason (``recover``).
@@ -73,18 +65,18 @@ class Engine:
         clock: Clock | None = None,
         new_id: Callable[[], str] | None = None,
     ) -> None:
-        self.journal = journal
         self.registry = Registry(tools)
         self._recover = recover
-        clock = clock or SystemClock()
-        self._world = open_world(journal, self.registry, clock, data)
         self._new_id = new_id or (lambda: "r-" + secrets.token_hex(8))
-        self._graphs = Graphs(journal, self.registry, clock)
-        self._histories = Histories(journal)
-        self._actors = Actors(
-            self._world, self._histories, left=lambda run_id: self._flow.left(run_id)
+        clock = clock or SystemClock()
+        world = open_world(journal, self.registry, clock, data)
+        histories = Histories(journal)
+        super().__init__(
+            world,
+            Graphs(journal, self.registry, clock),
+            histories,
+            Actors(world, histories, left=lambda run_id: self._flow.left(run_id)),
         )
-        self._audit = Audit(self._actors, self._histories)
         self.recovered = self._actors.recovered
         self._flow = Flow(
             journal,
@@ -149,18 +141,6 @@ class Engine:
         """Read a graph as it would be stored, and store nothing; raises GraphInvalid."""
         return await self._graphs.parse(graph)
 
-    async def graph(self, graph_id: str, version: str | None = None) -> StoredGraph:
-        """Return a graph's newest version, or the one whose hash begins so; raises UnknownGraph."""
-        return await self._graphs.get(graph_id, version)
-
-    async def graph_versions(self, graph_id: str) -> list[StoredGraph]:
-        """Return all versions of a graph, oldest first; raises UnknownGraph."""
-        return await self._graphs.versions(graph_id)
-
-    async def graphs(self, *, before: int | None = None, limit: int = 50) -> list[Stream]:
-        """Return the streams of graphs, newest first; ``before`` is the last number of a page."""
-        return await self.journal.streams({"kind": "graph"}, before=before, limit=limit)
-
     async def start(
         self,
         graph: Graph | Mapping[str, Any] | str,
@@ -219,57 +199,6 @@ class Engine:
             for finished in done:
                 finished.result()
         return await self.get(run_id)
-
-    async def get(self, run_id: str) -> RunView:
-        """Return a run as it is now; raises UnknownRun."""
-        return view(await self._actors.load(run_id))
-
-    async def state(self, run_id: str, at: int | None = None) -> StateAt:
-        """Return a run's state, now or after event ``at``; raises UnknownRun or SeqNotReached."""
-        run = await self._actors.load(run_id)
-        if at is None or at == run.seq:
-            return StateAt(run_id=run_id, seq=run.seq, status=run.status, json=run.state.to_json())
-        if not 1 <= at < run.seq:
-            raise SeqNotReached(run_id, asked=at, head=run.seq)
-        then = await self._histories.at(run_id, at)
-        return StateAt(run_id=run_id, seq=then.seq, status=then.status, json=then.state.to_json())
-
-    async def visits(self, run_id: str) -> list[Visit]:
-        """Return the visits of a run, in the order of their entry; raises UnknownRun."""
-        run = await self._actors.load(run_id)
-        line = await line_of(self._histories, run_id, run.seq)
-        history = [event async for event in events_of(self._histories, line)]
-        return visits(history, ended=run.ended)
-
-    async def why(self, run_id: str, seq: int) -> Reason:
-        """Return why event ``seq`` of a run happened; raises UnknownRun or SeqNotReached."""
-        return await self._audit.why(run_id, seq)
-
-    async def blame(
-        self, run_id: str, path: str = "", *, at: int | None = None, scope: str = ROOT
-    ) -> BlameAt:
-        """Return who last wrote each part of a state, now or after event ``at``.
-
-        ``path`` is a JSON pointer into it; ``scope`` one that was open then. Raises UnknownRun,
-        SeqNotReached, PathNotFound or ScopeNotFound.
-        """
-        return await self._audit.blame(run_id, path, at, scope)
-
-    async def diff(
-        self, run_id: str, other: str, *, at: int | None = None, other_at: int | None = None
-    ) -> RunDiff:
-        """Return how two runs differ, now or each after an event; also one run at two points.
-
-        Raises UnknownRun or SeqNotReached.
-        """
-        return await self._audit.diff(run_id, other, at, other_at)
-
-    async def runs(
-        self, labels: Mapping[str, str] | None = None, *, before: int | None = None, limit: int = 50
-    ) -> list[Stream]:
-        """Return the runs that carry ``labels`` (``status``, ``graph``, ``tag:…``), newest first."""
-        wanted = {"kind": "run", **(labels or {})}
-        return await self.journal.streams(wanted, before=before, limit=limit)
 
     async def cancel(self, run_id: str, *, reason: str = "", actor: str = "engine") -> RunView:
         """Ask a run to stop, and return once that is durable; asking twice is as asking once.
@@ -483,20 +412,6 @@ class Engine:
             actor=checked(str, actor),
         )
 
-    async def left_of(self, run_id: str) -> RunView:
-        """Return what is left of a run that was erased; raises UnknownRun."""
-        return await left_of(self._world, run_id)
-
-    async def export(self, run_id: str) -> AsyncGenerator[bytes, None]:
-        """Yield a run as one file, up to its last event now, a page of lines at a time.
-
-        Raises UnknownRun or RunGone at the first step, JournalUnreadable for one whose hashes do not
-        hold. It has no secrets, but what stands for them.
-        """
-        async with aclosing(export(self._world, run_id)) as pieces:
-            async for piece in pieces:
-                yield piece
-
     async def import_run(self, exported: ExportedRun) -> RunView:
         """Take in a run that was exported (``read_export``), with the same id, events and hashes.
 
@@ -504,25 +419,6 @@ class Engine:
         nothing (``replayed``). Raises ExportRefused, or RunExists when another run has its id.
         """
         return await import_run(self._world, exported)
-
-    async def tail(self, run_id: str, *, after: int = 0) -> AsyncGenerator[Event, None]:
-        """Yield every event of a run with ``seq > after``, then live, up to its end.
-
-        Raises UnknownRun or CursorUnknown.
-        """
-        async with aclosing(self.follow(run_id, after=after)) as pages:
-            async for page in pages:
-                for record in page:
-                    yield decode(record)
-
-    async def follow(self, run_id: str, *, after: int = 0) -> AsyncGenerator[list[Record], None]:
-        """As ``tail``, but in pages of records as they are stored."""
-        after = max(0, after)
-        if run_id.startswith("graph/") or not await self.journal.head(run_id):
-            raise UnknownRun(run_id)
-        async with aclosing(follow(self.journal, run_id, after=after)) as pages:
-            async for page in pages:
-                yield page
 
 
 def _limits(limits: Limits | None) -> RunLimits | None:

@@ -28,7 +28,7 @@ from stenograph.engine import (
 )
 from stenograph.http.evidence_wire import EraseRequest
 from stenograph.http.fork_wire import ForkAnswer, ForkRequest
-from stenograph.http.reading import WAIT_S, Reading, stored_graph, view_of
+from stenograph.http.reading import WAIT_S, Reading
 from stenograph.http.refusals import About
 from stenograph.http.requests import (
     DELAY_MAX_S,
@@ -44,6 +44,7 @@ from stenograph.http.requests import (
 )
 from stenograph.http.rerun_wire import CheckRequest, RerunRequest
 from stenograph.http.transport import run_id_of, run_path
+from stenograph.http.views import stored_graph, view_of
 from stenograph.http.wire import GZIP_TYPE, NDJSON_TYPE, GraphAnswer, RunAnswer, SqlAnswer
 from stenograph.journal import ROWS, TIME_S
 

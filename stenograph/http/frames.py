@@ -11,8 +11,9 @@ from msgspec import UNSET, Raw
 
 from stenograph.engine import RunView, StatePatched, WaitView, decode
 from stenograph.http.filters import Filter
+from stenograph.http.messages import CursorMessage, ErrorMessage, StatusMessage
 from stenograph.http.sifting import Part, Sieve
-from stenograph.http.wire import CursorMessage, ErrorMessage, Problem, StatusMessage
+from stenograph.http.wire import Problem
 from stenograph.journal import Record, envelope, is_erased
 
 CACHE_MAX_CHARS: Final = 16 * 1024 * 1024

@@ -18,6 +18,7 @@ from stenograph.engine import Engine, UnknownRun
 from stenograph.http.errors import Refused, problems
 from stenograph.http.filters import Filter, filter_of
 from stenograph.http.following import to_its_end
+from stenograph.http.messages import EventsPage
 from stenograph.http.playback import AT_ONCE, Playback, played
 from stenograph.http.queries import (
     Accept,
@@ -46,7 +47,6 @@ from stenograph.http.wire import (
     LIMIT_MAX,
     NDJSON_TYPE,
     WAIT_MAX_S,
-    EventsPage,
 )
 from stenograph.journal import CursorUnknown, Record, envelope
 

@@ -26,14 +26,15 @@ from stenograph.engine import (
 )
 from stenograph.http.evidence_wire import VerifyAnswer
 from stenograph.http.filters import Filter
+from stenograph.http.messages import EventsPage
 from stenograph.http.refusals import About, RequestRefused
 from stenograph.http.streams import Stream, record_of
 from stenograph.http.transport import Transport, run_path
+from stenograph.http.views import stored_graph, view_of
 from stenograph.http.wire import (
     GOING,
     ID_PATTERN,
     LIMIT_MAX,
-    EventsPage,
     GraphAnswer,
     GraphList,
     GraphVersionItem,
@@ -358,30 +359,6 @@ class Reading:
         return view_of(run, state.json)
 
 
-def view_of(run: RunAnswer, state_json: bytes) -> RunView:
-    """Return a run of the wire as the engine shows it."""
-    return RunView(
-        id=run.id,
-        graph_id=run.graph_id,
-        version=run.version,
-        status=run.status,
-        seq=run.seq,
-        steps=run.steps,
-        current=tuple(run.current),
-        waits=tuple(run.waits),
-        tags=run.tags,
-        error=run.error,
-        reason=run.reason,
-        created_at=run.created_at,
-        updated_at=run.updated_at,
-        finished_at=run.finished_at,
-        state_json=state_json,
-        parked=run.parked,
-        origin=run.origin,
-        replayed=run.replayed,
-    )
-
-
 def asked(**options: int | None) -> dict[str, int]:
     """Return what was given of some options of a query."""
     return {name: value for name, value in options.items() if value is not None}
@@ -408,15 +385,3 @@ def graph_path(graph_id: str, version: str | None = None, *, rest: str = "") -> 
     if not re.fullmatch(ID_PATTERN, graph_id):
         raise UnknownGraph(name)
     return f"/graphs/{quote(name)}{rest}"
-
-
-def stored_graph(answer: GraphAnswer, *, created: bool = False) -> StoredGraph:
-    """Return a graph of the wire as the engine shows it."""
-    return StoredGraph(
-        graph_id=answer.graph_id,
-        version=answer.version,
-        data=bytes(answer.graph),
-        created_at=answer.created_at,
-        created=created,
-        warnings=tuple(answer.warnings),
-    )

@@ -14,9 +14,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import WebSocketException
 
 from stenograph.http.filters import NO_FILTER, Filter
-from stenograph.http.refusals import OutOfSequence, RequestRefused, ServerUnreachable, StreamLost
-from stenograph.http.wire import (
-    JOURNAL_HEADER,
+from stenograph.http.messages import (
     CursorMessage,
     ErrorMessage,
     EventEnvelope,
@@ -25,6 +23,8 @@ from stenograph.http.wire import (
     SocketMessage,
     StatusMessage,
 )
+from stenograph.http.refusals import OutOfSequence, RequestRefused, ServerUnreachable, StreamLost
+from stenograph.http.wire import JOURNAL_HEADER
 from stenograph.journal import Record
 
 FIRST_DELAY_S: Final = 0.25

@@ -11,8 +11,9 @@ import httpx
 import msgspec
 
 from stenograph.engine import NotHeld, RunFinished, SeqNotReached, UnknownRun
+from stenograph.http.messages import EventsPage
 from stenograph.http.refusals import About, RequestRefused, ServerUnreachable, error_of
-from stenograph.http.wire import ID_PATTERN, EventsPage, Problem, RunAnswer
+from stenograph.http.wire import ID_PATTERN, Problem, RunAnswer
 from stenograph.journal import CursorUnknown
 
 TIMEOUT_S: Final = 60.0

@@ -1,0 +1,130 @@
+"""What an engine tells of all that was written; nothing here changes it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
+
+from stenograph.engine.actors import Actors
+from stenograph.engine.audit import Audit
+from stenograph.engine.blame_view import BlameAt
+from stenograph.engine.diff import RunDiff
+from stenograph.engine.erasing import left_of
+from stenograph.engine.errors import SeqNotReached, UnknownRun
+from stenograph.engine.events import Event, decode
+from stenograph.engine.exporting import export
+from stenograph.engine.follow import follow
+from stenograph.engine.graphs import Graphs, StoredGraph
+from stenograph.engine.histories import Histories
+from stenograph.engine.lineage import events_of, line_of
+from stenograph.engine.reasons import Reason
+from stenograph.engine.scopes import ROOT
+from stenograph.engine.views import RunView, StateAt, Visit, view, visits
+from stenograph.engine.world import World
+from stenograph.journal import Record, Stream
+
+
+class Past:
+    """Graphs and runs, as they are and as they were; what ``Engine`` and its users read."""
+
+    def __init__(self, world: World, graphs: Graphs, histories: Histories, actors: Actors) -> None:
+        self.journal = world.journal
+        self._world, self._graphs = world, graphs
+        self._histories, self._actors = histories, actors
+        self._audit = Audit(actors, histories)
+
+    async def graph(self, graph_id: str, version: str | None = None) -> StoredGraph:
+        """Return a graph's newest version, or the one whose hash begins so; raises UnknownGraph."""
+        return await self._graphs.get(graph_id, version)
+
+    async def graph_versions(self, graph_id: str) -> list[StoredGraph]:
+        """Return all versions of a graph, oldest first; raises UnknownGraph."""
+        return await self._graphs.versions(graph_id)
+
+    async def graphs(self, *, before: int | None = None, limit: int = 50) -> list[Stream]:
+        """Return the streams of graphs, newest first; ``before`` is the last number of a page."""
+        return await self.journal.streams({"kind": "graph"}, before=before, limit=limit)
+
+    async def runs(
+        self, labels: Mapping[str, str] | None = None, *, before: int | None = None, limit: int = 50
+    ) -> list[Stream]:
+        """Return the runs that carry ``labels`` (``status``, ``graph``, ``tag:…``), newest first."""
+        wanted = {"kind": "run", **(labels or {})}
+        return await self.journal.streams(wanted, before=before, limit=limit)
+
+    async def get(self, run_id: str) -> RunView:
+        """Return a run as it is now; raises UnknownRun."""
+        return view(await self._actors.load(run_id))
+
+    async def state(self, run_id: str, at: int | None = None) -> StateAt:
+        """Return a run's state, now or after event ``at``; raises UnknownRun or SeqNotReached."""
+        run = await self._actors.load(run_id)
+        if at is None or at == run.seq:
+            return StateAt(run_id=run_id, seq=run.seq, status=run.status, json=run.state.to_json())
+        if not 1 <= at < run.seq:
+            raise SeqNotReached(run_id, asked=at, head=run.seq)
+        then = await self._histories.at(run_id, at)
+        return StateAt(run_id=run_id, seq=then.seq, status=then.status, json=then.state.to_json())
+
+    async def visits(self, run_id: str) -> list[Visit]:
+        """Return the visits of a run, in the order of their entry; raises UnknownRun."""
+        run = await self._actors.load(run_id)
+        line = await line_of(self._histories, run_id, run.seq)
+        history = [event async for event in events_of(self._histories, line)]
+        return visits(history, ended=run.ended)
+
+    async def why(self, run_id: str, seq: int) -> Reason:
+        """Return why event ``seq`` of a run happened; raises UnknownRun or SeqNotReached."""
+        return await self._audit.why(run_id, seq)
+
+    async def blame(
+        self, run_id: str, path: str = "", *, at: int | None = None, scope: str = ROOT
+    ) -> BlameAt:
+        """Return who last wrote each part of a state, now or after event ``at``.
+
+        ``path`` is a JSON pointer into it; ``scope`` one that was open then. Raises UnknownRun,
+        SeqNotReached, PathNotFound or ScopeNotFound.
+        """
+        return await self._audit.blame(run_id, path, at, scope)
+
+    async def diff(
+        self, run_id: str, other: str, *, at: int | None = None, other_at: int | None = None
+    ) -> RunDiff:
+        """Return how two runs differ, now or each after an event; also one run at two points.
+
+        Raises UnknownRun or SeqNotReached.
+        """
+        return await self._audit.diff(run_id, other, at, other_at)
+
+    async def tail(self, run_id: str, *, after: int = 0) -> AsyncGenerator[Event, None]:
+        """Yield every event of a run with ``seq > after``, then live, up to its end.
+
+        Raises UnknownRun or CursorUnknown.
+        """
+        async with aclosing(self.follow(run_id, after=after)) as pages:
+            async for page in pages:
+                for record in page:
+                    yield decode(record)
+
+    async def follow(self, run_id: str, *, after: int = 0) -> AsyncGenerator[list[Record], None]:
+        """As ``tail``, but in pages of records as they are stored."""
+        after = max(0, after)
+        if run_id.startswith("graph/") or not await self.journal.head(run_id):
+            raise UnknownRun(run_id)
+        async with aclosing(follow(self.journal, run_id, after=after)) as pages:
+            async for page in pages:
+                yield page
+
+    async def export(self, run_id: str) -> AsyncGenerator[bytes, None]:
+        """Yield a run as one file, up to its last event now, a page of lines at a time.
+
+        Raises UnknownRun or RunGone at the first step, JournalUnreadable for one whose hashes do not
+        hold. It has no secrets, but what stands for them.
+        """
+        async with aclosing(export(self._world, run_id)) as pieces:
+            async for piece in pieces:
+                yield piece
+
+    async def left_of(self, run_id: str) -> RunView:
+        """Return what is left of a run that was erased; raises UnknownRun."""
+        return await left_of(self._world, run_id)
