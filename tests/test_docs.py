@@ -27,7 +27,7 @@ from stenograph.engine import parse_graph
 from stenograph.engine.events import Payload
 from stenograph.engine.expressions import compile_expression
 from stenograph.workflows import code_review
-from tests.ports import need_port_8000
+from tests.ports import port_8000
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -127,7 +127,6 @@ def test_commands_run_in_a_checkout(block: Block, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("page", SCRIPTS, ids=lambda page: page.name)
 def test_commands_run(page: Path, tmp_path: Path) -> None:
-    need_port_8000()
     write_files(page, tmp_path)
     script = ["set -eu", "trap 'kill $(jobs -p) 2>/dev/null || true; wait' EXIT"]
     for block in blocks_of(page):
@@ -135,7 +134,8 @@ def test_commands_run(page: Path, tmp_path: Path) -> None:
             script += [f"{block.text.strip()} &", READY]
         elif block.kind == "sh":
             script += [f"echo '# {block}' >&2", block.text]
-    run(["bash", "-c", "\n".join(script)], tmp_path, 300)
+    with port_8000():
+        run(["bash", "-c", "\n".join(script)], tmp_path, 300)
 
 
 @pytest.mark.parametrize("kind", get_args(Payload), ids=lambda kind: kind.TYPE)

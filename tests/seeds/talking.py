@@ -15,7 +15,7 @@ import httpx
 from websockets.sync.client import ClientConnection, connect
 
 from tests.cli.running import PATIENCE_S, Server
-from tests.ports import need_port_8000
+from tests.ports import port_8000
 
 URL = "http://localhost:8000"
 SLOPPY = """import os, sys
@@ -33,13 +33,13 @@ def greet(name):
 @contextmanager
 def server_at_8000(folder: Path, *words: object) -> Iterator[Server]:
     """A server as `steno serve` starts it, in a folder that is its data folder as well."""
-    need_port_8000()
-    server = Server("--data", folder, *words, cwd=folder)
-    try:
-        yield server
-    finally:
-        if server.process.returncode is None:
-            server.end()
+    with port_8000():
+        server = Server("--data", folder, *words, cwd=folder)
+        try:
+            yield server
+        finally:
+            if server.process.returncode is None:
+                server.end()
 
 
 def post(path: str, body: Any, status: int = 200) -> Any:
