@@ -64,35 +64,46 @@ class RunForks:
         self, run_id: str, graph: Graph | Mapping[str, Any] | str | None, asked: ForkOptions
     ) -> RunView:
         """Fork a run after event ``at``, or return the run that was forked likewise before."""
+        if await self._world.journal.head(asked.new_id):
+            return await self._repeat(run_id, graph, asked)
         head = (await self._actors.load(run_id)).seq
         if not 1 <= asked.at <= head:
             raise SeqNotReached(run_id, asked=asked.at, head=head)
         stored = None if graph is None else await self._graphs.named(graph, asked.actor)
         seq = await self._histories.boundary(run_id, asked.at)
         origin = await self._histories.at(run_id, seq)
-        request = _request(origin, stored, asked)
-        if await self._world.journal.head(asked.new_id):
-            return await self._repeat(asked, request)
-        start, vault = await self._ready(origin, stored, asked, request)
+        named = graph if isinstance(graph, str) else stored and stored.version
+        start, vault = await self._ready(origin, stored, named, asked)
         with suppress(Unanswered):  # what cannot be is said before anything begins
             decide(Run(id=asked.new_id), start, self._world.outside({}))
         self._flow.seat(asked.new_id, start.turn)
         try:
             return view(await self._actors.begin(asked.new_id, start, vault))
         except RunExists:
-            return await self._repeat(asked, request)
+            return await self._repeat(run_id, graph, asked)
 
-    async def _repeat(self, asked: ForkOptions, request: str) -> RunView:
+    async def _repeat(
+        self, run_id: str, graph: Graph | Mapping[str, Any] | str | None, asked: ForkOptions
+    ) -> RunView:
+        """Return the run that there is, if it was asked for likewise; by what stands in it alone."""
         run = await self._actors.load(asked.new_id)
-        if run.request != request:
+        created = await self._histories.at(asked.new_id, 1)
+        if graph is None or isinstance(graph, str):
+            named = graph
+        else:
+            named = (await self._graphs.named(graph, asked.actor)).version
+        if run.request != _request(run_id, named, asked, all_secret_keys(created)):
             other = KeyReused(asked.key, run.id) if asked.key else RunExists(run.id)
             raise other
         return replace(view(run), replayed=True)
 
     async def _ready(
-        self, origin: Run, stored: StoredGraph | None, asked: ForkOptions, request: str
+        self, origin: Run, stored: StoredGraph | None, named: str | None, asked: ForkOptions
     ) -> tuple[Start, Vault | None]:
-        """Return the start of a fork; raises ForkRefused, and what values from outside may raise."""
+        """Return the start of a fork, whose graph was asked for as ``named``.
+
+        Raises ForkRefused, and what values from outside may raise.
+        """
         new = as_new_work(origin, self._world.clock.now_us())
         if stored is not None:
             new.graph_id, new.version, new.turn = stored.graph_id, stored.version, None
@@ -120,7 +131,7 @@ class RunForks:
             tags=tags,
             actor=asked.actor,
             key=asked.key,
-            request=request,
+            request=_request(origin.id, named, asked, all_secret_keys(new)),
             secrets={**secrets, **given},
             turn=new.turn,
             inheritance=Inheritance(
@@ -194,24 +205,23 @@ def _refuse(origin: Run, faults: Sequence[Fault]) -> None:
         raise ForkRefused(origin.id, list(faults))
 
 
-def _request(origin: Run, stored: StoredGraph | None, asked: ForkOptions) -> str:
-    """Return a hash of what was asked, but for secrets, which could be guessed from it."""
-    secret = all_secret_keys(origin)
-    if stored is not None:
-        secret |= compile_graph(stored.data).rules.secrets
+def _request(run_id: str, named: str | None, asked: ForkOptions, secret: frozenset[str]) -> str:
+    """Return a hash of what was asked, but for secrets, which could be guessed from it.
+
+    A graph counts as it was ``named``: its id means the same when it has a newer version since.
+    """
     state = {key: None if key in secret else value for key, value in asked.state.items()}
     patch = [
         {**op, "value": None} if key_of(str(op.get("path", ""))) in secret else op
         for op in asked.patch
     ]
     signals = {name: None if name in secret else each for name, each in asked.signals.items()}
-    version = None if stored is None else [stored.graph_id, stored.version]
     return request_hash(
         [
             "fork",
-            origin.id,
+            run_id,
             asked.at,
-            version,
+            named,
             asked.scope,
             state,
             msgspec.to_builtins(patch),

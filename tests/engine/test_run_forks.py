@@ -435,6 +435,26 @@ async def test_asking_again_returns_the_fork_there_is() -> None:
         assert sorted(each.replayed for each in await asyncio.gather(*both)) == [False, True]
 
 
+async def test_asking_again_is_answered_when_the_origin_is_erased_and_its_graph_has_changed() -> (
+    None
+):
+    async with MemoryJournal() as journal, Engine(journal, tools=TOOLS) as engine:
+        await engine.create_graph({"id": "flow", **chain("count", "count")})
+        await engine.run("flow", run_id="run")
+        options: list[dict[str, Any]] = [{}, {"graph": "flow"}, {"graph": chain("count", "count")}]
+        made = [await engine.fork("run", 2, key=f"{n}", **more) for n, more in enumerate(options)]
+        for each in made:
+            await engine.wait(each.id)
+        await engine.create_graph({"id": "flow", **chain("count", "note")})
+        await engine.erase("run")
+        again = [await engine.fork("run", 2, key=f"{n}", **more) for n, more in enumerate(options)]
+        assert [each.id for each in again] == [each.id for each in made]
+        assert all(each.replayed for each in again)
+        for key, other in (("0", {"graph": "flow"}), ("1", {}), ("1", {"graph": "flow@x"})):
+            with pytest.raises(KeyReused):
+                await engine.fork("run", 2, key=key, **other)
+
+
 # --- secrets --------------------------------------------------------------------------------
 
 
