@@ -39,24 +39,31 @@ class Streams(Protocol):
 
 
 class Belongings:
-    """Of which graph the latest runs are and with which tags; neither ever changes."""
+    """Of which graph the latest runs are and with which tags.
+
+    What was looked up holds for the events that a run had then: a later one may have moved it to
+    another graph, or may have erased it.
+    """
 
     def __init__(self, journal: Streams, runs_max: int = RUNS_MAX) -> None:
         self._journal, self._runs_max = journal, runs_max
-        self._known: OrderedDict[str, Mapping[str, str]] = OrderedDict()
+        self._known: OrderedDict[str, tuple[int, Mapping[str, str]]] = OrderedDict()
 
-    async def of(self, run_id: str) -> Mapping[str, str]:
-        """Return a run's labels ``graph`` and ``tag:…``; nothing for the stream of a graph."""
-        known = self._known.get(run_id)
-        if known is None:
+    async def of(self, run_id: str, seq: int) -> Mapping[str, str]:
+        """Return the labels ``graph`` and ``tag:…`` of a run that has an event ``seq``.
+
+        Nothing for the stream of a graph.
+        """
+        head, labels = self._known.get(run_id, (0, NO_LABELS))
+        if head < seq:
             stream = await self._journal.stream(run_id)
-            labels = {} if stream is None else stream.labels
-            known = {k: v for k, v in labels.items() if k == "graph" or k.startswith("tag:")}
-            self._known[run_id] = known
+            found = {} if stream is None else stream.labels
+            labels = {k: v for k, v in found.items() if k == "graph" or k.startswith("tag:")}
+            self._known[run_id] = (seq if stream is None else stream.head), labels
         self._known.move_to_end(run_id)
         while len(self._known) > self._runs_max:
             self._known.popitem(last=False)
-        return known
+        return labels
 
 
 class Sieve:
@@ -98,7 +105,7 @@ class Sieve:
     async def _labels(self, record: Record) -> Mapping[str, str]:
         if not self.wanted.asks_for_run:
             return NO_LABELS
-        return await self._belongings.of(record.run_id)
+        return await self._belongings.of(record.run_id, record.seq)
 
 
 async def pulsed(

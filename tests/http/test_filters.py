@@ -358,9 +358,29 @@ async def test_what_runs_belong_to_is_looked_up_once_and_of_so_many() -> None:
     await journal.append("r", [NewRecord("log", b"{}", AT)], expected_seq=0, labels=labels)
     belongings = Belongings(journal, runs_max=2)
     for run_id in ["r", "r", "x", "r", "y", "r", "x"]:
-        known = await belongings.of(run_id)
+        known = await belongings.of(run_id, 1)
         assert known == ({"graph": "g", "tag:a": "b"} if run_id == "r" else {})
     assert asked == ["r", "x", "y", "x"]
+
+
+async def test_a_run_that_was_migrated_passes_as_one_of_its_new_graph() -> None:
+    gated = {
+        "start": "gate",
+        "nodes": {"gate": {"wait": {"signal": "go"}}},
+    }
+    async with serving() as server:
+        engine = server.engine
+        await engine.run({"id": "old", **gated}, run_id="r", wait_s=1)
+        before = (await server.http.get("/journal?graph=old")).json()
+        await engine.migrate("r", {"id": "new", **gated})
+        await engine.signal("r", "go")
+        after = f"&after={before['after']}"
+        old = (await server.http.get(f"/journal?graph=old{after}")).json()
+        new = (await server.http.get(f"/journal?graph=new{after}")).json()
+    assert {each["run_id"] for each in before["events"]} == {"r"}
+    assert old["events"] == []
+    types = [each["type"] for each in new["events"]]
+    assert (types[0], types[-1]) == ("run.migrated", "run.completed")
 
 
 # --- the cursor ---------------------------------------------------------------------------------
