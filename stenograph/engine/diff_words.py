@@ -57,8 +57,9 @@ def lines_of(diff: RunDiff) -> Iterator[str]:
     for what, parting in _partings(diff):
         yield ""
         yield f"{what} at {_where(parting)}:"
-        for name, reason in (("left ", parting.left), ("right", parting.right)):
-            yield from _reason(name, reason)
+        sides = (("left ", diff.left, parting.left), ("right", diff.right, parting.right))
+        for name, side, reason in sides:
+            yield from _reason(name, side.run_id, reason)
     yield from _visits(diff)
     if diff.changes:
         yield ""
@@ -91,12 +92,14 @@ def _place(what: Any) -> str:
     return f"{one_line(what.scope)}{one_line(what.node)}#{what.visit}"
 
 
-def _reason(name: str, reason: Reason | None) -> Iterator[str]:
+def _reason(name: str, run_id: str, reason: Reason | None) -> Iterator[str]:
     if reason is None:
         yield f"  {name}  never came there"
         return
     first, *rest = reason.says
-    yield f"  {name}  {reason.seq}  {first}"
+    # What a fork took over has the numbers of another run.
+    of = "" if reason.run_id == run_id else f" of run {one_line(reason.run_id)}"
+    yield f"  {name}  {reason.seq}{of}  {first}"
     for each in rest:
         yield f"           {each}"
 

@@ -56,13 +56,20 @@ async def events_of(histories: Histories, line: Line) -> AsyncIterator[Event]:
 def shared(one: Line, other: Line) -> Part | None:
     """Return the last run whose first events two lines share, and up to which; None: they share none."""
     found: Part | None = None
-    for left, right in zip(one.past, other.past, strict=False):
-        if left.run_id != right.run_id:
+    for at, (left, right) in enumerate(zip(one.past, other.past, strict=False)):
+        if left.run_id != right.run_id or (at == 0 and not _can_be_one(one.lost, other.lost)):
             break
         found = Part(left.run_id, min(left.to, right.to))
         if left.to != right.to:
             break
     return found
+
+
+def _can_be_one(lost: Origin | None, other: Origin | None) -> bool:
+    """Tell whether two lines may begin with one run: of an id that another journal gave, two may be."""
+    if lost is None or other is None:
+        return lost is other  # what is here is not what the other line went on from
+    return lost.seq != other.seq or lost.hash == other.hash
 
 
 async def _origin_of(histories: Histories, run_id: str) -> Origin | None:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 import stenograph as st
-from stenograph.engine import Engine, decode, lines_of
+from stenograph.engine import Engine, decode, lines_of, read_export
 from stenograph.engine.blame import Blamer
 from stenograph.engine.blame_trees import same
 from stenograph.engine.blame_view import blame_at
@@ -208,6 +208,56 @@ async def test_forks_are_compared_from_where_they_part() -> None:
     assert f"the very same events up to {far.common} of run run" in list(lines_of(far))
     alike = [each for each in far.visits if not each.differs and each.node == "work"]
     assert [each.left == each.right for each in alike] == [True, True]
+
+
+async def test_the_text_of_a_diff_between_two_forks_says_of_which_run_an_event_is() -> None:
+    async with voted() as engine:
+        told = list(lines_of(await engine.diff("second", "sibling")))
+    assert "the very same events up to 17 of run run" in told
+    at = told.index("first difference at their start (extra):")
+    assert told[at + 1].startswith("  left   1 of run first  ann forked run run after its event 17")
+    assert told[at + 2].startswith("  right  1  eve forked run run after its event 17")
+    parted = told.index(f"their paths part at {SECOND}ask#1:")
+    assert told[parted + 1].startswith("  left   6  ask in")
+    assert told[parted + 3].startswith("  right  11 of run run  ask in")
+
+
+async def carried(other: Engine, engine: Engine, *run_ids: str) -> None:
+    """Export runs from one journal, and import them into another."""
+    for run_id in run_ids:
+        await engine.import_run(read_export([piece async for piece in other.export(run_id)]))
+
+
+async def test_a_fork_from_elsewhere_shares_nothing_with_another_run_of_its_origins_id() -> None:
+    async with opened() as other, opened() as engine:
+        for each, items in ((other, [1, 2]), (engine, [3, 4])):
+            await each.run(mapped("double"), {"items": items}, run_id="run")
+        await other.fork("run", 1, new_id="fork")
+        await other.wait("fork")
+        await engine.fork("run", 1, new_id="own")
+        await engine.wait("own")
+        await carried(other, engine, "fork")
+        assert (await engine.blame("fork")).lost is not None
+        for one, two in (("fork", "run"), ("run", "fork"), ("fork", "own")):
+            found = await engine.diff(one, two)
+            assert (found.common_run, found.common, found.same) == ("", 0, False)
+        itself = await engine.diff("fork", "fork", at=1)
+        assert (itself.common_run, itself.common) == ("fork", 1)
+
+
+async def test_two_forks_from_elsewhere_share_what_one_event_stands_for() -> None:
+    async with opened() as one, opened() as two, opened() as engine:
+        for each, name in ((one, "first"), (two, "third")):
+            await each.run(mapped("double"), {"items": [1, 2]}, run_id="run")
+            await each.fork("run", 1, new_id=name)
+            await each.wait(name)
+        await one.fork("run", 1, new_id="second")
+        await one.wait("second")
+        await carried(one, engine, "first", "second")
+        await carried(two, engine, "third")
+        alike, apart = await engine.diff("first", "second"), await engine.diff("first", "third")
+    assert (alike.common_run, alike.common) == ("run", 1)
+    assert (apart.common_run, apart.common) == ("", 0)
 
 
 async def test_a_fork_whose_origin_was_erased_says_so() -> None:
