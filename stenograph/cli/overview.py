@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -50,7 +50,7 @@ class Overview:
 
     def __init__(self) -> None:
         self.writers: dict[str, tuple[str, int]] = {}
-        """The node that wrote a key last, and by which event."""
+        """The node that wrote a key last, or how the run began with it, and by which event."""
         self.parking = Parking()
         self.at = ""
         self._nodes: dict[tuple[str, str], NodeLine] = {}
@@ -66,10 +66,9 @@ class Overview:
         data = msgspec.json.decode(record.data)
         match record.type:
             case "run.created":
-                self.writers = dict.fromkeys(data.get("state", {}), ("start", record.seq))
+                self._create(record.seq, data)
             case "state.patched" if data["scope"] == ROOT:
-                for op in data["patch"]:
-                    self.writers[target(op["path"])[0]] = (data["node"], record.seq)
+                self._write(data["node"], record.seq, data["patch"])
             case "run.completed" | "run.failed" | "run.cancelled":
                 self._ended = True
             case "run.retried":
@@ -93,6 +92,16 @@ class Overview:
         for fork in self._forks.values():
             if not (self._ended or self._is_over(fork.scope)):
                 yield fork
+
+    def _create(self, seq: int, data: dict[str, Any]) -> None:
+        """Begin a run; a fork has its state from its origin, and what was changed in that."""
+        by = "origin" if data.get("origin") else "start"
+        self.writers = dict.fromkeys(data.get("state", {}), (by, seq))
+        self._write("fork", seq, data.get("patches", {}).get(ROOT, ()))
+
+    def _write(self, by: str, seq: int, patch: Iterable[dict[str, Any]]) -> None:
+        for op in patch:
+            self.writers[target(op["path"])[0]] = (by, seq)
 
     def _is_over(self, scope: str) -> bool:
         return any(each in self._over for each in around(scope))

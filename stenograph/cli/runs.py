@@ -26,13 +26,14 @@ STATUSES = (
 @click.command(short_help="List the runs, newest first.")
 @click.option("--status", type=click.Choice(STATUSES), help="Only runs of this status.")
 @click.option("--graph", metavar="ID", help="Only runs of this graph.")
+@click.option("--origin", metavar="RUN", help="Only runs that were forked from this one: its id.")
 @click.option(
     "-n", "number", type=click.IntRange(min=1), default=20, show_default=True, help="How many."
 )
 @place_options
-def runs(status: str | None, graph: str | None, number: int) -> None:
+def runs(status: str | None, graph: str | None, origin: str | None, number: int) -> None:
     """List the runs, newest first."""
-    labels = {"status": status, "graph": graph}
+    labels = {"status": status, "graph": graph, "origin": origin}
     wanted = {name: value for name, value in labels.items() if value is not None}
     asyncio.run(listed(Output(settings()), settings(), wanted, number))
 

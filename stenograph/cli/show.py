@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from stenograph.engine import RunView, StateAt
 
 SCOPE_MIN: Final = 12
+FORKS_SHOWN: Final = 5
+"""Of so many of its forks a run is shown the ids; ``steno runs --origin`` lists them all."""
 
 
 @click.command(short_help="Show a run's nodes and state, now or as they were.")
@@ -62,6 +64,9 @@ async def show_run(
         overview.add(record)
     for line in head_lines(output, run, then, overview.at):
         output.line(line)
+    forked, _ = await source.runs({"origin": run.id}, None, FORKS_SHOWN + 1)
+    if forked:
+        output.line(output.style(told_forks([each.id for each in forked]), dim=True))
     if then.seq == run.seq:
         for need in needs(run, overview.parking, place):
             output.line(f"{output.hanging(need.what, 0)}:")
@@ -88,6 +93,8 @@ def head_lines(output: Output, run: RunView, then: StateAt, at: str) -> Iterator
     mark = output.sign(OF_STATUS[then.status])
     yield f"run {run.id}  {run.graph_id}@{run.version[:8]}  {mark} {then.status} {place} ({age})"
     yield output.style(f"started {local(run.created_at)}", dim=True)
+    if run.origin is not None:
+        yield output.style(f"forked from {run.origin.run_id} at seq {run.origin.seq}", dim=True)
     for name, value in run.tags.items():
         yield output.style(f"{printable(name)}: {printable(value)}", dim=True)
     if then.seq < run.seq:
@@ -98,6 +105,12 @@ def head_lines(output: Output, run: RunView, then: StateAt, at: str) -> Iterator
         yield output.style(f"failed{where}: {told}", "red")
     elif run.reason and run.done and (run.status, run.reason) != ("completed", "end"):
         yield f"{run.status}: {sentence(run.reason)}"
+
+
+def told_forks(run_ids: Sequence[str]) -> str:
+    """Tell which runs were forked from this one, the newest first."""
+    more = ", …" if len(run_ids) > FORKS_SHOWN else ""
+    return f"runs forked from it: {', '.join(run_ids[:FORKS_SHOWN])}{more}"
 
 
 def told_fork(fork: ForkLine) -> str:

@@ -36,6 +36,25 @@ def test_a_fork_says_from_where_it_goes_on(server: Server, tmp_path: Path) -> No
     assert shown["status"] == "completed"
 
 
+def test_a_fork_and_its_origin_are_shown_from_both_ends(server: Server, tmp_path: Path) -> None:
+    begun(server, tmp_path, COUNT, "ends", "-s", "to=2", "-s", "who=me")
+    for number in range(7):
+        words = ["--at", "3", "--id", f"ends-{number}", "--set", "to=3", "--set", "extra=1"]
+        assert fork(server, "ends", *words).code == 0
+    assert steno("--url", server.url, "tail", "ends-6").code == 0
+    show = ("--url", server.url, "-o", "table", "show")
+    shown = [line.split() for line in steno(*show, "ends-6").out.splitlines()]
+    assert ["forked", "from", "ends", "at", "seq", "3"] in shown
+    written = {line[0]: line[-2:] for line in shown if line}
+    assert written["who"] == ["origin", "1"]
+    assert (written["to"], written["extra"]) == (["fork", "1"], ["fork", "1"])
+    told = "runs forked from it: ends-6, ends-5, ends-4, ends-3, ends-2, …"
+    assert told in steno(*show, "ends").out
+    assert "forked" not in steno(*show, "ends-6", "--at", "1").out.replace("forked from ends", "")
+    listed = steno("--url", server.url, "runs", "--origin", "ends").documents
+    assert [each["id"] for each in listed] == [f"ends-{number}" for number in range(6, -1, -1)]
+
+
 def test_a_fork_takes_signals_a_patch_a_graph_and_limits(server: Server, tmp_path: Path) -> None:
     begun(server, tmp_path, GATED, "fork-2")
     [waiting] = steno("--url", server.url, "show", "fork-2").documents
