@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
@@ -18,6 +19,7 @@ from stenograph.engine.values import clip, pointer
 from stenograph.engine.vault import name_in
 
 OPS: Final = ("add", "replace", "remove")
+_POINTER: Final = re.compile("/([^~]|~0|~1)*", re.DOTALL)
 
 
 def move_to(run: Run, graph: bytes, graphs: Mapping[str, PinnedGraph]) -> list[Fault]:
@@ -97,7 +99,7 @@ def _read(op: Mapping[str, Any]) -> tuple[str, bool, str]:
     kind, path = op.get("op"), op.get("path")
     if kind not in OPS:
         return "", False, f"op is one of {', '.join(OPS)}"
-    if not isinstance(path, str) or not path.startswith("/"):
+    if not isinstance(path, str) or not _POINTER.fullmatch(path):
         return "", False, "path is a JSON pointer to a key, such as /status"
     if kind != "remove" and "value" not in op:
         return "", False, f"an {kind} has a value" if kind == "add" else f"a {kind} has a value"

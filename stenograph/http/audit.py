@@ -16,6 +16,7 @@ from stenograph.http.queries import SCOPE_MAX_CHARS, Accept, At
 
 PATH_MAX_CHARS = 2048
 TEXT_TYPE = "text/plain"
+JSON_TYPE = "application/json"
 DIFF = ResponseSpec(
     RunDiff,
     generate_examples=False,
@@ -91,10 +92,15 @@ async def get_diff(
 ) -> Response[Any]:
     """Compare two runs, or one at two points: their paths, outcomes, states and times."""
     found = await engine.diff(run_id, other, at=at, other_at=other_at)
-    if TEXT_TYPE not in accept.lower():
+    if not prefers_text(accept):
         return Response(found)
     text = "".join(f"{line}\n" for line in lines_of(found))
     return Response(text, media_type=TEXT_TYPE)
+
+
+def prefers_text(accept: str) -> bool:
+    """Tell whether a client takes text and does not name JSON, as some name both with every request."""
+    return TEXT_TYPE in accept.lower() and JSON_TYPE not in accept.lower()
 
 
 HANDLERS = (get_why, get_blame, get_diff)

@@ -209,6 +209,11 @@ async def test_what_is_changed_stands_in_the_first_event_of_the_fork() -> None:
     [
         ({"patch": [{"op": "move", "path": "/n"}]}, "/patch/0", "op is one of add"),
         ({"patch": [{"op": "add", "path": "n", "value": 1}]}, "/patch/0", "path is a JSON pointer"),
+        (
+            {"patch": [{"op": "add", "path": "/n~2", "value": 1}]},
+            "/patch/0",
+            "path is a JSON pointer",
+        ),
         ({"patch": [{"op": "add", "path": "/n"}]}, "/patch/0", "an add has a value"),
         ({"patch": [{"op": "replace", "path": "/n"}]}, "/patch/0", "a replace has a value"),
         ({"patch": [{"op": "remove", "path": "/m"}]}, "/patch/0", "there is no key 'm'"),

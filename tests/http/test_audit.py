@@ -72,6 +72,23 @@ async def test_a_diff_is_json_or_text_for_people() -> None:
     assert (same["same"], same["changes"], same["parted"]) == (True, [], None)
 
 
+@pytest.mark.parametrize(
+    ("accept", "kind"),
+    [
+        ("text/plain", "text/plain"),
+        ("Text/Plain, */*", "text/plain"),
+        ("application/json, text/plain, */*", "application/json"),  # as some libraries ask by habit
+        ("*/*", "application/json"),
+        ("", "application/json"),
+    ],
+)
+async def test_a_diff_is_text_only_for_who_does_not_ask_for_json(accept: str, kind: str) -> None:
+    async with app_client() as client:
+        await ran(client, COUNT, "r", to=2)
+        answer = await client.get("/runs/r/diff/r", headers={"Accept": accept})
+    assert answer.headers["Content-Type"].startswith(kind)
+
+
 async def test_a_client_is_answered_as_the_engine_answers() -> None:
     async with serving() as served, Client(served.url) as client:
         for to in (2, 3):
