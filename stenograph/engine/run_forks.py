@@ -72,7 +72,9 @@ class RunForks:
         stored = None if graph is None else await self._graphs.named(graph, asked.actor)
         seq = await self._histories.boundary(run_id, asked.at)
         origin = await self._histories.at(run_id, seq)
-        named = graph if isinstance(graph, str) else stored and stored.version
+        named = None
+        if stored is not None:
+            named = graph if isinstance(graph, str) else stored.version
         start, vault = await self._ready(origin, stored, named, asked)
         with suppress(Unanswered):  # what cannot be is said before anything begins
             decide(Run(id=asked.new_id), start, self._world.outside({}))

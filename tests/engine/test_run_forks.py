@@ -455,9 +455,9 @@ async def test_asking_again_is_answered_when_the_origin_is_erased_and_its_graph_
         again = [await engine.fork("run", 2, key=f"{n}", **more) for n, more in enumerate(options)]
         assert [each.id for each in again] == [each.id for each in made]
         assert all(each.replayed for each in again)
-        for key, other in (("0", {"graph": "flow"}), ("1", {}), ("1", {"graph": "flow@x"})):
+        for key, graph in (("0", "flow"), ("1", None), ("1", "flow@x")):
             with pytest.raises(KeyReused):
-                await engine.fork("run", 2, key=key, **other)
+                await engine.fork("run", 2, key=key, graph=graph)
 
 
 # --- secrets --------------------------------------------------------------------------------
