@@ -52,6 +52,7 @@ def codes() -> dict[int, tuple[type[Exception], ...]]:
         EngineClosed,
         EngineError,
         ExportRefused,
+        FilterInvalid,
         KeyReused,
         NotHeld,
         RunExists,
@@ -65,7 +66,7 @@ def codes() -> dict[int, tuple[type[Exception], ...]]:
         UnknownGraph,
         UnknownRun,
     )
-    from stenograph.http import FilterInvalid, PortInUse, RequestRefused, ServerUnreachable
+    from stenograph.http import PortInUse, RequestRefused, ServerUnreachable
     from stenograph.journal import (
         CannotBackUp,
         CannotOpen,

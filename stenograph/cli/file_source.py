@@ -8,8 +8,8 @@ from typing import Any, cast
 
 from stenograph.cli.only import ALL, Only
 from stenograph.cli.sources import PAGE
-from stenograph.engine import Engine, UnknownRun
-from stenograph.http import DONE, Belongings, RunItem, Sieve, filter_of
+from stenograph.engine import Engine, UnknownRun, filter_of
+from stenograph.http import DONE, Belongings, RunItem, Sieve
 from stenograph.journal import (
     CursorUnknown,
     Journal,

@@ -65,6 +65,15 @@ from stenograph.engine.exported import (
     ExportReader,
     read_export,
 )
+from stenograph.engine.filters import (
+    NO_FILTER,
+    NO_LABELS,
+    Filter,
+    FilterInvalid,
+    filter_of,
+    passes,
+    words_of,
+)
 from stenograph.engine.folding import fold
 from stenograph.engine.graph import (
     END,
@@ -99,6 +108,8 @@ __all__ = (
     "EVENT_TYPES",
     "EXPORT_MAX_BYTES",
     "FAIL",
+    "NO_FILTER",
+    "NO_LABELS",
     "TERMINAL",
     "Blame",
     "BlameAt",
@@ -125,6 +136,8 @@ __all__ = (
     "ExportRefused",
     "ExportedRun",
     "Fault",
+    "Filter",
+    "FilterInvalid",
     "ForkRefused",
     "Goto",
     "Graph",
@@ -196,6 +209,7 @@ __all__ = (
     "decode",
     "did_you_mean",
     "duplicate_keys",
+    "filter_of",
     "fold",
     "graph_refs",
     "lines_of",
@@ -203,6 +217,7 @@ __all__ = (
     "one_line",
     "open_data_folder",
     "parse_graph",
+    "passes",
     "pointer",
     "predicate",
     "read_export",
@@ -210,4 +225,5 @@ __all__ = (
     "tool",
     "view",
     "visits",
+    "words_of",
 )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping
+import asyncio
+from collections.abc import AsyncGenerator, Iterable, Mapping
 from contextlib import aclosing
 
 from stenograph.engine.actors import Actors
@@ -13,6 +14,7 @@ from stenograph.engine.erasing import left_of
 from stenograph.engine.errors import SeqNotReached, UnknownRun
 from stenograph.engine.events import Event, decode
 from stenograph.engine.exporting import export
+from stenograph.engine.filters import NO_FILTER, filter_of, passes, words_of
 from stenograph.engine.follow import follow
 from stenograph.engine.graphs import Graphs, StoredGraph
 from stenograph.engine.histories import Histories
@@ -96,24 +98,46 @@ class Past:
         """
         return await self._audit.diff(run_id, other, at, other_at)
 
-    async def tail(self, run_id: str, *, after: int = 0) -> AsyncGenerator[Event, None]:
+    async def tail(
+        self,
+        run_id: str,
+        *,
+        after: int = 0,
+        types: Iterable[str] = (),
+        nodes: Iterable[str] = (),
+    ) -> AsyncGenerator[Event, None]:
         """Yield every event of a run with ``seq > after``, then live, up to its end.
 
-        Raises UnknownRun or CursorUnknown.
+        With ``types`` (``node.*`` for all that begin so) or ``nodes`` only those. Raises UnknownRun,
+        CursorUnknown, or FilterInvalid for a filter that no event could pass.
         """
-        async with aclosing(self.follow(run_id, after=after)) as pages:
+        found = self.follow(run_id, after=after, types=types, nodes=nodes)
+        async with aclosing(found) as pages:
             async for page in pages:
                 for record in page:
                     yield decode(record)
 
-    async def follow(self, run_id: str, *, after: int = 0) -> AsyncGenerator[list[Record], None]:
+    async def follow(
+        self,
+        run_id: str,
+        *,
+        after: int = 0,
+        types: Iterable[str] = (),
+        nodes: Iterable[str] = (),
+    ) -> AsyncGenerator[list[Record], None]:
         """As ``tail``, but in pages of records as they are stored."""
+        wanted = filter_of(words_of(types), words_of(nodes))
         after = max(0, after)
         if run_id.startswith("graph/") or not await self.journal.head(run_id):
             raise UnknownRun(run_id)
         async with aclosing(follow(self.journal, run_id, after=after)) as pages:
             async for page in pages:
-                yield page
+                if wanted == NO_FILTER:
+                    yield page
+                elif passed := [each for each in page if passes(wanted, each)]:
+                    yield passed
+                else:
+                    await asyncio.sleep(0)  # who passes over a long history gives way to others
 
     async def export(self, run_id: str) -> AsyncGenerator[bytes, None]:
         """Yield a run as one file, up to its last event now, a page of lines at a time.

@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from stenograph.http.app import create_app
     from stenograph.http.client import Client, Validation
     from stenograph.http.evidence_wire import VerifyAnswer
-    from stenograph.http.filters import Filter, FilterInvalid, filter_of, passes
     from stenograph.http.guard import hosts_at
     from stenograph.http.playback import Playback, played_pages
     from stenograph.http.refusals import (
@@ -44,8 +43,6 @@ _HOMES = {
     "Client": "stenograph.http.client",
     "ClientClosed": "stenograph.http.refusals",
     "ClientError": "stenograph.http.refusals",
-    "Filter": "stenograph.http.filters",
-    "FilterInvalid": "stenograph.http.filters",
     "GraphList": "stenograph.http.wire",
     "GraphVersionItem": "stenograph.http.wire",
     "OutOfSequence": "stenograph.http.refusals",
@@ -63,9 +60,7 @@ _HOMES = {
     "Validation": "stenograph.http.client",
     "VerifyAnswer": "stenograph.http.evidence_wire",
     "create_app": "stenograph.http.app",
-    "filter_of": "stenograph.http.filters",
     "hosts_at": "stenograph.http.guard",
-    "passes": "stenograph.http.filters",
     "played_pages": "stenograph.http.playback",
     "run_id_of": "stenograph.http.transport",
     "serve": "stenograph.http.server",
@@ -77,8 +72,6 @@ __all__ = (
     "Client",
     "ClientClosed",
     "ClientError",
-    "Filter",
-    "FilterInvalid",
     "GraphList",
     "GraphVersionItem",
     "OutOfSequence",
@@ -96,9 +89,7 @@ __all__ = (
     "Validation",
     "VerifyAnswer",
     "create_app",
-    "filter_of",
     "hosts_at",
-    "passes",
     "played_pages",
     "run_id_of",
     "serve",

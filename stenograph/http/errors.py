@@ -24,6 +24,7 @@ from stenograph.engine import (
     EngineClosed,
     ExportRefused,
     Fault,
+    FilterInvalid,
     ForkRefused,
     GraphInvalid,
     KeyReused,
@@ -52,7 +53,6 @@ from stenograph.engine import (
     UnknownRun,
     UnknownSignal,
 )
-from stenograph.http.filters import FilterInvalid
 from stenograph.http.wire import PROBLEM_TYPE, Problem
 from stenograph.journal import (
     AppendTooLarge,

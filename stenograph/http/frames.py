@@ -9,8 +9,7 @@ from typing import Final, TypeAlias
 import msgspec
 from msgspec import UNSET, Raw
 
-from stenograph.engine import RunView, StatePatched, WaitView, decode
-from stenograph.http.filters import Filter
+from stenograph.engine import Filter, RunView, StatePatched, WaitView, decode
 from stenograph.http.messages import CursorMessage, ErrorMessage, StatusMessage
 from stenograph.http.sifting import Part, Sieve
 from stenograph.http.wire import Problem

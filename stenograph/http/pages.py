@@ -14,9 +14,8 @@ from litestar.params import FromPath
 from litestar.response import Response, Stream
 from msgspec import Struct
 
-from stenograph.engine import Engine, UnknownRun
+from stenograph.engine import Engine, Filter, UnknownRun, filter_of
 from stenograph.http.errors import Refused, problems
-from stenograph.http.filters import Filter, filter_of
 from stenograph.http.following import to_its_end
 from stenograph.http.messages import EventsPage
 from stenograph.http.playback import AT_ONCE, Playback, played

@@ -13,6 +13,7 @@ from urllib.parse import quote
 from stenograph.engine import (
     BlameAt,
     Event,
+    Filter,
     Reason,
     RerunReport,
     RunDiff,
@@ -23,9 +24,9 @@ from stenograph.engine import (
     UnknownGraph,
     Visit,
     decode,
+    words_of,
 )
 from stenograph.http.evidence_wire import VerifyAnswer
-from stenograph.http.filters import Filter
 from stenograph.http.messages import EventsPage
 from stenograph.http.refusals import About, RequestRefused
 from stenograph.http.streams import Stream, record_of
@@ -244,7 +245,7 @@ class Reading:
     ) -> AsyncGenerator[list[Record], None]:
         """As ``tail``, but in pages of records as they are stored."""
         run_path(run_id)  # raises UnknownRun before a socket is opened in vain
-        wanted = Filter(_words(types), _words(nodes))
+        wanted = Filter(words_of(types), words_of(nodes))
         async with aclosing(self._follow(run_id, after, wanted)) as pages:
             async for page in pages:
                 yield page
@@ -277,7 +278,7 @@ class Reading:
 
         None come only when nothing more follows now that is of the ``types`` and ``nodes``.
         """
-        wanted = Filter(_words(types), _words(nodes))
+        wanted = Filter(words_of(types), words_of(nodes))
         about = About(run_id=run_id, after=after)
         return await self._read(run_path(run_id, "/events"), after, limit, wanted, about)
 
@@ -364,11 +365,6 @@ def asked(**options: int | None) -> dict[str, int]:
     return {name: value for name, value in options.items() if value is not None}
 
 
-def _words(words: Iterable[str]) -> tuple[str, ...]:
-    """Return the words of a filter; whoever writes one alone as text means that one."""
-    return (words,) if isinstance(words, str) else tuple(words)
-
-
 def _filter_of_all(
     types: Iterable[str],
     nodes: Iterable[str],
@@ -376,7 +372,7 @@ def _filter_of_all(
     tags: Mapping[str, str] | None,
 ) -> Filter:
     pairs = tuple((tags or {}).items())
-    return Filter(_words(types), _words(nodes), _words(graphs), pairs)
+    return Filter(words_of(types), words_of(nodes), words_of(graphs), pairs)
 
 
 def graph_path(graph_id: str, version: str | None = None, *, rest: str = "") -> str:

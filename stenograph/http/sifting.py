@@ -10,8 +10,7 @@ from typing import Any, Final, Protocol, TypeAlias
 
 from msgspec import Struct
 
-from stenograph.engine import RunView
-from stenograph.http.filters import NO_FILTER, NO_LABELS, Filter, passes
+from stenograph.engine import NO_FILTER, NO_LABELS, Filter, RunView, passes
 from stenograph.journal import Record, Stream
 
 RUNS_MAX: Final = 1024

@@ -14,10 +14,9 @@ from litestar.exceptions import WebSocketDisconnect
 from litestar.params import FromPath
 from msgspec import Struct
 
-from stenograph.engine import Engine, EngineClosed, nested_deeper
+from stenograph.engine import Engine, EngineClosed, Filter, filter_of, nested_deeper
 from stenograph.http.bodies import state_in_frame, within
 from stenograph.http.errors import Refused, problem_of
-from stenograph.http.filters import Filter, filter_of
 from stenograph.http.following import to_its_end
 from stenograph.http.frames import Frames, error_message, status_message
 from stenograph.http.graphs import ACTOR

@@ -13,7 +13,7 @@ from msgspec import UNSET, UnsetType
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import WebSocketException
 
-from stenograph.http.filters import NO_FILTER, Filter
+from stenograph.engine import NO_FILTER, Filter
 from stenograph.http.messages import (
     CursorMessage,
     ErrorMessage,

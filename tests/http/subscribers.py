@@ -18,9 +18,8 @@ from msgspec import Struct, field
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidMessage
 
-from stenograph.engine import TERMINAL
-from stenograph.http import Client, ServerUnreachable, filter_of
-from stenograph.http.filters import NO_FILTER, Filter
+from stenograph.engine import NO_FILTER, TERMINAL, Filter, filter_of
+from stenograph.http import Client, ServerUnreachable
 from stenograph.journal import Record
 
 ROOT = Path(__file__).parents[2]

@@ -17,7 +17,8 @@ import httpx
 import pytest
 from msgspec import Struct
 
-from stenograph.http import passes, streams
+from stenograph.engine import passes
+from stenograph.http import streams
 from stenograph.journal import Record, open_journal_readonly
 from tests.http.cutting import Cutter, cutting
 from tests.http.subscribers import (

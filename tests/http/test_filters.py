@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import Any
 from urllib.parse import urlencode
 
 import pytest
 
-from stenograph.engine import EVENT_TYPES, RunView
-from stenograph.http import Client, FilterInvalid, filter_of, passes, server_sent, sockets
-from stenograph.http.filters import NO_FILTER, Filter
+from stenograph.engine import (
+    Filter,
+    RunView,
+    filter_of,
+    passes,
+)
+from stenograph.http import Client, server_sent, sockets
 from stenograph.http.sifting import Belongings, Pages, Part, Sieve, pulsed
 from stenograph.journal import MemoryJournal, NewRecord, Record
 from tests.http.serving import (
@@ -53,60 +57,6 @@ def record(number: int, type_: str = "log", data: bytes = b'{"node":"a"}') -> Re
 
 def sieve(wanted: Filter, *, whole: bool = False) -> Sieve:
     return Sieve(wanted, Belongings(MemoryJournal()), whole=whole)
-
-
-# --- the one function ---------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("wanted", "passed"),
-    [
-        (NO_FILTER, True),
-        (filter_of(["log"]), True),
-        (filter_of(["node.*"]), False),
-        (filter_of(["node.*", "log"]), True),
-        (filter_of(nodes=["a"]), True),
-        (filter_of(nodes=["b"]), False),
-        (filter_of(nodes=["b", "a"]), True),
-        (filter_of(["log"], ["b"]), False),
-        (filter_of(graphs=["g"]), True),
-        (filter_of(graphs=["h"]), False),
-        (filter_of(graphs=["h", "g"]), True),
-        (filter_of(tags=["team:a"]), True),
-        (filter_of(tags=["team:b"]), False),
-        (filter_of(tags=["team:a", "size:x:l"]), True),
-        (filter_of(tags=["team:a", "size:x"]), False),
-        (filter_of(["log"], ["a"], ["g"], ["team:a"]), True),
-    ],
-)
-def test_what_is_asked_must_all_hold(wanted: Filter, passed: bool) -> None:
-    labels = {"graph": "g", "tag:team": "a", "tag:size": "x:l"}
-    assert passes(wanted, record(1), labels) is passed
-
-
-@pytest.mark.parametrize("data", [b"{}", b'{"$erased":"00"}', b'{"node":1}', b"[]", b"{", b"\xff"])
-def test_an_event_about_no_node_passes_no_filter_of_nodes(data: bytes) -> None:
-    assert not passes(filter_of(nodes=["a"]), record(1, data=data))
-    assert passes(filter_of(["log"]), record(1, data=data))
-
-
-def test_only_a_filter_of_runs_needs_to_know_the_run() -> None:
-    assert not filter_of(["log"], ["a"]).asks_for_run
-    assert filter_of(graphs=["g"]).asks_for_run
-    assert filter_of(tags=["a:b"]).asks_for_run
-
-
-def test_the_same_words_make_the_same_filter() -> None:
-    one = filter_of(["log", "node.*", "log"], tags=["b:2", "a:1"])
-    assert one == filter_of(["node.*", "log"], tags=["a:1", "b:2"])
-    assert one.query == [("type", "log"), ("type", "node.*"), ("tag", "a:1"), ("tag", "b:2")]
-
-
-@pytest.mark.parametrize("name", sorted(EVENT_TYPES))
-def test_every_type_passes_by_its_name_and_by_its_beginning(name: str) -> None:
-    begins = f"{name.partition('.')[0]}.*" if "." in name else name
-    assert passes(filter_of([name]), record(1, name))
-    assert passes(filter_of([begins]), record(1, name))
 
 
 BAD: list[tuple[str, str, str]] = [
@@ -448,10 +398,12 @@ async def test_the_terminal_message_comes_whatever_the_filter_and_however_late()
             assert told == [("cursor", head)] * (after < head) + [("status", head)]
 
 
-async def test_the_client_follows_what_it_asks_for() -> None:
+async def test_the_client_follows_what_it_asks_for_as_its_engine_does() -> None:
     async with serving() as server, Client(server.url) as client:
         await ran(server.http, TWO_NODES, "r")
-        types = [event.type async for event in client.tail("r", types="node.*", nodes=["tidy"])]
+        asked: dict[str, Any] = {"types": "node.*", "nodes": ["tidy"]}
+        types = [event.type async for event in client.tail("r", **asked)]
+        assert types == [event.type async for event in server.engine.tail("r", **asked)]
         read = await client.read("r", types=["node.*"], nodes="tidy")
         nothing = await client.read("r", types=["wait.*"])
     assert types == [each.type for each in read] == ["node.entered", "node.exited"]
@@ -467,15 +419,3 @@ async def test_pages_pass_on_the_end_and_give_way_between() -> None:
         Part([record(1)], 1),
         Part([], 2),
     ]
-
-
-def test_a_filter_says_all_that_is_wrong_with_it() -> None:
-    with pytest.raises(
-        FilterInvalid, match=r"type: there is no event 'lo'.*tag: 'x' is not"
-    ) as told:
-        filter_of(["lo"], tags=iterated(["x"]))
-    assert [each.pointer for each in told.value.faults] == ["/type", "/tag"]
-
-
-def iterated(words: Iterable[str]) -> Iterable[str]:
-    yield from words

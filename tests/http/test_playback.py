@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from stenograph.http import Playback, filter_of, played_pages
-from stenograph.http.filters import NO_FILTER
+from stenograph.engine import NO_FILTER, filter_of
+from stenograph.http import Playback, played_pages
 from stenograph.http.playback import played
 from stenograph.http.sifting import Belongings, Part, Parts, Sieve
 from stenograph.journal import MemoryJournal, Record

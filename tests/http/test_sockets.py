@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from websockets.exceptions import InvalidStatus
 
+from stenograph.engine import NO_FILTER
 from stenograph.http import server as server_module
 from stenograph.http import sockets
-from stenograph.http.filters import NO_FILTER
 from stenograph.http.frames import Frames
 from stenograph.http.sifting import Belongings, Part, Sieve
 from stenograph.journal import MemoryJournal, Record

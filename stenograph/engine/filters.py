@@ -1,4 +1,4 @@
-"""Filters: which events a subscription is for. One pure function decides, for every transport."""
+"""Filters: which events a subscription is for. One pure function decides, wherever they are read."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from typing import Final
 import msgspec
 from msgspec import Struct
 
-from stenograph.engine import EVENT_TYPES, Fault, did_you_mean
+from stenograph.engine.errors import Fault
+from stenograph.engine.events import EVENT_TYPES
+from stenograph.engine.reading import did_you_mean
 from stenograph.journal import Record
 
 WORDS_MAX: Final = 32
@@ -111,6 +113,11 @@ def filter_of(
         words["graph"],
         tuple((name, value) for name, _, value in split),
     )
+
+
+def words_of(words: Iterable[str]) -> tuple[str, ...]:
+    """Return the words of a filter; whoever writes one alone as text means that one."""
+    return (words,) if isinstance(words, str) else tuple(words)
 
 
 def _faults(name: str, words: Collection[str]) -> Iterator[Fault]:
