@@ -18,7 +18,6 @@ STATE = {
     "log": {"reducer": "concat"},
     "go": {"reducer": "replace"},
     "said": {"reducer": "max"},
-    "tried": {"reducer": "max"},
     "shelf": {"reducer": "merge"},
 }
 FIRST = {"total": 0, "log": [], "items": [1, "a", {"z": 1}], "few": ["p", "q"], "n": 0, "said": 0}

@@ -29,13 +29,19 @@ FORKS = 10
 
 
 @asynccontextmanager
-async def drawn(seed: int) -> AsyncIterator[tuple[Engine, RunView]]:
-    """Run a graph to its end."""
-    drawing = Drawing(seed)
+async def begun(drawing: Drawing) -> AsyncIterator[Engine]:
+    """Begin a run."""
     async with MemoryJournal() as journal, Engine(journal, tools=DRAWN_TOOLS) as engine:
         for graph in drawing.graphs:
             await engine.create_graph(graph)
         await engine.start(drawing.graph, FIRST, run_id="run")
+        yield engine
+
+
+@asynccontextmanager
+async def drawn(seed: int) -> AsyncIterator[tuple[Engine, RunView]]:
+    """Run a graph to its end."""
+    async with begun(Drawing(seed)) as engine:
         yield engine, await finish(engine, "run")
 
 
@@ -66,6 +72,23 @@ async def test_a_fork_of_a_fork_without_a_change_ends_as_the_first_run_did(seed:
         for run in await forked(engine, seed, changed=False):
             assert (run.status, run.reason, run.steps) == (whole.status, whole.reason, whole.steps)
             assert same(run.state, whole.state), run.id
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+async def test_forks_of_a_run_that_still_goes_on_and_in_the_graph_it_has_end_as_it_does(
+    seed: int,
+) -> None:
+    drawing, random = Drawing(seed), Random(seed)
+    async with begun(drawing) as engine:
+        for number in range(FORKS):
+            seq = (await engine.wait("run", 0.0005)).seq
+            graph = random.choice([None, drawing.graph])
+            await engine.fork("run", random.randint(1, seq), new_id=f"fork-{number}", graph=graph)
+        whole = await finish(engine, "run")
+        for number in range(FORKS):
+            end = await finish(engine, f"fork-{number}")
+            assert (end.status, end.reason, end.steps) == ("completed", whole.reason, whole.steps)
+            assert same(end.state, whole.state)
 
 
 @pytest.mark.parametrize("seed", SEEDS)
