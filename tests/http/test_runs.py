@@ -264,6 +264,37 @@ async def test_a_state_that_is_held_already_is_not_sent_again() -> None:
     assert newer.status_code == 200
 
 
+ASK = {"start": "ask", "nodes": {"ask": {"wait": {"signal": "go"}, "next": "n"}, "n": {}}}
+
+
+async def test_the_last_state_of_a_run_that_goes_on_may_be_kept_for_ever_too() -> None:
+    async with app_client() as client:
+        body = {"graph": ASK, "state": {"a": 1}, "id": "r"}
+        run = (await client.post("/runs", json=body, headers={"Prefer": "wait=5"})).json()
+        page = (await client.get("/runs/r/events")).json()
+        path = f"/runs/r/state?at={run['seq']}&journal={page['journal']}"
+        held = await client.get(path)
+        assert (await client.post("/runs/r/signals/go", json=7)).status_code == 200
+        later = await client.get(path)
+        now = await client.get("/runs/r/state", headers={"If-None-Match": held.headers["ETag"]})
+    assert held.json()["status"] == "waiting"
+    assert "immutable" in held.headers["Cache-Control"]
+    assert (later.content, later.headers["ETag"]) == (held.content, held.headers["ETag"])
+    assert (now.status_code, now.json()["state"]) == (200, {"a": 1, "go": 7})
+
+
+async def test_what_is_held_of_a_state_no_longer_holds_once_its_run_is_erased() -> None:
+    async with app_client() as client:
+        await ran(client, COUNT, "r", to=2)
+        journal = (await client.get("/runs/r/events")).json()["journal"]
+        path = f"/runs/r/state?at=5&journal={journal}"
+        held = await client.get(path)
+        assert (await client.post("/runs/r/erase")).status_code == 200
+        gone = await client.get(path, headers={"If-None-Match": held.headers["ETag"]})
+    assert (gone.status_code, gone.json()["type"]) == (410, "/problems/run-erased")
+    assert "immutable" not in gone.headers.get("Cache-Control", "")
+
+
 @pytest.mark.parametrize(
     ("path", "status", "code"),
     [
