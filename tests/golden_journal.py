@@ -12,12 +12,10 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
 import stenograph as st
 from stenograph.engine import decode, fold
 from stenograph.journal import Record, open_journal_readonly
-from tests.histories import GOLDEN, end_of
+from tests.golden_histories import GOLDEN, end_of, written
 
 RUNS = ("completed", "forked", "failed", "waiting", "secretive")
 ERASED = "erased"
@@ -79,8 +77,7 @@ def main(version: str) -> None:
     asyncio.run(write(path))
     for rest in ("-wal", "-shm", ".lock"):
         path.with_name(path.name + rest).unlink(missing_ok=True)
-    ends = asyncio.run(ends_of(path))
-    path.with_suffix(".ends").write_bytes(msgspec.json.format(msgspec.json.encode(ends)) + b"\n")
+    path.with_suffix(".ends").write_bytes(written(asyncio.run(ends_of(path))))
     for rest in ("-wal", "-shm"):
         path.with_name(path.name + rest).unlink(missing_ok=True)
 

@@ -17,8 +17,8 @@ from stenograph.engine.run_data import FORMAT, UnknownData, from_bytes, to_bytes
 from stenograph.engine.state import State
 from stenograph.journal import MemoryJournal, Record
 from tests.crashes import drive
+from tests.golden_histories import GOLDEN, end_of, read_history
 from tests.graphs import SAMPLES, TOOLS, Sample, mapped
-from tests.histories import GOLDEN, end_of, read_history
 
 HISTORIES = sorted(GOLDEN.glob("*/*.ndjson"))
 

@@ -1,4 +1,4 @@
-"""Histories as released versions wrote them, kept for ever: ``python -m tests.histories VERSION``.
+"""Histories as versions wrote them, kept for ever: ``python -m tests.golden_histories VERSION``.
 
 A history is written once, for the version that first wrote it so, and never changed again.
 """
@@ -20,7 +20,7 @@ from stenograph.journal import MemoryJournal, Record, envelope
 from tests.crashes import drive
 from tests.graphs import SAMPLES, TOOLS
 
-GOLDEN = Path(__file__).parent / "golden"
+GOLDEN = Path(__file__).parent / "histories"
 
 
 class SteadyClock:
@@ -73,6 +73,11 @@ def end_of(run: Run) -> dict[str, Any]:
     return {**rest, "graph": run.graph.decode(), "scopes": scopes}
 
 
+def written(end: object) -> bytes:
+    """Return an end, or several, as the bytes that are kept of it."""
+    return msgspec.json.format(msgspec.json.encode(end)) + b"\n"
+
+
 def _stated(struct: Struct, but: Collection[str] = ()) -> dict[str, Any]:
     stated = {}
     for each in fields(struct):
@@ -101,8 +106,7 @@ async def record(version: str) -> None:
                 await engine.cancel(run.id, reason="enough", actor="a person")
             records = await journal.read("golden")
         path.write_bytes(b"".join(envelope(each) + b"\n" for each in records))
-        end = msgspec.json.encode(end_of(fold(map(decode, records))))
-        path.with_suffix(".json").write_bytes(msgspec.json.format(end) + b"\n")
+        path.with_suffix(".json").write_bytes(written(end_of(fold(map(decode, records)))))
 
 
 if __name__ == "__main__":
