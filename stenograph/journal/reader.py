@@ -22,6 +22,7 @@ from stenograph.journal.paging import bounded
 from stenograph.journal.protocol import PAGE_MAX_BYTES, STREAMS_MAX, Snapshot, Stream
 from stenograph.journal.record import Record
 from stenograph.journal.verifying import Verdict
+from stenograph.journal.writer import PADDING
 
 INTEGER_MAX: Final = 2**63 - 1
 PRAGMAS: Final = ("query_only=1", "wal_autocheckpoint=0", "cache_size=-16000", "mmap_size=0")
@@ -115,7 +116,7 @@ class Reader:
         if not await self.rows(HAS_SNAPSHOTS):
             return None
         rows = await self.rows(SNAPSHOT, bindable(run_id), version, min(at, INTEGER_MAX))
-        return next((Snapshot(*row) for row in rows), None)
+        return next((Snapshot(seq, data.removeprefix(PADDING)) for seq, data in rows), None)
 
     async def inspect(self, run_id: str | None, after: int, limit: int) -> Verdict | None:
         """Verify a run, or all, or a part of it, through a connection of its own."""

@@ -23,7 +23,7 @@ from stenograph.journal.protocol import SNAPSHOT_MAX_BYTES, Snapshot
 from stenograph.journal.reader import Reader, bindable, connect_reader
 from stenograph.journal.reading import ReadableJournal
 from stenograph.journal.record import NewRecord, Record
-from stenograph.journal.writer import GROUP_COMMIT, SECRET_PADDING, Append, SnapshotRow, is_busy
+from stenograph.journal.writer import GROUP_COMMIT, PADDING, Append, SnapshotRow, is_busy
 
 BATCH_MAX_RECORDS: Final = 4096
 BATCH_MAX_BYTES: Final = 16 * 1024 * 1024
@@ -130,13 +130,13 @@ class SqliteJournal(ReadableJournal):
         check_run_id(run_id)
         self._snapshots.pop(run_id, None)
         if len(snapshot.data) <= SNAPSHOT_MAX_BYTES and len(self._snapshots) < SNAPSHOTS_MAX:
-            self._snapshots[run_id] = (version, snapshot.data, run_id, snapshot.seq)
+            self._snapshots[run_id] = (version, PADDING + snapshot.data, run_id, snapshot.seq)
 
     async def secrets(self, run_id: str) -> dict[str, bytes]:
         """Return what is kept beside a stream; see ``Journal.secrets``."""
         if self.feed.closed:
             raise JournalFailed(str(self.failure))
-        rows = await self._reader.rows(SECRETS, len(SECRET_PADDING), bindable(run_id))
+        rows = await self._reader.rows(SECRETS, len(PADDING), bindable(run_id))
         return {name: value for value, name in rows}  # bytes in the last column end a page early
 
     async def close(self) -> None:

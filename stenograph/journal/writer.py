@@ -31,7 +31,7 @@ HEADS_MAX: Final = 16_384
 
 Row: TypeAlias = tuple[object, ...]
 SnapshotRow: TypeAlias = tuple[int, bytes, str, int]
-"""As ``KEEP_SNAPSHOT`` takes it: version, data, run id and seq."""
+"""As ``KEEP_SNAPSHOT`` takes it: version, data (padded), run id and seq."""
 
 HEAD = """
     SELECT stream.number, record.seq, record.hash
@@ -43,10 +43,20 @@ SET_LABEL = """
     INSERT INTO label (stream, key, value) VALUES (?, ?, ?)
     ON CONFLICT (stream, key) DO UPDATE SET value = excluded.value
 """
-ERASE = (
-    "UPDATE record SET erased = 1, data = sha256(data) WHERE stream = ? AND seq <= ? AND NOT erased"
-)
+ERASE = """
+    UPDATE record SET erased = 1, data = sha256(data)
+    WHERE stream = ? AND seq <= ? AND NOT erased AND length(data) >= ?
+"""
+DIGEST_BYTES: Final = 32
 FORGET_LABELS = "DELETE FROM label WHERE stream = ?"
+WRITE_LABELS_ANEW: Final = (
+    "CREATE TABLE label_anew (stream, key, value, PRIMARY KEY (stream, key)) WITHOUT ROWID",
+    "INSERT INTO label_anew SELECT stream, key, value FROM label",
+    "DELETE FROM label",
+    "INSERT INTO label SELECT stream, key, value FROM label_anew",
+    "DROP TABLE label_anew",
+)
+"""Leaves no copy of a label that was forgotten; see ``PADDING`` for how there comes to be one."""
 FORGET_SECRETS = "DELETE FROM secret WHERE stream = ?"
 KEEP_SECRET = """
     INSERT INTO secret (stream, name, value) VALUES (?, ?, ?)
@@ -58,8 +68,8 @@ KEEP_SNAPSHOT = """
     WHERE stream.run_id = ? AND record.seq = ? AND record.erased = 0
     ON CONFLICT (stream, version, seq) DO UPDATE SET data = excluded.data
 """
-SECRET_PADDING: Final = bytes(4096)
-"""Stands before a secret's value, so that the value lies in pages which are its row's alone.
+PADDING: Final = bytes(4096)
+"""Stands before a secret and a snapshot, so that these lie in pages which are their row's alone.
 
 SQLite zeroes such pages when it frees them (``secure_delete``). In a page that rows share it may
 leave behind a copy of a row that it has moved while balancing its tree.
@@ -160,6 +170,7 @@ class Draft:
         self.labels: list[Row] = []
         self.rows: list[Row] = []
         self.erasing: list[tuple[int, int]] = []
+        self.forgets_labels = False
         self.secretive: list[tuple[int, Append]] = []
         self.snapshots: list[SnapshotRow] = []
 
@@ -178,7 +189,7 @@ class Draft:
             self.streams.append((head.number, append.run_id, append.records[0].at))
         if append.erase:
             append.has_forgotten = True
-            head = self.erase(head)
+            head = self.erase(head, append.labels)
         append.sealed = seal(append.run_id, head, self.end, append.records)
         self.end += len(append.sealed)
         self.heads[append.run_id] = advanced(head, append.sealed, append.labels)
@@ -194,9 +205,10 @@ class Draft:
         if append.secrets or append.forget_secrets:
             self.secretive.append((head.number, append))
 
-    def erase(self, head: Head) -> Head:
+    def erase(self, head: Head, kept: Mapping[str, str]) -> Head:
         """Have a stream erased up to its head, and return that without its labels."""
         self.erasing.append((head.number, head.seq))
+        self.forgets_labels |= not head.labels.items() <= kept.items()
         self.labels = [label for label in self.labels if label[0] != head.number]
         return replace(head, labels={})
 
@@ -205,9 +217,14 @@ class Draft:
         insert(db, STREAM, self.streams)
         insert(db, RECORD, self.rows)
         for stream, seq in self.erasing:
-            db.execute(ERASE, (stream, seq))
+            # What grows comes last: SQLite may then move rows and leave copies, of hashes by now.
+            for at_least in (DIGEST_BYTES, 0):
+                db.execute(ERASE, (stream, seq, at_least))
             db.execute(FORGET_LABELS, (stream,))
             db.execute(FORGET_SECRETS, (stream,))
+        if self.forgets_labels:
+            for statement in WRITE_LABELS_ANEW:
+                db.execute(statement)
         for label in self.labels:
             db.execute(SET_LABEL, label)
         for stream, append in self.secretive:
@@ -252,7 +269,7 @@ def write_secrets(db: sqlite3.Connection, stream: int, append: Append) -> None:
     if append.forget_secrets:
         append.has_forgotten |= db.execute(FORGET_SECRETS, (stream,)).rowcount > 0
     for name, value in append.secrets.items():
-        db.execute(KEEP_SECRET, (stream, name, SECRET_PADDING + value))
+        db.execute(KEEP_SECRET, (stream, name, PADDING + value))
 
 
 @lru_cache(maxsize=32)

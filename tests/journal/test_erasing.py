@@ -10,7 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from stenograph.journal import NewRecord, SqliteJournal, WrongExpectedSeq, is_erased, open_journal
+from stenograph.journal import (
+    NewRecord,
+    Snapshot,
+    SqliteJournal,
+    WrongExpectedSeq,
+    is_erased,
+    open_journal,
+)
 from tests.journal.conftest import AnyJournal
 
 AT = "2026-11-20T22:55:01.123456Z"
@@ -102,6 +109,44 @@ async def test_no_byte_of_what_was_erased_is_left_in_any_file(tmp_path: Path, se
         assert verdict.ok
         assert left(tmp_path, runs[3]) > 0
     assert [left(tmp_path, run_id) for run_id in runs[:3]] == [0, 0, 0]
+
+
+@pytest.mark.parametrize("seed", [12, 16, 22, 34, 35, 36])
+async def test_no_tag_and_no_snapshot_leaves_a_copy_in_a_page_that_others_share(
+    tmp_path: Path, seed: int
+) -> None:
+    """SQLite moves rows while it balances its trees, and does not clean the place they were at."""
+    chance = random.Random(seed)
+    runs = [f"run-{n:02}" for n in range(60)]
+    heads = dict.fromkeys(runs, 0)
+    async with open_journal(tmp_path / "j.db", durability="normal") as journal:
+        for _ in range(600):
+            run_id = chance.choice(runs)
+            if heads[run_id] and chance.random() < 0.3:
+                data = f"<{run_id}>" * int(10 ** chance.uniform(0, 4))
+                snapshot = Snapshot(heads[run_id], data.encode())
+                journal.keep_snapshot(run_id, snapshot, version=1)
+            tags = {f"tag:{chance.randrange(6)}": f"<{run_id}>" * chance.randint(1, 4)}
+            await journal.append(
+                run_id,
+                [saying("of some length, as all events")],
+                expected_seq=heads[run_id],
+                labels=tags,
+            )
+            heads[run_id] += 1
+        gone = [run_id for run_id in chance.sample(runs, 40) if heads[run_id]]
+        for run_id in gone:
+            await journal.append(run_id, [LAST], expected_seq=heads[run_id], erase=True)
+        await until_emptied(journal)
+        assert [run_id for run_id in gone if left(tmp_path, run_id)] == []
+        kept = next(run_id for run_id in runs if heads[run_id] and run_id not in gone)
+        found = await journal.stream(kept)
+        assert found is not None
+        assert found.labels
+        assert all(value.startswith(f"<{kept}>") for value in found.labels.values())
+        verdict = await journal.verify()
+        assert verdict is not None
+        assert verdict.ok
 
 
 async def until_emptied(journal: SqliteJournal) -> None:
