@@ -216,6 +216,7 @@ def allowed(
         case sqlite3.SQLITE_READ:
             # Without a place and a column it is a part of the query itself whose rows are counted.
             is_own = not second and place is None and first not in hidden
+            is_own = is_own and not (first or "").startswith("sqlite_")
             fine = first in VIEWS | LISTS or is_own
         case _:
             fine = False

@@ -171,6 +171,8 @@ REFUSED = [
     ("SELECT * FROM meta", "prohibited"),
     ("SELECT * FROM sqlite_master", "prohibited"),
     ("SELECT * FROM sqlite_temp_master", "prohibited"),
+    ("SELECT count(*) FROM sqlite_master", "one SELECT over the views"),
+    ("SELECT count(*) FROM sqlite_schema", "one SELECT over the views"),
     ("SELECT * FROM pragma_table_list", "one SELECT"),
     ("SELECT * FROM dbstat", "dbstat"),
     ("PRAGMA query_only = off", "one SELECT over the views"),
