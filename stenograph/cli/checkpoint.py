@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import click
 
@@ -16,6 +16,9 @@ from stenograph.cli.standard import write
 
 if TYPE_CHECKING:
     from stenograph.journal import SigningKey
+
+BEGINNING: Final = b'{"checkpoint":"stenograph/1",'
+"""How every line begins. What does not is nothing that was left half written, and is left alone."""
 
 
 @click.command(short_help="Sign what a journal holds now.")
@@ -58,25 +61,40 @@ def make_key(path: str, *, quiet: bool) -> None:
 
 
 def append_checkpoint(db: str, key: SigningKey, path: str, *, only_new: bool = False) -> None:
-    """Append a checkpoint to a file, and wait until it is durable.
+    """Append a checkpoint to a file, and wait until it is durable; whoever does so too comes after.
 
-    ``only_new``: not where the last one saw as many records.
+    ``only_new``: not where the last one saw as many records. A last line that a crash has left half
+    written says nothing, and is written over.
 
     Raises Failure when the file cannot be used, CheckpointRefused, CannotOpen, JournalUnreadable.
     """
     try:
-        before = Path(path).read_bytes() if Path(path).exists() else b""
-        line = line_of(db, key, before)
-        if only_new and before and seen_in(line) == seen_in(before):
-            return
-        # A line that a crash has cut off stays a line of its own.
-        begin = b"\n" if before and not before.endswith(b"\n") else b""
-        with open(path, "ab") as file:
+        with open(path, "a+b") as file:
+            # Or two would go on from the same line, and one of them not from the line before it.
+            fcntl.flock(file, fcntl.LOCK_EX)
+            file.seek(0)
+            before = whole_lines(file.read())
+            line = line_of(db, key, before)
+            if only_new and before and seen_in(line) == seen_in(before):
+                return
+            file.truncate(len(before))
+            begin = b"\n" if before and not before.endswith(b"\n") else b""
             file.write(begin + line + b"\n")
             file.flush()
             os.fsync(file.fileno())
     except OSError as error:
         raise Failure(f"{path} cannot be used: {error.strerror}", USAGE) from error
+
+
+def whole_lines(data: bytes) -> bytes:
+    """Return what a file holds without the beginning of a checkpoint that is its last line."""
+    from stenograph.journal import read_lines
+
+    begin = data.rfind(b"\n") + 1
+    last = data[begin:]
+    is_begun = last.startswith(BEGINNING) or BEGINNING.startswith(last)
+    is_whole = not last or read_lines(last)[-1].checkpoint is not None
+    return data if is_whole or not is_begun else data[:begin]
 
 
 def seen_in(lines: bytes) -> int | None:
