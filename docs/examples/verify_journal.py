@@ -35,22 +35,27 @@ def verify(path):
         if kinds != KINDS or erased not in (0, 1):
             yield f"{where}: a field is not of its kind"
             continue
-        begun, head, previous = heads.get(number, (run_id, 0, "0" * 64))
+        begun, head, previous, was_erased = heads.get(number, (run_id, 0, "0" * 64, 1))
         if number is None or (number not in heads and number != len(heads) + 1):
             yield f"{where}: its stream is {number}"
         if seq != head + 1:
             yield f"{where}: stands after seq {head}"
         if run_id != begun or (seq == 1 and created_at != at):
             yield f"{where}: its stream is another's"
+        if erased and not was_erased:
+            yield f"{where}: is erased, and the one before it is not"
         # What stands in place of erased data is its SHA-256.
         digest = data.hex() if erased else sha256(data)
         link = ["stenograph/1", run_id, seq, previous, at, type_, digest]
         text = json.dumps(link, separators=(",", ":"), ensure_ascii=False)
         if sha256(text.encode(errors="replace")) != hash_.hex():
             yield f"{where}: is not what its hash says"
-        heads[number] = (run_id, seq, hash_.hex())
+        heads[number] = (run_id, seq, hash_.hex(), erased)
         tally_link = ["stenograph-journal/1", tally, offset, run_id, seq, hash_.hex()]
         tally = sha256(json.dumps(tally_link, separators=(",", ":")).encode())
+    for run_id, seq, _, erased in heads.values():
+        if erased:
+            yield f"{run_id} seq {seq}: is erased, and nothing behind it tells of that"
     print(f"{last} records in {len(heads)} streams; tally {tally}", file=sys.stderr)
 
 

@@ -73,6 +73,7 @@ def codes() -> dict[int, tuple[type[Exception], ...]]:
         CannotSign,
         CheckpointRefused,
         CursorUnknown,
+        DamagedFile,
         JournalBusy,
         JournalFailed,
         JournalInUse,
@@ -96,7 +97,7 @@ def codes() -> dict[int, tuple[type[Exception], ...]]:
             PortInUse,
         ),
         UNREACHABLE: (ServerUnreachable, EngineClosed, JournalBusy, JournalFailed),
-        DAMAGED: (JournalUnreadable, UnknownEvent, CheckpointRefused, ExportRefused),
+        DAMAGED: (DamagedFile, JournalUnreadable, UnknownEvent, CheckpointRefused, ExportRefused),
         USAGE: (
             EngineError,
             CannotBackUp,

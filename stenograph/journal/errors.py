@@ -11,6 +11,7 @@ JournalError
 ├── CheckpointRefused   the checkpoint before does not go on to this journal, and why
 ├── CannotOpen          the file cannot serve as a journal, and why
 │   ├── NotAJournal     it is something else
+│   ├── DamagedFile     SQLite finds its first pages damaged
 │   └── JournalInUse    another engine holds it
 └── JournalFailed       an I/O error: nothing is acknowledged any more; reading goes on
 """
@@ -71,6 +72,10 @@ class CannotOpen(JournalError):
 
 class NotAJournal(CannotOpen):
     """The file is something else, or of a later format."""
+
+
+class DamagedFile(CannotOpen):
+    """The file's first pages are such that SQLite cannot open it."""
 
 
 class JournalInUse(CannotOpen):

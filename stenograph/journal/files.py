@@ -15,7 +15,7 @@ from typing import Final, Literal, TypeAlias
 
 import aiosqlite
 
-from stenograph.journal.errors import CannotOpen, NotAJournal
+from stenograph.journal.errors import CannotOpen, DamagedFile, NotAJournal
 from stenograph.journal.writer import CommitConnection, is_busy
 
 Durability: TypeAlias = Literal["full", "normal"]
@@ -82,6 +82,8 @@ def explained(path: Path) -> Iterator[None]:
     except sqlite3.Error as error:
         if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_NOTADB:
             raise NotAJournal(f"{path} is no SQLite file: name another") from error
+        if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_CORRUPT:
+            raise DamagedFile(f"{path} is damaged and cannot be opened: {error}") from error
         if is_busy(error):
             raise CannotOpen(f"{path} is locked by another program: close it there") from error
         raise CannotOpen(

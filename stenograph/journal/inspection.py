@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import sqlite3
 from collections.abc import Sequence
@@ -15,6 +16,7 @@ from stenograph.journal.stored import LAST, PAGE, StoredFile, Unreadable, open_s
 from stenograph.journal.verifying import (
     FINDINGS_MAX,
     Checker,
+    Finding,
     Reached,
     Stored,
     Verdict,
@@ -24,8 +26,8 @@ from stenograph.journal.verifying import (
 from stenograph.journal.writer import is_busy
 
 JOURNAL_ID: Final = re.compile("[0-9a-f]{16}")
-FIRST: Final = -LAST
-"""Before all that can be stored: a cursor of 0 would leave out of sight what stands below it."""
+FIRST: Final = -math.inf
+"""Before all that can be stored: any number would leave out of sight what stands below it."""
 PLACES_MAX: Final = 100
 """Most damaged places of a file that reading goes on behind."""
 
@@ -33,10 +35,10 @@ PLACES_MAX: Final = 100
 class Rows(Protocol):
     """Where records are stored, as ``StoredFile`` is one: nothing of a row is hidden."""
 
-    def records(self, after: int, limit: int) -> list[Stored]:
+    def records(self, after: float, limit: int) -> list[Stored]:
         """Return the next records of the journal; raises Unreadable when the next one is."""
 
-    def records_of(self, stream: int, after: int, limit: int) -> list[Stored]:
+    def records_of(self, stream: int, after: float, limit: int) -> list[Stored]:
         """Return the next records of a stream; raises Unreadable when the next one is."""
 
     def number(self, run_id: str) -> int | None:
@@ -74,7 +76,10 @@ def inspect_file(
         try:
             journal_id = told(file.meta().get("id")) or ""
             if run_id is not None:
-                return inspect_run(file, journal_id, run_id, after, limit)
+                run = check_run(file, run_id, after, limit)
+                if run is not None and run.records < limit:
+                    check_erasing(file, run, file.number(run_id))
+                return None if run is None else verdict(run, journal_id, run_id, after, limit)
             checker = Checker(after=after, offset=after)
             is_all = after == 0 and limit == LAST
             if is_all:
@@ -82,6 +87,7 @@ def inspect_file(
             check_records(file, checker, after, limit, watchers)
             if is_all:
                 check_streams(file, checker)
+                check_erasing(file, checker)
             return verdict(checker, journal_id, None, after, limit)
         except sqlite3.DatabaseError as error:
             why = "cannot be read now" if is_busy(error) else "is damaged; nothing can be read"
@@ -93,7 +99,8 @@ def inspect_rows(
 ) -> Verdict | None:
     """As ``inspect_file``, of records that lie elsewhere."""
     if run_id is not None:
-        return inspect_run(rows, journal_id, run_id, after, limit)
+        run = check_run(rows, run_id, after, limit)
+        return None if run is None else verdict(run, journal_id, run_id, after, limit)
     checker = Checker(after=after, offset=after)
     check_records(rows, checker, after, limit)
     return verdict(checker, journal_id, None, after, limit)
@@ -103,7 +110,8 @@ def check_records(
     rows: Rows, checker: Checker, after: int, limit: int, watchers: Sequence[Watcher] = ()
 ) -> None:
     """Let the checker take a journal's records with an offset over ``after``, page by page."""
-    cursor, places = after or FIRST, 0
+    cursor: float = after or FIRST
+    places = 0
     while limit > checker.records:
         try:
             page = rows.records(cursor, min(PAGE, limit - checker.records))
@@ -126,15 +134,15 @@ def check_records(
                 watcher.take(row)
 
 
-def inspect_run(rows: Rows, journal_id: str, run_id: str, after: int, limit: int) -> Verdict | None:
-    """Verify a run's records with a ``seq`` over ``after``; None when there is no such run."""
+def check_run(rows: Rows, run_id: str, after: int, limit: int) -> Checker | None:
+    """Check a run's records with a ``seq`` over ``after``; None when there is no such run."""
     stream = rows.number(run_id)
     if stream is None:
         return None
     known = rows.head(stream, seq=after) if after else None
     head, offset = known or (Reached(run_id, 0, GENESIS), 0)
     checker = Checker(whole=False, after=after, offset=offset, heads={stream: head})
-    cursor = after or FIRST
+    cursor: float = after or FIRST
     while limit > checker.records:
         try:
             page = rows.records_of(stream, cursor, min(PAGE, limit - checker.records))
@@ -148,7 +156,7 @@ def inspect_run(rows: Rows, journal_id: str, run_id: str, after: int, limit: int
             checker.take(row)
     if not (after or checker.records or checker.findings.count):
         checker.find("stream", f"{run_id} has no record, which no run was ever without")
-    return verdict(checker, journal_id, run_id, after, limit)
+    return checker
 
 
 def as_stored(record: Record, stream: int, began: str) -> Stored:
@@ -175,6 +183,8 @@ def check_file(file: StoredFile, checker: Checker) -> None:
         checker.find("index" if is_index else "unreadable", f"SQLite's own check: {fault}")
     for name in file.changed_schema():
         checker.find("schema", f"{name} is missing, or is not as a journal has it")
+    for name in file.unknown_triggers():
+        checker.find("schema", f"{name} is a trigger that no journal has")
     meta = file.meta()
     if not matches(JOURNAL_ID, meta.get("id")):
         checker.find("meta", "the journal's id is none")
@@ -186,6 +196,24 @@ def check_streams(file: StoredFile, checker: Checker) -> None:
     """Check that no stream is without records: no run ever was."""
     for number, run_id in file.empty_streams(FINDINGS_MAX):
         checker.find("stream", f"stream {number} ({told(run_id)}) has no record: they are missing")
+
+
+def check_erasing(file: StoredFile, checker: Checker, stream: int | None = None) -> None:
+    """Check that erasing took all of a run up to there, and that a record behind it tells of it.
+
+    Looked at where all else holds: what else was found says more.
+    """
+    if checker.findings.count:
+        return
+    for run_id, seq, kept in file.broken_erasures(FINDINGS_MAX, stream):
+        told_of = (
+            "no record behind it tells of that" if kept is None else f"{kept} before it is not"
+        )
+        checker.findings.add(
+            Finding(
+                why="erased", detail=f"it is erased, and {told_of}", run_id=told(run_id), seq=seq
+            )
+        )
 
 
 def verdict(

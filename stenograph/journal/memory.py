@@ -156,7 +156,7 @@ class MemoryStorage:
 
     async def read(self, run_id: str, after: int, limit: int) -> list[Record]:
         """Return a page of a stream."""
-        return page(self.by_stream.get(run_id, ()), max(after, 0), limit)
+        return page(self.by_stream.get(run_id, ()), int(max(after, 0)), limit)
 
     async def read_all(self, after: int, limit: int) -> list[Record]:
         """Return a page of all streams."""
@@ -204,12 +204,12 @@ class MemoryRows:
     def __init__(self, store: MemoryStorage) -> None:
         self.store = store
 
-    def records(self, after: int, limit: int) -> list[Stored]:
+    def records(self, after: float, limit: int) -> list[Stored]:
         """Return the next records of the journal."""
         start = bisect_right(self.store.all, after, key=OFFSET)
         return [self.stored(each) for each in page(self.store.all, start, limit)]
 
-    def records_of(self, stream: int, after: int, limit: int) -> list[Stored]:
+    def records_of(self, stream: int, after: float, limit: int) -> list[Stored]:
         """Return the next records of a stream."""
         records = self.store.by_stream[self.name(stream)]
         return [self.stored(each) for each in page(records, max(after, 0), limit)]

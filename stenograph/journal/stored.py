@@ -20,7 +20,7 @@ from stenograph.journal.files import (
     script,
 )
 from stenograph.journal.protocol import PAGE_MAX_BYTES
-from stenograph.journal.verifying import Reached, Stored
+from stenograph.journal.verifying import Reached, Stored, told
 from stenograph.journal.writer import is_busy
 
 PAGE: Final = 500
@@ -48,7 +48,16 @@ EMPTY_STREAMS = """
     WHERE NOT EXISTS (SELECT 1 FROM record WHERE record.stream = stream.number)
     ORDER BY number LIMIT ?
 """
+BROKEN_ERASURES = """
+    SELECT run_id, gone, CASE WHEN kept < gone THEN kept END FROM (
+        SELECT record.stream AS number, max(seq) FILTER (WHERE erased = 1) AS gone,
+            min(seq) FILTER (WHERE erased = 0) AS kept
+        FROM record WHERE {streams} GROUP BY record.stream
+    ) LEFT JOIN stream USING (number) WHERE gone AND (kept < gone OR kept IS NULL) LIMIT ?
+"""
+WITH_ERASED = "record.stream IN (SELECT stream FROM record WHERE erased = 1)"
 SCHEMA = "SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL"
+TRIGGERS = "SELECT name FROM sqlite_master WHERE type = 'trigger'"
 META = "SELECT key, value FROM meta"
 
 
@@ -81,11 +90,11 @@ class StoredFile:
                 if size >= PAGE_MAX_BYTES:
                     return
 
-    def records(self, after: int = 0, limit: int = PAGE) -> list[Stored]:
+    def records(self, after: float = 0, limit: int = PAGE) -> list[Stored]:
         """Return the next records of the journal; raises Unreadable when the next one is."""
         return [Stored(*row) for row in self._readable(IN_OFFSET_ORDER, after, limit)]
 
-    def records_of(self, stream: int, after: int = 0, limit: int = PAGE) -> list[Stored]:
+    def records_of(self, stream: int, after: float = 0, limit: int = PAGE) -> list[Stored]:
         """Return the next records of a stream; raises Unreadable when the next one is."""
         return [Stored(*row) for row in self._readable(OF_A_STREAM, after, limit, stream)]
 
@@ -115,23 +124,48 @@ class StoredFile:
         """Return numbers and run ids of streams that have no record, which none ever had."""
         return [(number, run_id) for number, run_id in self.rows(EMPTY_STREAMS, limit)]
 
+    def broken_erasures(
+        self, limit: int, stream: int | None = None
+    ) -> list[tuple[Any, int, int | None]]:
+        """Return runs with an erased record behind one that is not, and the seqs of both.
+
+        Erasing takes all records and writes one behind them: where there is none, the second is None.
+        """
+        which = WITH_ERASED if stream is None else "record.stream = ?"
+        bound = () if stream is None else (stream,)
+        return self.rows(BROKEN_ERASURES.format(streams=which), *bound, limit)  # type: ignore[return-value]
+
     def changed_schema(self) -> list[str]:
-        """Return the names of what is missing from the format's tables and triggers, or changed."""
+        """Return the names of the format's tables and triggers that are missing or changed.
+
+        What came later may be missing.
+        """
         found = {name: plain(sql) for name, sql in self.rows(SCHEMA)}
-        with closing(sqlite3.connect(":memory:")) as fresh:
-            fresh.executescript(script("schema.sql"))
-            wanted = fresh.execute(SCHEMA).fetchall()
-        return [name for name, sql in wanted if found.get(name) != plain(sql)]
+        first = defined_by("schema.sql")
+        return [
+            name
+            for name, sql in {**first, **defined_by("schema.sql", "additions.sql")}.items()
+            if (name in first or name in found) and found.get(name) != plain(sql)
+        ]
+
+    def unknown_triggers(self) -> list[str]:
+        """Return the names of triggers that no journal has: one could keep records from being written."""
+        known = defined_by("schema.sql", "additions.sql")
+        return [str(told(name)) for (name,) in self.rows(TRIGGERS) if name not in known]
 
     def damage(self) -> list[str]:
         """Return what SQLite's own check of pages and indexes finds."""
         try:
             found = [str(row[0]) for row in self.rows(f"PRAGMA integrity_check({INTEGRITY_MAX})")]
         except sqlite3.DatabaseError as error:
+            if is_busy(error):
+                raise
             return [str(error)]
         return [] if found == ["ok"] else [" ".join(each.split()) for each in found]
 
-    def _readable(self, sql: str, after: int, limit: int, *before: object) -> list[tuple[Any, ...]]:
+    def _readable(
+        self, sql: str, after: float, limit: int, *before: object
+    ) -> list[tuple[Any, ...]]:
         """Return a page, or what of it comes before what is damaged; raises Unreadable."""
         found: list[tuple[Any, ...]] = []
         try:
@@ -143,9 +177,9 @@ class StoredFile:
                 raise Unreadable(str(error), self._readable_again(sql, after, *before)) from error
         return found
 
-    def _readable_again(self, sql: str, after: int, *before: object) -> int | None:
+    def _readable_again(self, sql: str, after: float, *before: object) -> int | None:
         """Return the first cursor found behind the damage from which on a row can be read."""
-        bad, step = after, 1
+        bad, step = int(max(after, -LAST)), 1
         while bad + step < LAST // 2:
             if self._can_read(sql, bad + step, *before):
                 good = bad + step
@@ -187,6 +221,14 @@ def open_stored(path: str | PathLike[str]) -> Iterator[StoredFile]:
                 f"{file} is no journal of format {FORMAT}: name another, or use a later version"
             )
         yield StoredFile(db, file)
+
+
+def defined_by(*names: str) -> dict[str, str]:
+    """Return what the scripts of this package define, by its name."""
+    with closing(sqlite3.connect(":memory:")) as fresh:
+        for name in names:
+            fresh.executescript(script(name))
+        return dict(fresh.execute(SCHEMA).fetchall())
 
 
 def plain(sql: str) -> str:

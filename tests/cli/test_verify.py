@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import sqlite3
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from stenograph.journal import VERIFY_MAX, NewRecord, open_journal
+from stenograph.cli.checkpoint import append_checkpoint
+from stenograph.journal import VERIFY_MAX, NewRecord, new_key, open_journal, read_key
 from tests.cli.running import Server, graph_file, on_terminal, serving, steno
 from tests.cli.tools import COUNT
 from tests.journal.tampering import make_journal
@@ -40,9 +44,18 @@ def test_a_finding_is_told_with_exit_code_5(journal: Path) -> None:
     assert done.err == f"Error: {journal}: 1 thing found to be wrong; sound up to offset 49\n"
 
 
+def test_a_file_that_was_cut_short_is_told_with_exit_code_5(journal: Path) -> None:
+    os.truncate(journal, 6000)
+    done = steno("--db", journal, "verify")
+    assert (done.code, done.err) == (
+        5,
+        f"Error: {journal} is damaged and cannot be opened: database disk image is malformed\n",
+    )
+
+
 def test_on_a_terminal_it_is_words(journal: Path) -> None:
     sound = on_terminal("--db", journal, "verify")
-    assert "200 records of 6 streams, 37 of them erased" in sound.out.replace("\n", " ")
+    assert "200 records of 6 streams, 36 of them erased" in sound.out.replace("\n", " ")
     assert "every hash follows from the one before it" in sound.out
     assert "without a checkpoint" in sound.out
     assert "of them erased" not in steno("--db", journal, "verify", "r-1", "-o", "table").out
@@ -143,6 +156,45 @@ def test_a_checkpoint_that_a_crash_cut_off_stays_a_line_of_its_own(
     lines.write_bytes(lines.read_bytes().removesuffix(b"\n"))
     assert steno("--db", journal, "checkpoint", "--key", key, "--to", lines).code == 0
     assert [json.loads(line)["records"] for line in lines.read_text().splitlines()] == [200, 200]
+
+
+@pytest.mark.parametrize("before", [0, 1])
+def test_a_checkpoint_that_a_crash_left_half_written_is_written_anew(
+    journal: Path, tmp_path: Path, before: int
+) -> None:
+    key, lines = tmp_path / "key", tmp_path / "checkpoints.jsonl"
+    steno("checkpoint", "--new-key", key)
+    for _ in range(before + 1):
+        steno("--db", journal, "checkpoint", "--key", key, "--to", lines)
+    lines.write_bytes(lines.read_bytes()[:-100])
+    assert steno("--db", journal, "checkpoint", "--key", key, "--to", lines).code == 0
+    assert [json.loads(line)["records"] for line in lines.read_text().splitlines()] == [200] * (
+        before + 1
+    )
+    words = ["verify", "--checkpoints", lines, "--public-key", f"{key}.pub"]
+    assert steno("--db", journal, *words).code == 0
+
+
+def test_what_was_no_checkpoint_is_not_written_over(journal: Path, tmp_path: Path) -> None:
+    steno("checkpoint", "--new-key", tmp_path / "key")
+    (tmp_path / "notes").write_bytes(b"precious")
+    words = ["--key", tmp_path / "key", "--to", tmp_path / "notes"]
+    assert steno("--db", journal, "checkpoint", *words).code == 5
+    assert (tmp_path / "notes").read_bytes() == b"precious"
+
+
+def test_checkpoints_that_are_written_at_once_go_on_from_each_other(
+    journal: Path, tmp_path: Path
+) -> None:
+    new_key(tmp_path / "key")
+    lines = tmp_path / "checkpoints.jsonl"
+    append = partial(append_checkpoint, str(journal), read_key(tmp_path / "key"), str(lines))
+    with ThreadPoolExecutor(8) as threads:
+        for each in [threads.submit(append) for _ in range(24)]:
+            each.result()
+    words = ["verify", "--checkpoints", lines, "--public-key", tmp_path / "key.pub"]
+    assert steno("--db", journal, *words).code == 0
+    assert len(lines.read_bytes().splitlines()) == 24
 
 
 @pytest.mark.parametrize(

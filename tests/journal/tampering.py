@@ -48,8 +48,8 @@ async def make_journal(path: Path) -> None:
         for run_id in ERASED:
             db.execute(
                 "UPDATE record SET erased = 1, data = sha256(data) "
-                "WHERE stream = (SELECT number FROM stream WHERE run_id = ?)",
-                (run_id,),
+                "WHERE stream = (SELECT number FROM stream WHERE run_id = ?) AND seq < ?",
+                (run_id, heads[run_id]),
             )
         db.commit()
 

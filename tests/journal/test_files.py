@@ -16,9 +16,11 @@ import pytest
 
 from stenograph.journal import (
     CannotOpen,
+    DamagedFile,
     JournalUnreadable,
     NewRecord,
     NotAJournal,
+    inspect_file,
     open_journal,
     open_journal_readonly,
 )
@@ -271,3 +273,14 @@ async def test_a_file_that_cannot_be_written_can_only_be_read(protected: Path) -
                 pass
         async with open_journal_readonly(protected) as journal:
             assert await journal.end() == 0
+
+
+async def test_a_file_that_was_cut_short_is_called_damaged(tmp_path: Path) -> None:
+    path = tmp_path / "test.db"
+    async with open_journal(path):
+        pass
+    os.truncate(path, 6000)
+    with pytest.raises(DamagedFile, match=r"test\.db is damaged"):
+        inspect_file(path)
+    with pytest.raises(DamagedFile):
+        await open_journal(path).__aenter__()

@@ -125,7 +125,7 @@ def test_a_tail_that_was_cut_is_found(journal: Path, key: SigningKey, end: int) 
     )
     verdict = inspect_file(journal)
     assert verdict is not None
-    assert verdict.ok
+    assert {each.why for each in verdict.findings} <= {"erased"}  # cut off behind an erased run
     [finding] = findings_of(journal, lines, key)
     assert finding.why == "checkpoint"
     assert f"saw 200 records at {AT}, and there are {end}" in finding.detail
