@@ -34,6 +34,8 @@ def back_up(path: str | PathLike[str], to: str | PathLike[str]) -> None:
             with closing(sqlite3.connect(part)) as copy:
                 # In one step: with more, each commit in between would have it begin anew.
                 file.db.backup(copy, pages=-1)
+                # Reading it then makes no files beside it, and needs none where none can be made.
+                copy.execute("PRAGMA journal_mode=DELETE").fetchall()
             sync(part)
             os.link(part, target)  # which never overwrites, as a rename would
             sync(target.parent)

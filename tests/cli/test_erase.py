@@ -50,6 +50,7 @@ def test_a_journal_is_copied_beside_its_server(tmp_path: Path) -> None:
         assert (done.code, done.err.endswith(", verified\n")) == (0, True)
         again = steno("--db", tmp_path / "steno.db", "backup", tmp_path / "copy.db")
         assert (again.code, "is there already" in again.err) == (2, True)
+        assert [path.name for path in tmp_path.glob("copy*")] == ["copy.db"]
     quiet = steno("-q", "--db", tmp_path / "copy.db", "backup", tmp_path / "second.db")
     assert (quiet.code, quiet.err) == (0, "")
     words = ("runs", "-o", "json")

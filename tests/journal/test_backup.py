@@ -40,6 +40,16 @@ def test_a_copy_is_the_journal_itself(journal: Path, tmp_path: Path) -> None:
     assert (tmp_path / "copy.db").stat().st_mode & 0o777 == 0o600
 
 
+def test_a_copy_is_one_file_also_once_it_was_read(journal: Path, tmp_path: Path) -> None:
+    """A file with a write-ahead log could not be read in a folder that nobody may write to."""
+    back_up(journal, tmp_path / "copy.db")
+    verdict = inspect_file(tmp_path / "copy.db")
+    assert verdict is not None
+    assert verdict.ok
+    assert [path.name for path in tmp_path.iterdir() if "copy" in path.name] == ["copy.db"]
+    assert (tmp_path / "copy.db").read_bytes()[18:20] == b"\x01\x01"
+
+
 async def test_while_it_is_written_a_journal_is_copied_as_it_was_at_one_moment(
     tmp_path: Path,
 ) -> None:
