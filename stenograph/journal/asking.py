@@ -6,13 +6,17 @@ It reads one JSON object from stdin and writes one to stdout, and imports the st
 """
 
 import json
+import resource
 import sqlite3
 import sys
 import time
+from contextlib import suppress
 from functools import partial
 from typing import Any, Final
 
 HEAP_MAX_BYTES: Final = 256 * 1024 * 1024
+PROCESS_MAX_BYTES: Final = 2 * HEAP_MAX_BYTES
+"""What SQLite holds and what it has handed over: a row is there twice, once more as an answer."""
 VALUE_MAX_BYTES: Final = 8 * 1024 * 1024
 STEPS_BETWEEN_LOOKS: Final = 10_000
 
@@ -151,6 +155,12 @@ class Refused(Exception):
     """A query that is not answered, in a sentence."""
 
 
+def bound() -> None:
+    """Bound this process for the rest of its life: SQLite's own limit holds for itself alone."""
+    with suppress(ValueError, OSError):  # not every system has such a bound
+        resource.setrlimit(resource.RLIMIT_AS, (PROCESS_MAX_BYTES, PROCESS_MAX_BYTES))
+
+
 def main() -> None:
     """Answer what stands on stdin."""
     asked = json.load(sys.stdin)
@@ -265,4 +275,5 @@ def too_slow(time_s: float) -> str:
 
 
 if __name__ == "__main__":  # pragma: no cover  (by a process that nobody measures)
+    bound()
     main()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import json
+import resource
 import sqlite3
 import sys
 from collections.abc import AsyncIterator
@@ -202,6 +203,11 @@ REFUSED = [
         "b AS (SELECT x, printf('%.*c', 1000, 'x') AS y FROM a) SELECT * FROM b ORDER BY y, x DESC",
         "more memory than the 256 MiB",
     ),
+    # Less than SQLite may use, and as much again once it is handed over.
+    (
+        "SELECT " + ", ".join(["CAST(printf('%.*c', 8000000, 'x') AS BLOB)"] * 28),
+        "more memory than the 256 MiB",
+    ),
     (
         "WITH RECURSIVE a(x) AS (SELECT 'x' UNION ALL SELECT x || x FROM a) SELECT max(length(x)) FROM a",
         "SQLite says: string or blob too big",
@@ -340,6 +346,18 @@ def test_the_program_is_the_same_within_a_process(
     else:
         with pytest.raises(asking.Refused, match=said):
             asking.answered({**asked, **bounds})
+
+
+def test_the_process_is_bounded_as_a_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Any] = []
+
+    def refused(*words: Any) -> None:
+        asked.append(words)
+        raise ValueError
+
+    monkeypatch.setattr("resource.setrlimit", refused)
+    asking.bound()  # which is no failure where there is no such bound
+    assert asked == [(resource.RLIMIT_AS, (asking.PROCESS_MAX_BYTES,) * 2)]
 
 
 def test_too_little_memory_is_told(db: Path, monkeypatch: pytest.MonkeyPatch) -> None:
