@@ -79,7 +79,7 @@ def joined(first: Verdict, second: Verdict) -> Verdict:
         first,
         ok=first.ok and second.ok,
         records=first.records + second.records,
-        runs=max(first.runs, second.runs),
+        runs=first.runs if first.run_id is not None else first.runs + second.runs,
         erased=first.erased + second.erased,
         sound=second.sound if first.ok else first.sound,
         next=second.next,

@@ -22,7 +22,10 @@ class VerifyAnswer(Struct, frozen=True, kw_only=True):
     journal: str
     run_id: str | None
     records: Annotated[int, Meta(description="How many records were looked at")]
-    runs: Annotated[int, Meta(description="How many streams they are of")]
+    runs: Annotated[
+        int,
+        Meta(description="How many runs, or streams of the journal, begin among them; 1 for a run"),
+    ]
     erased: Annotated[int, Meta(description="How many of them are erased")]
     after: int
     sound: int

@@ -128,7 +128,9 @@ def check_records(
         for row in page:
             if after and row.stream not in checker.heads:
                 known = rows.head(row.stream, offset=after)
-                checker.heads |= {row.stream: known[0]} if known else {}
+                if known:
+                    checker.heads[row.stream] = known[0]
+                    checker.begun_before += 1
             checker.take(row)
             for watcher in watchers:
                 watcher.take(row)
@@ -226,7 +228,7 @@ def verdict(
         journal=journal_id,
         run_id=run_id,
         records=checker.records,
-        runs=len(checker.heads),
+        runs=len(checker.heads) - checker.begun_before,
         erased=checker.erased,
         after=after,
         sound=checker.cursor if checker.sound is None else checker.sound,

@@ -156,7 +156,7 @@ class MemoryStorage:
 
     async def read(self, run_id: str, after: int, limit: int) -> list[Record]:
         """Return a page of a stream."""
-        return page(self.by_stream.get(run_id, ()), int(max(after, 0)), limit)
+        return page(self.by_stream.get(run_id, ()), max(after, 0), limit)
 
     async def read_all(self, after: int, limit: int) -> list[Record]:
         """Return a page of all streams."""
@@ -212,7 +212,7 @@ class MemoryRows:
     def records_of(self, stream: int, after: float, limit: int) -> list[Stored]:
         """Return the next records of a stream."""
         records = self.store.by_stream[self.name(stream)]
-        return [self.stored(each) for each in page(records, max(after, 0), limit)]
+        return [self.stored(each) for each in page(records, int(max(after, 0)), limit)]
 
     def number(self, run_id: str) -> int | None:
         """Return the number of a run's stream, or None when there is none."""

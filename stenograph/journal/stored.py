@@ -133,7 +133,7 @@ class StoredFile:
         """
         which = WITH_ERASED if stream is None else "record.stream = ?"
         bound = () if stream is None else (stream,)
-        return self.rows(BROKEN_ERASURES.format(streams=which), *bound, limit)  # type: ignore[return-value]
+        return self.rows(BROKEN_ERASURES.format(streams=which), *bound, limit)
 
     def changed_schema(self) -> list[str]:
         """Return the names of the format's tables and triggers that are missing or changed.

@@ -66,8 +66,9 @@ class Verdict(Struct, frozen=True, kw_only=True):
     """What verifying came to, for a run or for the whole journal.
 
     ``sound`` is the last cursor (``seq`` of a run, ``offset`` of a journal) before the first
-    finding. ``next`` is where to go on when only a part was checked, else None. ``faults`` counts
-    all findings, of which ``findings`` holds the first.
+    finding. ``runs`` counts the streams that begin in it, so that parts add up. ``next`` is where to
+    go on when only a part was checked, else None. ``faults`` counts all findings, of which
+    ``findings`` holds the first.
     """
 
     ok: bool
@@ -152,6 +153,8 @@ class Checker:
         self.last_stream: int | None = None if after else 0
         self.findings = Findings()
         self.records = self.erased = 0
+        self.begun_before = 0
+        """How many of the journal's streams begin before what comes."""
         self.sound: int | None = None
         """The last cursor before the first finding; None while there is none."""
 
@@ -160,6 +163,7 @@ class Checker:
         copied = Checker(whole=self.whole, after=self.cursor, offset=self.offset, heads=self.heads)
         copied.last_stream, copied.sound = self.last_stream, self.sound
         copied.records, copied.erased = self.records, self.erased
+        copied.begun_before = self.begun_before
         copied.findings.kept, copied.findings.count = self.findings.kept[:], self.findings.count
         return copied
 

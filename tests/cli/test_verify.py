@@ -112,6 +112,7 @@ def test_a_long_journal_is_asked_for_in_parts(tmp_path: Path) -> None:
             one = NewRecord("log", b"{}", "2026-11-20T22:55:01.123456Z")
             for n in range(0, VERIFY_MAX + 1000, 1000):
                 await it.append("graph/long", [one] * 1000, expected_seq=n)
+            await it.append("late", [one], expected_seq=0)
 
     asyncio.run(write())
     harm(tmp_path / "long.db", "UPDATE record SET type = 'x' WHERE offset IN (5, 10500)")
@@ -119,7 +120,8 @@ def test_a_long_journal_is_asked_for_in_parts(tmp_path: Path) -> None:
         done = steno("--url", server.url, "verify")
     [answer] = done.documents
     assert done.code == 5
-    assert (answer["records"], answer["faults"], answer["sound"]) == (VERIFY_MAX + 1000, 2, 4)
+    assert (answer["records"], answer["faults"], answer["sound"]) == (VERIFY_MAX + 1001, 2, 4)
+    assert answer["runs"] == 2
     assert [each["offset"] for each in answer["findings"]] == [5, 10500]
 
 
