@@ -82,9 +82,13 @@ class Actors:
 
         Raises RunImported for a run that was imported, which never has an actor.
         """
-        if run.id not in self.active and await is_imported(self._world.journal, run.id):
-            raise RunImported(run.id)
+        await self.check_own(run.id)
         await self._actor(run).ask(command)
+
+    async def check_own(self, run_id: str) -> None:
+        """Raise RunImported for a run that was imported: nothing may be asked of it."""
+        if run_id not in self.active and await is_imported(self._world.journal, run_id):
+            raise RunImported(run_id)
 
     async def tell(self, run_id: str, command: Command) -> Run:
         """Have a run handle a command, and return it as it then is; raises UnknownRun as well."""

@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Struct
 
 from stenograph.engine.errors import RunGone, UnknownRun
-from stenograph.engine.events import NodeEntered, RunCreated
+from stenograph.engine.events import NodeEntered, RunCreated, RunMigrated
 from stenograph.engine.exported import FORMAT, ExportHeader, ExportWriter, GraphUsed, ToolUsed
 from stenograph.engine.times import to_text
 from stenograph.engine.world import World
@@ -25,15 +25,15 @@ from stenograph.journal import (
 )
 
 
+class _Called(Struct):
+    graph_id: str
+    version: str
+
+
 class _Pinned(Struct):
     graph_id: str
     version: str
-
-
-class _Created(Struct):
-    graph_id: str
-    version: str
-    graphs: dict[str, _Pinned] = {}
+    graphs: dict[str, _Called] = {}
 
 
 class _Entered(Struct):
@@ -41,7 +41,7 @@ class _Entered(Struct):
     tool_version: str | None = None
 
 
-_CREATED: Final = msgspec.json.Decoder(_Created)
+_PINNED: Final = msgspec.json.Decoder(_Pinned)
 _ENTERED: Final = msgspec.json.Decoder(_Entered)
 
 
@@ -72,10 +72,10 @@ async def header_of(world: World, run_id: str) -> ExportHeader:
     async for page in pages(world.journal, run_id, head):
         for record in page:
             previous = checked(record, previous)
-            if record.type == RunCreated.TYPE:
-                created = _CREATED.decode(record.data)
-                graphs.add((created.graph_id, created.version))
-                graphs |= {(each.graph_id, each.version) for each in created.graphs.values()}
+            if record.type in (RunCreated.TYPE, RunMigrated.TYPE):
+                pinned = _PINNED.decode(record.data)
+                graphs.add((pinned.graph_id, pinned.version))
+                graphs |= {(each.graph_id, each.version) for each in pinned.graphs.values()}
             elif record.type == NodeEntered.TYPE:
                 entered = _ENTERED.decode(record.data)
                 if entered.tool is not None:

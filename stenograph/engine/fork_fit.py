@@ -9,9 +9,12 @@ from typing import Any, Final
 import msgspec
 
 from stenograph.engine.edges import CompiledGraph, compile_graph
-from stenograph.engine.errors import Fault
+from stenograph.engine.errors import CannotReduce, Fault
 from stenograph.engine.events import PinnedGraph
+from stenograph.engine.graph import Node
+from stenograph.engine.reducers import check_kind
 from stenograph.engine.regraphing import regraph
+from stenograph.engine.rules import Rules
 from stenograph.engine.run import Run
 from stenograph.engine.scopes import ROOT, Scope
 from stenograph.engine.state import State
@@ -25,20 +28,18 @@ _POINTER: Final = re.compile("/([^~]|~0|~1)*", re.DOTALL)
 def move_to(run: Run, graph: bytes, graphs: Mapping[str, PinnedGraph]) -> list[Fault]:
     """Have a run's scopes go on in another graph; returns all that does not fit there."""
     before = {scope.path: scope.graph for scope in run.scopes.values()}
-    gone = regraph(run, graph, graphs)
+    regraph(run, graph, graphs)
     faults: list[Fault] = []
     for path, was in before.items():
-        if path in gone:
-            told = f"scope {path} goes through graph {gone[path]!r}, which no node there runs"
-            faults.append(Fault("/graph", clip(told)))
-        scope, old = run.scopes[path], compile_graph(was)
-        new = compile_graph(scope.graph)
-        faults += [Fault("/graph", clip(each)) for each in _misplaced(scope, new)]
-        faults += [Fault("/graph", clip(each)) for each in _misfits(scope, old, new)]
+        scope = run.scopes[path]
+        if scope.graph != was:
+            old, new = compile_graph(was), compile_graph(scope.graph)
+            told = [*_misplaced(scope, old, new), *_misfits(scope, old, new)]
+            faults += [Fault("/graph", clip(each)) for each in told]
     return faults
 
 
-def _misplaced(scope: Scope, graph: CompiledGraph) -> Iterator[str]:
+def _misplaced(scope: Scope, old: CompiledGraph, graph: CompiledGraph) -> Iterator[str]:
     """Yield which nodes a scope stands at, or is to go to, that are not there or do other things."""
     at, fork = scope.position, scope.fork
     wanted = {} if at is None else {at.node: "stands at"}
@@ -56,15 +57,43 @@ def _misplaced(scope: Scope, graph: CompiledGraph) -> Iterator[str]:
             yield f"scope {scope.path} waits at node {at.node!r}, which does not wait so there"
     elif at.phase == "calling" and not isinstance(node.graph, str):
         yield f"scope {scope.path} runs a graph at node {at.node!r}, which runs none there"
+    elif at.phase not in ("calling", "forked", "left") and at.attempt:
+        now, was = _kind(node), _kind(old.nodes[at.node].node)
+        if now != was:
+            yield f"scope {scope.path} is amid node {at.node!r}, which {was} here and {now} there"
+
+
+def _kind(node: Node) -> str:
+    if node.wait is not None:
+        return "waits"
+    return "does its work itself" if node.graph is None else "runs a graph"
 
 
 def _misfits(scope: Scope, old: CompiledGraph, new: CompiledGraph) -> Iterator[str]:
     """Yield which keys of a state the other graph's rules do not allow as they are."""
-    for key in scope.state:
+    declared = {**old.graph.state, **new.graph.state}
+    changed = {k for k in declared if old.graph.state.get(k) != new.graph.state.get(k)}
+    ended = () if scope.fork is None else scope.fork.branches.values()
+    written = dict.fromkeys([*scope.state, *(key for each in ended for key in each.changed)])
+    for key in written if changed else ():
+        if key not in changed:
+            continue
         if (key in old.rules.secrets) != (key in new.rules.secrets):
             yield f"key {key!r} in scope {scope.path} is secret in one of the graphs only"
-        elif fault := new.rules.fault(key, scope.state[key]):
-            yield f"the state of scope {scope.path} does not fit: {fault.pointer} {fault.detail}"
+        elif key in scope.state and (told := _unfit(key, scope.state[key], new.rules)):
+            yield f"the state of scope {scope.path} does not fit: {told}"
+
+
+def _unfit(key: str, value: Any, rules: Rules) -> str:
+    """Return why a value is none that a key may have, or that its reducer can go on from."""
+    if fault := rules.fault(key, value):
+        return f"{fault.pointer} {fault.detail}"
+    try:
+        if key in rules.reducers and key not in rules.secrets:
+            check_kind(rules.reducers[key], pointer(key), "is", value)
+    except CannotReduce as error:
+        return str(error)
+    return ""
 
 
 def wanted_changes(

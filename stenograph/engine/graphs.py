@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, Final
 
 import msgspec
@@ -20,6 +21,7 @@ from stenograph.engine.times import to_text
 from stenograph.engine.tools import Registry
 from stenograph.journal import Journal, NewRecord
 
+NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
 KNOWN_MAX: Final = 64
 """How many graphs are kept at hand; the others are read again when they are asked for."""
 
@@ -48,8 +50,13 @@ class Graphs:
         self._known: OrderedDict[str, list[StoredGraph]] = OrderedDict()
         self._creating = asyncio.Lock()
 
-    async def parse(self, graph: Graph | Mapping[str, Any]) -> ParsedGraph:
-        """Read a graph without storing it; raises GraphInvalid."""
+    async def parse(
+        self, graph: Graph | Mapping[str, Any], beside: Mapping[str, StoredGraph] = NOTHING
+    ) -> ParsedGraph:
+        """Read a graph without storing it; raises GraphInvalid.
+
+        ``beside``: graphs that its nodes may run as if they were stored.
+        """
         if isinstance(graph, Graph):
             for function in functions_of(graph):
                 self._registry.add(function)
@@ -60,7 +67,7 @@ class Graphs:
             dict(graph),
             tools=self._registry.tools,
             predicates=self._registry.predicates,
-            graphs=[each for each in ids if await self._is_known(each)],
+            graphs=[each for each in ids if each in beside or await self._is_known(each)],
             missing=[each for each in refs if "@" in each and not await self._is_known(each)],
         )
 
@@ -72,10 +79,12 @@ class Graphs:
             return False
         return True
 
-    async def pin(self, graph: Graph) -> dict[str, PinnedGraph]:
+    async def pin(
+        self, graph: Graph, beside: Mapping[str, StoredGraph] = NOTHING
+    ) -> dict[str, PinnedGraph]:
         """Return the graphs that a graph's nodes run, and theirs, by the names they are called by.
 
-        Raises UnknownGraph.
+        ``beside`` as in ``parse``. Raises UnknownGraph.
         """
         pinned: dict[str, PinnedGraph] = {}
         waiting = refs_of(graph)
@@ -83,7 +92,7 @@ class Graphs:
             ref = waiting.pop()
             if ref not in pinned:
                 graph_id, _, version = ref.partition("@")
-                stored = await self.get(graph_id, version or None)
+                stored = beside.get(ref) or await self.get(graph_id, version or None)
                 pinned[ref] = PinnedGraph(
                     graph_id=stored.graph_id, version=stored.version, graph=Raw(stored.data)
                 )
@@ -97,7 +106,7 @@ class Graphs:
         for inner in subgraphs_of(graph) if isinstance(graph, Graph) else ():
             await self.create(inner, graph_id=None, actor=actor)
         parsed = await self.parse(graph)
-        graph_id = graph_id or parsed.id or f"g-{parsed.version[:16]}"
+        graph_id = graph_id or _id_of(parsed)
         if not ID_PATTERN.fullmatch(graph_id):
             raise GraphInvalid([Fault("/id", f"{graph_id!r} is no id")], [])
         async with self._creating:
@@ -112,6 +121,23 @@ class Graphs:
             graph_id, _, version = graph.partition("@")
             return await self.get(graph_id, version or None)
         return await self.create(graph, graph_id=None, actor=actor)
+
+    async def previewed(
+        self, graph: Graph | Mapping[str, Any] | str
+    ) -> tuple[StoredGraph, dict[str, PinnedGraph]]:
+        """Return a graph as ``named`` and ``pin`` would, and store nothing.
+
+        Raises UnknownGraph or GraphInvalid.
+        """
+        beside: dict[str, StoredGraph] = {}
+        for each in subgraphs_of(graph) if isinstance(graph, Graph) else ():
+            inner = _unstored(await self.parse(each, beside))
+            beside[inner.graph_id] = inner
+        if isinstance(graph, str):
+            stored = await self.named(graph, "")
+        else:
+            stored = _unstored(await self.parse(graph, beside))
+        return stored, await self.pin(stored.graph, beside)
 
     async def get(self, graph_id: str, version: str | None) -> StoredGraph:
         """Return the newest version, or the newest whose hash begins with ``version``."""
@@ -164,6 +190,16 @@ class Graphs:
 def refs_of(graph: Graph) -> list[str]:
     """Return the names by which a graph's nodes call others."""
     return [node.graph for node in graph.nodes.values() if isinstance(node.graph, str)]
+
+
+def _id_of(parsed: ParsedGraph) -> str:
+    return parsed.id or f"g-{parsed.version[:16]}"
+
+
+def _unstored(parsed: ParsedGraph) -> StoredGraph:
+    return StoredGraph(
+        graph_id=_id_of(parsed), version=parsed.version, data=parsed.data, created_at=""
+    )
 
 
 def _stream(graph_id: str) -> str:

@@ -28,27 +28,37 @@ async def migrate(
 ) -> Migration:
     """Have a run go on in another graph, or with ``dry_run`` only tell of it; as ``Engine.migrate``."""
     _check_unfinished(await actors.load(run_id))
-    stored = await graphs.named(graph, actor)
-    command = Migrate(
-        actor=actor,
-        graph_id=stored.graph_id,
-        version=stored.version,
-        graph=stored.data,
-        graphs=await graphs.pin(stored.graph),
-    )
+    await actors.check_own(run_id)
+    command = await _command(graphs, graph, dry_run=dry_run, actor=actor)
     run = await actors.load(run_id)
     _check_unfinished(run)
     report = _report(run, command)
     if dry_run:
-        return report
+        return replace(report, faults=tuple(misfits(run, command.graph, command.graphs)))
     # The run may have moved on since: whether it fits is decided where the event is made.
-    seq = (await actors.tell(run_id, command)).seq
-    return replace(report, seq=seq, done=True, faults=())
+    return replace(report, seq=(await actors.tell(run_id, command)).seq, done=True)
 
 
 def _check_unfinished(run: Run) -> None:
     if run.ended or run.status == "cancelling":
         raise RunFinished(run.id, run.status)
+
+
+async def _command(
+    graphs: Graphs, graph: Graph | Mapping[str, Any] | str, *, dry_run: bool, actor: str
+) -> Migrate:
+    if dry_run:
+        stored, pinned = await graphs.previewed(graph)
+    else:
+        stored = await graphs.named(graph, actor)
+        pinned = await graphs.pin(stored.graph)
+    return Migrate(
+        actor=actor,
+        graph_id=stored.graph_id,
+        version=stored.version,
+        graph=stored.data,
+        graphs=pinned,
+    )
 
 
 def _report(run: Run, asked: Migrate) -> Migration:
@@ -63,5 +73,4 @@ def _report(run: Run, asked: Migrate) -> Migration:
         version=asked.version,
         changes=tuple(islice(found, CHANGES_MAX)),
         changes_more=sum(1 for _ in found),
-        faults=tuple(misfits(run, asked.graph, asked.graphs)),
     )

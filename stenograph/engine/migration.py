@@ -17,6 +17,8 @@ from stenograph.engine.run import Run
 from stenograph.engine.secrecy import all_secret_keys
 from stenograph.engine.values import clip
 
+OWN: Final = ("start", "limits", "concurrency", "on_no_match")
+"""What a graph says beside its nodes and its state."""
 CHANGES_MAX: Final = 1000
 """So many changes and faults of one report; ``changes_more`` counts the other changes."""
 
@@ -25,13 +27,14 @@ class GraphChange(Struct, frozen=True, kw_only=True):
     """What is otherwise in the other graph.
 
     ``graph``: the name that nodes call it by, empty for that of the run; ``name``: of a node or a key
-    of the state; ``fields``: what changed of it; ``scopes``: those that stand at the node now, the
-    first 100; ``says``: of a ``counter``, how often an edge was taken and what that counts for now.
+    of the state, empty for the graph itself; ``fields``: what changed of it; ``scopes``: those that
+    stand at the node now, the first 100; ``says``: of a ``counter``, how often an edge was taken and
+    what that counts for now.
     """
 
     what: Literal["graph", "node", "key", "counter"]
     how: Literal["added", "removed", "changed"]
-    name: str
+    name: str = ""
     graph: str = ""
     fields: tuple[str, ...] = ()
     scopes: tuple[str, ...] = ()
@@ -54,7 +57,7 @@ class Migration(Struct, frozen=True, kw_only=True):
     version: str
     changes: tuple[GraphChange, ...]
     changes_more: int
-    faults: tuple[Fault, ...]
+    faults: tuple[Fault, ...] = ()
 
 
 def misfits(run: Run, graph: bytes, graphs: Mapping[str, PinnedGraph]) -> list[Fault]:
@@ -76,9 +79,11 @@ def graph_changes(
     new = {"": graph, **{name: bytes(each.graph) for name, each in graphs.items()}}
     for name in {**old, **new}:
         if name not in new or name not in old:
-            yield GraphChange(what="graph", how="removed" if name in old else "added", name=name)
+            yield GraphChange(what="graph", how="removed" if name in old else "added", graph=name)
         elif old[name] != new[name]:
             one, other = compile_graph(old[name]).graph, compile_graph(new[name]).graph
+            if own := tuple(each for each in OWN if getattr(one, each) != getattr(other, each)):
+                yield GraphChange(what="graph", how="changed", graph=name, fields=own)
             yield from _nodes(run, name, old[name], one, other)
             for key, fields in _between(one.state, other.state):
                 yield GraphChange(what="key", name=key, graph=name, **fields)

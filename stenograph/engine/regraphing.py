@@ -4,27 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from stenograph.engine.edges import compile_graph
 from stenograph.engine.events import PinnedGraph
 from stenograph.engine.run import Run
 from stenograph.engine.scopes import ROOT, parent_of
+from stenograph.engine.standing import position_of
 
 
-def regraph(run: Run, graph: bytes, graphs: Mapping[str, PinnedGraph]) -> dict[str, str]:
-    """Pin other graphs; returns the names of those that are gone, by the scopes that stand in them.
+def regraph(run: Run, graph: bytes, graphs: Mapping[str, PinnedGraph]) -> None:
+    """Pin other graphs: a branch goes on in that of its fork, a sub-graph in what its node runs now.
 
-    Those scopes, and the branches within them, keep the graph that they have.
+    Where the node runs none any more, or is gone, the sub-graph stays what it was.
     """
-    names = {bytes(pinned.graph): name for name, pinned in run.graphs.items()}
     run.graph, run.graphs = graph, dict(graphs)
-    gone: dict[str, str] = {}
     for scope in run.scopes.values():
-        outer, index = (ROOT, None) if scope.path == ROOT else parent_of(scope.path)
         if scope.path == ROOT:
             scope.graph = graph
-        elif index is not None:
-            scope.graph = run.scopes[outer].graph
-        elif (name := names[scope.graph]) in graphs:
-            scope.graph = bytes(graphs[name].graph)
+            continue
+        outer, index = parent_of(scope.path)
+        around = run.scopes[outer].graph
+        if index is not None:
+            scope.graph = around
         else:
-            gone[scope.path] = name
-    return gone
+            scope.graph = called_at(around, position_of(run, outer).node, graphs) or scope.graph
+
+
+def called_at(graph: bytes, node: str, graphs: Mapping[str, PinnedGraph]) -> bytes | None:
+    """Return the graph that a node of another runs; None where it runs none, or is not there."""
+    found = compile_graph(graph).nodes.get(node)
+    pinned = None if found is None else graphs.get(str(found.node.graph))
+    return None if pinned is None else bytes(pinned.graph)

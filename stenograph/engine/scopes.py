@@ -282,5 +282,10 @@ def depth_of(path: str) -> int:
     return path.count("/") - 1
 
 
+def node_of(name: str) -> str:
+    """Return the node that the last name of a path tells of, such as ``call#1`` or ``split#1[0]``."""
+    return name.rpartition("#")[0].replace("~1", "/").replace("~0", "~")
+
+
 def _escaped(node: str) -> str:
     return node.replace("~", "~0").replace("/", "~1")

@@ -45,8 +45,9 @@ from stenograph.engine.events import (
     WaitResolved,
 )
 from stenograph.engine.folding import evolve
+from stenograph.engine.regraphing import called_at
 from stenograph.engine.run import Run
-from stenograph.engine.scopes import ROOT, call_path, parent_of
+from stenograph.engine.scopes import ROOT, call_path, node_of, parent_of
 
 CAUSES_MAX: Final = 100
 """So many causes of one event are named; only a restart under many branches has more."""
@@ -230,9 +231,8 @@ class Trails:
             case RunCreated():
                 self._create(event)
             case RunMigrated(graph=graph, graphs=graphs):
-                names = {bytes(pinned.graph): name for name, pinned in self._graphs.items()}
                 self._graphs, self._root.graph = graphs, bytes(graph)
-                _regraph(self._root, {old: graphs[n] for old, n in names.items() if n in graphs})
+                _regraph(self._root, graphs)
             case RunResumed(limits=limits) | RunRetried(limits=limits):
                 self._let_on = event
                 self._limited = self._limited if limits is None else event
@@ -327,14 +327,14 @@ def _id_of(event: Event) -> tuple[str, int]:
     return event.run_id, event.seq
 
 
-def _regraph(trail: Trail, pinned: Mapping[bytes, PinnedGraph]) -> None:
+def _regraph(trail: Trail, graphs: Mapping[str, PinnedGraph]) -> None:
     """Have all within a trail go on in other graphs, as their scopes do."""
     for name, inner in trail.inner.items():
         if name.endswith("]"):
             inner.graph = trail.graph
-        elif inner.graph in pinned:
-            inner.graph = bytes(pinned[inner.graph].graph)
-        _regraph(inner, pinned)
+        else:
+            inner.graph = called_at(trail.graph, node_of(name), graphs) or inner.graph
+        _regraph(inner, graphs)
 
 
 def is_failure(event: Event) -> bool:

@@ -90,7 +90,9 @@ def time_out(steps: Steps, path: str, due_at: str) -> None:
     place, position = steps.place(path), steps.position(path)
     steps.emit(TimerFired(scope=path, node=place.node, visit=place.visit, due_at=due_at))
     if position.phase == "calling":
-        message = f"the graph did not end in {steps.node(path).node.timeout_s:g} s"
+        seconds = steps.node(path).node.timeout_s
+        # A run that was migrated meanwhile keeps its timer, and perhaps has no such time any more.
+        message = f"the graph did not end in {'time' if seconds is None else f'{seconds:g} s'}"
         error = ErrorInfo("TimeoutError", message, node=place.node)
         fall_short(steps, place, "timeout", error, ("TimeoutError",))
     elif position.kind == "signal":

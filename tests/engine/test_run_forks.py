@@ -309,7 +309,7 @@ async def calling_a_wait(engine: Engine, waits: dict[str, Any]) -> RunView:
     [
         (
             {"start": "call", "nodes": {"call": {"graph": "third"}, "end": {}}},
-            "scope /call#1/ goes through graph 'inner', which no node there runs",
+            "scope /call#1/ stands at node 'ask', which is not there",
         ),
         (
             {"start": "call", "nodes": {"call": {}, "end": {}}},
