@@ -13,7 +13,7 @@ from msgspec import Struct
 from stenograph.engine import Engine, Event, RunFinished, RunView, decode
 from stenograph.engine.events import NodeAttemptFailed, NodeExited, TransitionTaken
 from stenograph.journal import Journal, JournalFailed, MemoryJournal, NewRecord, Record
-from tests.graphs import TOOLS, Sample
+from tests.graphs import TOOLS, Sample, with_more
 
 Moment: TypeAlias = Literal["before", "ack-lost", "after"]
 MOMENTS: tuple[Moment, ...] = ("before", "ack-lost", "after")
@@ -150,6 +150,9 @@ async def drive(engine: Engine, sample: Sample, run_id: str = "run") -> RunView:
         if sample.pauses and not events & {"run.pausing", "run.completed"}:
             with suppress(RunFinished):
                 await engine.pause(run_id)
+        if sample.migrates and not events & {"run.migrated", "run.completed", "run.failed"}:
+            with suppress(RunFinished):
+                await engine.migrate(run_id, with_more(sample.graph), actor="ann")
         view = await engine.wait(run_id, 10)
         if view.status == "failed" and sample.retries and "run.retried" not in events:
             await engine.retry(run_id)

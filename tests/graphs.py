@@ -21,6 +21,7 @@ class Sample(Struct, frozen=True):
     early: bool = False
     pauses: bool = False
     retries: bool = False
+    migrates: bool = False
     result: dict[str, Any] | None = None
     options: dict[str, Any] = {}
 
@@ -157,6 +158,11 @@ def chain(*tools: str) -> dict[str, Any]:
             for name, tool, after in zip(names, tools, [*names[1:], None], strict=True)
         },
     }
+
+
+def with_more(graph: dict[str, Any]) -> dict[str, Any]:
+    """Return a graph with one more node, which nothing leads to."""
+    return {**graph, "nodes": {**graph["nodes"], "more": {}}}
 
 
 def one(tool: str, **node: Any) -> dict[str, Any]:

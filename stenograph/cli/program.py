@@ -22,6 +22,7 @@ from stenograph.cli.export import export
 from stenograph.cli.failures import INTERRUPTED, PIPE_CLOSED, failure_of
 from stenograph.cli.fork import fork
 from stenograph.cli.import_ import import_
+from stenograph.cli.migrate import migrate
 from stenograph.cli.pause import pause
 from stenograph.cli.replay import replay
 from stenograph.cli.resume import resume, retry
@@ -139,6 +140,6 @@ def main(context: click.Context) -> None:
 
 for command in (
     serve, demo, run, runs, show, tail, replay, sql, why, blame, diff, signal, pause, resume,
-    retry, cancel, fork, export, import_, erase, verify, checkpoint, backup, check,
+    retry, cancel, fork, migrate, export, import_, erase, verify, checkpoint, backup, check,
 ):  # fmt: skip
     main.add_command(command)

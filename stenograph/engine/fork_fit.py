@@ -88,9 +88,9 @@ def _unfit(key: str, value: Any, rules: Rules) -> str:
     """Return why a value is none that a key may have, or that its reducer can go on from."""
     if fault := rules.fault(key, value):
         return f"{fault.pointer} {fault.detail}"
+    reducer = "replace" if key in rules.secrets else rules.reducers.get(key, "replace")
     try:
-        if key in rules.reducers and key not in rules.secrets:
-            check_kind(rules.reducers[key], pointer(key), "is", value)
+        check_kind(reducer, pointer(key), "is", value)
     except CannotReduce as error:
         return str(error)
     return ""

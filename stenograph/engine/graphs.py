@@ -137,6 +137,7 @@ class Graphs:
             stored = await self.named(graph, "")
         else:
             stored = _unstored(await self.parse(graph, beside))
+            beside[stored.graph_id] = stored  # which may run itself
         return stored, await self.pin(stored.graph, beside)
 
     async def get(self, graph_id: str, version: str | None) -> StoredGraph:

@@ -109,7 +109,7 @@ def _between(
             yield name, {"how": "removed" if name in old else "added"}
             continue
         one, other = msgspec.to_builtins(old[name]), msgspec.to_builtins(new[name])
-        fields = tuple(each for each in {**one, **other} if one.get(each) != other.get(each))
+        fields = tuple(sorted(k for k in {**one, **other} if one.get(k) != other.get(k)))
         if fields:
             yield name, {"how": "changed", "fields": fields}
 

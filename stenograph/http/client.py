@@ -18,6 +18,7 @@ from stenograph.engine import (
     Graph,
     GraphInvalid,
     Limits,
+    Migration,
     NotJson,
     RunView,
     SeqNotReached,
@@ -28,6 +29,7 @@ from stenograph.engine import (
 )
 from stenograph.http.evidence_wire import EraseRequest
 from stenograph.http.fork_wire import ForkAnswer, ForkRequest
+from stenograph.http.migrate_wire import MigrateRequest
 from stenograph.http.reading import WAIT_S, Reading
 from stenograph.http.refusals import About
 from stenograph.http.requests import (
@@ -295,6 +297,29 @@ class Client(Reading):
         body, path = msgspec.json.encode(asked), run_path(run_id, "/fork")
         _, begun = await self.server.post(path, ForkAnswer, body, about, headers=headers)
         return await self._with_state(begun)
+
+    async def migrate(
+        self, run_id: str, graph: Graph | Mapping[str, Any] | str, *, dry_run: bool = False
+    ) -> Migration:
+        """Have an unfinished run go on in another version of its graph, or in another graph.
+
+        What is under way goes on, and is left by the new edges. With ``dry_run`` nothing changes, and
+        ``faults`` of the answer tell what does not fit, but then the server must have the graphs
+        within one that is written in Python; without, what does not fit raises MigrationRefused.
+        Raises UnknownRun, RunFinished, RunImported, UnknownGraph or GraphInvalid as well.
+        """
+        if not isinstance(graph, str) and not dry_run:
+            stored = await self.create_graph(graph)
+            graph = f"{stored.graph_id}@{stored.version}"
+        given = graph if isinstance(graph, str) else msgspec.json.decode(_body(_data(graph)))
+        about = About(run_id=run_id, graph_id=graph if isinstance(graph, str) else "")
+        body = msgspec.json.encode(MigrateRequest(graph=given, dry_run=dry_run))
+        try:
+            path = run_path(run_id, "/migrate")
+            return (await self.server.post(path, Migration, body, about))[1]
+        except GraphInvalid as error:
+            faults = [Fault(e.pointer.removeprefix("/graph"), e.detail) for e in error.faults]
+            raise GraphInvalid(faults, []) from None
 
     async def rerun(
         self,

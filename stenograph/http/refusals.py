@@ -25,6 +25,7 @@ from stenograph.engine import (
     GraphInvalid,
     KeyReused,
     MergeConflict,
+    MigrationRefused,
     NotJson,
     PathNotFound,
     RerunRefused,
@@ -137,6 +138,8 @@ def error_of(problem: Problem, about: About) -> Exception:
             return ForkRefused(about.run_id, problem.errors)
         case "rerun-refused":
             return RerunRefused(about.run_id, problem.errors)
+        case "migration-refused":
+            return MigrationRefused(about.run_id, problem.errors)
         case "state-refused":
             return StateRefused(_in_values(problem.errors, about))
         case "state-not-json" if problem.errors:

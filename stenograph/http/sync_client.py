@@ -125,6 +125,7 @@ class SyncClient:
     fork = blocking(Client.fork)
     export = iterating(Client.export)
     import_run = blocking(Client.import_run)
+    migrate = blocking(Client.migrate)
     rerun = blocking(Client.rerun)
     rerun_report = blocking(Client.rerun_report)
     check_run = blocking(Client.check_run)

@@ -59,7 +59,8 @@ def test_commands_are_listed_in_the_order_they_are_learned_in() -> None:
     names = [line.split()[0] for line in commands]
     assert names == [
         "serve", "demo", "run", "runs", "show", "tail", "replay", "sql",
-        "why", "blame", "diff", "signal", "pause", "resume", "retry", "cancel", "fork", "erase",
+        "why", "blame", "diff", "signal", "pause", "resume", "retry", "cancel", "fork",
+        "migrate", "erase",
         "verify", "checkpoint", "backup", "check",
     ]  # fmt: skip
 

@@ -1,0 +1,54 @@
+"""Migrating a run: it goes on in another version of its graph, or in another graph."""
+
+from __future__ import annotations
+
+from typing import Annotated, TypeAlias
+
+from litestar import post
+from litestar.di import NamedDependency
+from litestar.openapi.spec import Example
+from litestar.params import BodyKwarg, FromPath
+
+from stenograph.engine import Engine, Migration
+from stenograph.http.bodies import within
+from stenograph.http.control import COMMON
+from stenograph.http.errors import problems
+from stenograph.http.graphs import ACTOR
+from stenograph.http.migrate_wire import MigrateRequest
+
+MIGRATE_CODES = ("run-finished", "graph-not-found", "graph-invalid", "migration-refused")
+
+MigrateBody: TypeAlias = Annotated[
+    MigrateRequest,
+    BodyKwarg(
+        examples=[
+            Example(
+                summary="Only tell what would change",
+                value={"graph": "code-review", "dry_run": True},
+            )
+        ]
+    ),
+]
+
+
+@post(
+    "/runs/{run_id:str}/migrate",
+    status_code=200,
+    responses=problems(*COMMON, *MIGRATE_CODES),
+    summary="Have a run go on in another graph",
+    tags=["Runs"],
+)
+async def migrate_run(
+    run_id: FromPath[str], data: MigrateBody, engine: NamedDependency[Engine]
+) -> Migration:
+    """Have an unfinished run go on in another version of its graph, or in another graph.
+
+    Every scope stays where it stands, with its state and its counters; what is under way goes on and
+    is left by the new edges. That is one event, `run.migrated`; the graph that the run has already
+    is none. With `dry_run` nothing is written, and `faults` tell what would be refused.
+    """
+    with within(graph="/graph"):
+        return await engine.migrate(run_id, data.graph, dry_run=data.dry_run, actor=ACTOR)
+
+
+HANDLERS = (migrate_run,)
