@@ -399,6 +399,26 @@ async def test_a_run_parks_at_its_time_limit() -> None:
     assert (run.status, run.reason) == ("parked", "limit")
 
 
+async def test_an_unfinished_run_goes_on_in_another_version() -> None:
+    old = waiting({"signal": "go"})
+    nodes = {
+        **old["nodes"],
+        "wait": {**old["nodes"]["wait"], "next": "new"},
+        "new": {"tool": "count"},
+    }
+    async with engine_with() as engine:
+        run = await engine.run(old, wait_s=1)
+        tried = await engine.migrate(run.id, {**old, "nodes": nodes}, dry_run=True)
+        assert [(each.name, each.how) for each in tried.changes] == [
+            ("wait", "changed"),
+            ("new", "added"),
+        ]
+        assert (await engine.migrate(run.id, {**old, "nodes": nodes})).done
+        await engine.signal(run.id, "go", 1)
+        await engine.wait(run.id)
+        assert [visit.node for visit in await engine.visits(run.id)] == ["before", "wait", "new"]
+
+
 async def test_runs_are_found_by_their_tags() -> None:
     async with engine_with() as engine:
         run = await engine.run(chain("count"), tags={"team": "blue"})

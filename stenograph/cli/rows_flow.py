@@ -35,7 +35,7 @@ def retried(data: Data) -> Said:
 
 def migrated(data: Data) -> Said:
     """Tell who had a run go on in another graph."""
-    return "going", f"in {data['graph_id']}@{data['version'][:8]}, by {data['actor']}"
+    return "going", f"goes on in {data['graph_id']}@{data['version'][:8]}, by {data['actor']}"
 
 
 def up_to(data: Data) -> str:

@@ -58,7 +58,7 @@ def test_a_run_goes_on_in_another_version_and_tells_of_it(server: Server, tmp_pa
     assert shown(server, "mig-2")["seq"] == run["seq"]
     rows = steno("--url", server.url, "-o", "table", "show", "mig-2")
     assert rows.code == 0
-    signal = steno("--url", server.url, "signal", "mig-2", "approval", '{"ok": true}')
+    signal = steno("--url", server.url, "signal", "mig-2", "approval", '{"ok": false}')
     assert signal.code == 0, signal.err
     tail = steno("--url", server.url, "-o", "table", "tail", "mig-2")
     assert "goes on in gated@" in tail.out

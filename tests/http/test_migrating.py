@@ -61,7 +61,7 @@ async def test_a_run_goes_on_in_another_version_by_one_event(prefix: str) -> Non
         ("r", {"graph": OTHER}, 422, "migration-refused", "/graph"),
         ("r", {"graph": {"start": "x", "nodes": {}}}, 422, "graph-invalid", "/graph/nodes"),
         ("r", {}, 422, "body-invalid", "/graph"),
-        ("r", {"graph": "asking", "dry_run": 1}, 422, "body-invalid", "/dry_run"),
+        ("r", {"graph": "asking", "dry_run": "maybe"}, 422, "body-invalid", "/dry_run"),
         ("r", {"graph": "asking", "surprise": 1}, 422, "body-invalid", "/surprise"),
         ("ended", {"graph": "asking", "dry_run": True}, 409, "run-finished", None),
     ],
