@@ -146,7 +146,7 @@ def wait_resolved(data: Data) -> Said:
         case "turn":
             return "begun", "its turn has come"
         case _:
-            return "begun", "going"
+            return "begun", "goes on"
 
 
 def signal_received(data: Data) -> Said:

@@ -24,7 +24,13 @@ MigrateBody: TypeAlias = Annotated[
         examples=[
             Example(
                 summary="Only tell what would change",
-                value={"graph": "code-review", "dry_run": True},
+                value={
+                    "graph": {
+                        "start": "ask",
+                        "nodes": {"ask": {"wait": {"signal": "go"}, "next": "more"}, "more": {}},
+                    },
+                    "dry_run": True,
+                },
             )
         ]
     ),

@@ -149,6 +149,8 @@ SCOPE = {"scope": "/", "node": "a", "visit": 1, "attempt": 1}
         ("wait.opened", {**SCOPE, "kind": "time"}, "waits for its time"),
         ("wait.opened", {**SCOPE, "kind": "delay"}, "waits for the start it was given"),
         ("wait.opened", {**SCOPE, "kind": "turn"}, "waits for its turn"),
+        ("run.migrated", {"actor": "ann", "graph_id": "g", "version": "0123456789"},
+         "goes on in g@01234567, by ann"),
         ("wait.resolved", {**SCOPE, "reason": "signal", "signal_seq": 9}, "takes signal 9"),
         ("wait.resolved", {**SCOPE, "reason": "time"}, "goes on"),
         ("wait.resolved", {**SCOPE, "reason": "timeout"}, "no signal came in time"),

@@ -217,12 +217,14 @@ async def test_a_run_that_is_pausing_comes_to_its_pause() -> None:
 
 
 async def test_a_parked_run_is_mended_by_another_graph_and_resumed() -> None:
-    once = {"start": "a", "nodes": {"a": {**held(), "tool": "once", "next": "b"}, "b": held()}}
-    async with begun(once) as stage:
+    def once(then: str) -> dict[str, Any]:
+        first = {**held(next=then), "tool": "once"}
+        return {"start": "a", "nodes": {"a": first, "b": held(), "c": held()}}
+
+    async with begun(once("b")) as stage:
         await stage.restart(crash=True)
         assert await stage.status() == "parked"
-        mended = {**once, "nodes": {**LONGER["nodes"], "a": {**once["nodes"]["a"], "next": "c"}}}
-        await stage.engine.migrate("run", mended)
+        await stage.engine.migrate("run", once("c"))
         assert await stage.status() == "parked"
         await stage.engine.resume("run", result={"a": 1})
         await stage.settle()
@@ -395,8 +397,7 @@ async def test_predicates_that_were_asked_for_the_old_edges_are_not_what_the_new
             "nodes": {"a": {"tool": "count", "next": edges}, "b": {}, "c": {}},
         }
 
-    tools = [*TOOLS, slow, other]
-    async with MemoryJournal() as journal, Engine(journal, tools=tools) as engine:
+    async with MemoryJournal() as journal, Engine(journal, tools=[*TOOLS, slow, other]) as engine:
         await engine.start(by("slow", "b"), run_id="run")
         assert await asyncio.to_thread(asked.wait, 5)
         await engine.migrate("run", by("other", "c"))

@@ -11,15 +11,11 @@ from stenograph.http import Client, SyncClient
 from tests.http.serving import app_client, serving
 from tests.http.tools import COUNT
 
-ASKING = {
-    "id": "asking",
-    "start": "ask",
-    "nodes": {"ask": {"wait": {"signal": "go"}, "next": "count"}, "count": {"tool": "count"}},
-}
-TWICE = {
-    **ASKING,
-    "nodes": {**ASKING["nodes"], "ask": {"wait": {"signal": "go"}, "next": "more"}, "more": {"tool": "count", "next": "count"}},
-}  # fmt: skip
+ASK = {"wait": {"signal": "go"}, "next": "count"}
+COUNTED = {"tool": "count"}
+ASKING = {"id": "asking", "start": "ask", "nodes": {"ask": ASK, "count": COUNTED}}
+MORE = {"ask": {**ASK, "next": "more"}, "more": {**COUNTED, "next": "count"}, "count": COUNTED}
+TWICE = {**ASKING, "nodes": MORE}
 OTHER = {"start": "count", "nodes": {"count": {"tool": "count"}}}
 
 
