@@ -25,15 +25,16 @@ if TYPE_CHECKING:
 @click.argument("graph")
 @click.option("--dry-run", is_flag=True, help="Tell what would change, and change nothing.")
 @place_options
-def migrate(run: str, graph: str, *, dry_run: bool) -> None:
+@click.pass_context
+def migrate(context: click.Context, run: str, graph: str, *, dry_run: bool) -> None:
     """Have RUN, which has not ended, go on in GRAPH: a graph file, or the id of a stored graph.
 
     RUN is an id, how one id alone begins, or @last. Every scope stays where it stands, and what is
     under way is left by the new edges. Exit code 2 when RUN cannot go on there as it stands, also
     with --dry-run, and 6 when it has ended.
     """
-    code = asyncio.run(migrated(Output(settings()), settings(), run, graph, dry_run=dry_run))
-    click.get_current_context().exit(code)
+    output = Output(settings())
+    context.exit(asyncio.run(migrated(output, settings(), run, graph, dry_run=dry_run)))
 
 
 async def migrated(output: Output, place: Settings, name: str, graph: str, *, dry_run: bool) -> int:
@@ -87,7 +88,7 @@ def tell(output: Output, found: Migration) -> None:
     if found.changes_more:
         output.line(f"and {count(found.changes_more, 'more change')}")
     for fault in found.faults:
-        output.line(printable(f"{output.sign('failed')} {fault.detail}"))
+        output.line(f"{output.sign('failed')} {printable(fault.detail)}")
 
 
 def _row(change: GraphChange) -> tuple[str, ...]:

@@ -17,6 +17,7 @@ from stenograph.http.graphs import ACTOR
 from stenograph.http.pages import check_journal
 from stenograph.http.queries import After, JournalId
 from stenograph.http.runs import run_answer
+from stenograph.http.sifting import Belongings
 from stenograph.http.wire import RunAnswer
 from stenograph.journal import VERIFY_MAX, CursorUnknown
 
@@ -92,6 +93,7 @@ async def erase_run(
     run_id: FromPath[str],
     engine: NamedDependency[Engine],
     frames: NamedDependency[Frames],
+    belongings: NamedDependency[Belongings],
     data: EraseBody = None,
 ) -> RunAnswer:
     """Erase what a run that has ended was given, said and came to; its hashes stay.
@@ -100,6 +102,7 @@ async def erase_run(
     """
     run = await engine.erase(run_id, reason=(data and data.reason) or "", actor=ACTOR)
     frames.forget()
+    belongings.forget(run_id)
     return run_answer(run)
 
 

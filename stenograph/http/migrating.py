@@ -15,6 +15,7 @@ from stenograph.http.control import COMMON
 from stenograph.http.errors import problems
 from stenograph.http.graphs import ACTOR
 from stenograph.http.migrate_wire import MigrateRequest
+from stenograph.http.sifting import Belongings
 
 MIGRATE_CODES = ("run-finished", "graph-not-found", "graph-invalid", "migration-refused")
 
@@ -45,7 +46,10 @@ MigrateBody: TypeAlias = Annotated[
     tags=["Runs"],
 )
 async def migrate_run(
-    run_id: FromPath[str], data: MigrateBody, engine: NamedDependency[Engine]
+    run_id: FromPath[str],
+    data: MigrateBody,
+    engine: NamedDependency[Engine],
+    belongings: NamedDependency[Belongings],
 ) -> Migration:
     """Have an unfinished run go on in another version of its graph, or in another graph.
 
@@ -54,7 +58,9 @@ async def migrate_run(
     is none. With `dry_run` nothing is written, and `faults` tell what would be refused.
     """
     with within(graph="/graph"):
-        return await engine.migrate(run_id, data.graph, dry_run=data.dry_run, actor=ACTOR)
+        found = await engine.migrate(run_id, data.graph, dry_run=data.dry_run, actor=ACTOR)
+    belongings.forget(run_id)
+    return found
 
 
 HANDLERS = (migrate_run,)

@@ -41,7 +41,7 @@ class Belongings:
     """Of which graph the latest runs are and with which tags.
 
     What was looked up holds for the events that a run had then: a later one may have moved it to
-    another graph, or may have erased it.
+    another graph, or may have erased it. Who does that has the run forgotten here.
     """
 
     def __init__(self, journal: Streams, runs_max: int = RUNS_MAX) -> None:
@@ -63,6 +63,10 @@ class Belongings:
         while len(self._known) > self._runs_max:
             self._known.popitem(last=False)
         return labels
+
+    def forget(self, run_id: str) -> None:
+        """Look a run up anew, also for the events that it had."""
+        self._known.pop(run_id, None)
 
 
 class Sieve:

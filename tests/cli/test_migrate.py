@@ -76,6 +76,16 @@ def test_a_terminal_shows_where_the_run_stands(server: Server, tmp_path: Path) -
     assert (one.code, "there is no run mig-1x" in one.err) == (4, True)
 
 
+def test_of_very_many_changes_the_rest_is_counted(server: Server, tmp_path: Path) -> None:
+    waits(server, tmp_path, "mig-7")
+    nodes = {**GATED["nodes"], **{f"n{each}": {} for each in range(998)}}
+    many = {**GATED, "nodes": nodes, "state": {f"k{each}": {} for each in range(4)}}
+    file = graph_file(tmp_path, many)
+    done = steno("--url", server.url, "-o", "table", "migrate", "mig-7", file, "--dry-run")
+    assert done.code == 0, done.err
+    assert done.out.endswith("and 2 more changes\n")
+
+
 def test_a_run_that_cannot_go_on_there_says_all_that_does_not_fit(
     server: Server, tmp_path: Path
 ) -> None:

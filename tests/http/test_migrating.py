@@ -49,6 +49,22 @@ async def test_a_run_goes_on_in_another_version_by_one_event(prefix: str) -> Non
         assert (await client.get("/runs/r/verify")).json()["sound"]
 
 
+async def test_a_filter_by_graph_follows_a_run_into_its_new_graph() -> None:
+    async with app_client() as client:
+        await waiting_in(client)
+
+        async def found(graph: str) -> list[str]:
+            page = (await client.get("/journal", params={"graph": graph, "after": 0})).json()
+            return [each["type"] for each in page["events"] if each["run_id"] == "r"]
+
+        assert "run.created" in await found("asking")
+        await client.post("/runs/r/migrate", json={"graph": {**TWICE, "id": "twice"}})
+        assert await found("asking") == []
+        assert (await found("twice"))[-1] == "run.migrated"
+        [listed] = (await client.get("/runs?graph=twice")).json()["items"]
+        assert (listed["id"], listed["graph_id"]) == ("r", "twice")
+
+
 @pytest.mark.parametrize(
     ("run_id", "body", "status", "code", "pointer"),
     [
