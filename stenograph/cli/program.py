@@ -24,6 +24,7 @@ from stenograph.cli.fork import fork
 from stenograph.cli.import_ import import_
 from stenograph.cli.migrate import migrate
 from stenograph.cli.pause import pause
+from stenograph.cli.pytest_ import pytest_
 from stenograph.cli.replay import replay
 from stenograph.cli.resume import resume, retry
 from stenograph.cli.run import run
@@ -140,6 +141,6 @@ def main(context: click.Context) -> None:
 
 for command in (
     serve, demo, run, runs, show, tail, replay, sql, why, blame, diff, signal, pause, resume,
-    retry, cancel, fork, migrate, export, import_, erase, verify, checkpoint, backup, check,
+    retry, cancel, fork, migrate, export, import_, pytest_, erase, verify, checkpoint, backup, check,
 ):  # fmt: skip
     main.add_command(command)

@@ -92,12 +92,15 @@ from stenograph.engine.graph import (
 from stenograph.engine.graphs import StoredGraph
 from stenograph.engine.migration import GraphChange, Migration
 from stenograph.engine.parse import ParsedGraph, duplicate_keys, graph_refs, parse_graph
+from stenograph.engine.playing import Played, differences, play
 from stenograph.engine.reading import did_you_mean
 from stenograph.engine.reason_words import one_line
 from stenograph.engine.reasons import Link, Reason
 from stenograph.engine.rerun_check import CheckDifference, CheckOutcome, CheckReport
 from stenograph.engine.rerun_report import RerunReport, RerunVisit
 from stenograph.engine.run import Run
+from stenograph.engine.scripting import CannotRecord, record_run
+from stenograph.engine.scripts import Did, Failed, RecordedRun, Returned, Signalled, TimeCame
 from stenograph.engine.site import Site
 from stenograph.engine.tools import Goto, Predicate, Rate, Registry, Source, Tool, predicate, tool
 from stenograph.engine.values import canonical, nested_deeper, pointer
@@ -114,6 +117,7 @@ __all__ = (
     "Blame",
     "BlameAt",
     "Candidate",
+    "CannotRecord",
     "CannotReduce",
     "Change",
     "CheckDifference",
@@ -124,6 +128,7 @@ __all__ = (
     "Context",
     "DataFolder",
     "DataRefused",
+    "Did",
     "DiffSide",
     "Edge",
     "Engine",
@@ -135,6 +140,7 @@ __all__ = (
     "ExportReader",
     "ExportRefused",
     "ExportedRun",
+    "Failed",
     "Fault",
     "Filter",
     "FilterInvalid",
@@ -157,14 +163,17 @@ __all__ = (
     "ParsedGraph",
     "Parting",
     "PathNotFound",
+    "Played",
     "Predicate",
     "Rate",
     "Reason",
+    "RecordedRun",
     "Registry",
     "RerunRefused",
     "RerunReport",
     "RerunVisit",
     "Retry",
+    "Returned",
     "Run",
     "RunDiff",
     "RunExists",
@@ -179,6 +188,7 @@ __all__ = (
     "SecretRefused",
     "SeqNotReached",
     "SignalRefused",
+    "Signalled",
     "Site",
     "Source",
     "StateAt",
@@ -188,6 +198,7 @@ __all__ = (
     "StateTooLarge",
     "StoredGraph",
     "SystemClock",
+    "TimeCame",
     "Timer",
     "TooManyRuns",
     "TooManySignals",
@@ -208,6 +219,7 @@ __all__ = (
     "canonical",
     "decode",
     "did_you_mean",
+    "differences",
     "duplicate_keys",
     "filter_of",
     "fold",
@@ -218,9 +230,11 @@ __all__ = (
     "open_data_folder",
     "parse_graph",
     "passes",
+    "play",
     "pointer",
     "predicate",
     "read_export",
+    "record_run",
     "subgraphs_of",
     "tool",
     "view",
