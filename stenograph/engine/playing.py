@@ -43,7 +43,7 @@ from stenograph.engine.graph import Graph, Limits, as_data
 from stenograph.engine.parse import ParsedGraph, parse_graph
 from stenograph.engine.patch import PatchOp
 from stenograph.engine.path_words import PathLine, PathReader, standing_line
-from stenograph.engine.reason_words import one_line, value_words
+from stenograph.engine.reason_words import error_words, one_line, value_words
 from stenograph.engine.reasons import why
 from stenograph.engine.run import Run
 from stenograph.engine.scopes import Scope, call_path, parent_of
@@ -151,6 +151,8 @@ def _parting(expected: list[str], played: Played, at: int) -> Iterator[str]:
             trails.note(each)
         for number, says in enumerate(why(trails, event).says):
             yield f"  {'because:  ' if not number else '          '}{says}"
+    if (error := played.run.error) is not None:
+        yield f"  the run failed: {error_words(error)}"
     if played.left_over:
         yield f"  {played.left_over}"
 

@@ -256,8 +256,8 @@ def _outcome(at: str, scope: Scope, patch: tuple[PatchOp, ...]) -> Returned:
         old, new = before.get(key), after.get(key)
         if key not in after:
             dropped.append(key)
-        elif key not in reducers and isinstance(old, list) and _grows(old, new):
-            grew[key] = new[len(old) :]
+        elif key not in reducers and (more := _more(old, new)):
+            grew[key] = more
         else:
             found, value = _given(scope, key, old, new, after.encoded(key))
             (update if found else put)[key] = value
@@ -299,8 +299,7 @@ def _candidates(old: Any, new: Any) -> list[Any]:
     found: list[Any] = []
     if _is_number(old) and _is_number(new):
         found.append(new - old)
-    if isinstance(old, list) and _grows(old, new):
-        more = new[len(old) :]
+    if more := _more(old, new):
         found += [*more, more] if len(more) == 1 else [more]
     if isinstance(old, dict) and isinstance(new, dict):
         found.append({key: value for key, value in new.items() if old.get(key, UNSET) != value})
@@ -309,8 +308,10 @@ def _candidates(old: Any, new: Any) -> list[Any]:
     return [*found, new]
 
 
-def _grows(old: list[Any], new: Any) -> bool:
-    return isinstance(new, list) and len(new) > len(old) and new[: len(old)] == old
+def _more(old: Any, new: Any) -> list[Any]:
+    """Return what a list grew by; nothing where it did not only grow."""
+    is_grown = isinstance(old, list) and isinstance(new, list) and new[: len(old)] == old
+    return new[len(old) :] if is_grown else []
 
 
 def _is_number(value: Any) -> bool:
