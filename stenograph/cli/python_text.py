@@ -26,7 +26,7 @@ def literal(value: Any, indent: int = 0, used: int = 0) -> str:
 
     ``indent``: of the line that it begins on; ``used``: what else stands on that line.
     """
-    flat = _flat(value)
+    flat = None if isinstance(value, Tall) else _flat(value)
     if flat is not None and indent + used + _columns(flat) <= WIDTH:
         return flat
     if isinstance(value, Mapping):
@@ -39,9 +39,21 @@ def literal(value: Any, indent: int = 0, used: int = 0) -> str:
     return _scalar(value)
 
 
+class Tall(list[Any]):
+    """A list that has a line for each of its items, however short they are."""
+
+
 def call(name: str, arguments: Mapping[str, Any]) -> str:
     """Return a call of a function with named arguments, one a line."""
     return _laid_out(f"{name}(", ")", [(f"{key}=", each) for key, each in arguments.items()], 0)
+
+
+def called(name: str, value: Any, used: int) -> str:
+    """Return a call of a function with one argument, behind ``used`` columns."""
+    flat = f"{name}({literal(value)})"
+    if used + _columns(flat) <= WIDTH:
+        return flat
+    return _laid_out(f"{name}(", ")", [("", value)], 0)
 
 
 def _laid_out(begin: str, end: str, items: Iterable[tuple[str, Any]], indent: int) -> str:
@@ -93,6 +105,8 @@ def _is_default(value: Any, default: Any) -> bool:
 
 
 def _scalar(value: Any) -> str:
+    if isinstance(value, float):
+        return repr(value).replace("e+", "e")
     return text_literal(value) if isinstance(value, str) else repr(value)
 
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, Final
 
-from stenograph.cli.python_text import call, text_literal
+from stenograph.cli.python_text import Tall, call, called
 
 if TYPE_CHECKING:
     from stenograph.testing import RecordedRun
@@ -32,15 +32,14 @@ def source_of(
     text = "" if is_deep else _inline(recorded, fields, run_id, graph_id, graph)
     if not is_deep and len(text) <= INLINE_MAX_CHARS:
         return text, False
-    run = f"read_recorded(Path(__file__).with_name({text_literal(beside)}))"
     told = f"Its outcomes, its path and its state are in {_plain(beside)}"
-    text = _file(recorded, run_id, graph_id, graph, run, ["read_recorded"], told, uses_path=True)
+    text = _file(recorded, run_id, graph_id, graph, None, ["read_recorded"], told, beside)
     return text, True
 
 
 def name_of(run_id: str) -> str:
     """Return the name of the test of a run."""
-    return "test_" + re.sub(r"[^A-Za-z0-9]+", "_", run_id)
+    return "test_" + re.sub(r"[^A-Za-z0-9]+", "_", run_id)[:60]
 
 
 def _inline(
@@ -49,9 +48,7 @@ def _inline(
     kinds = {type(step).__name__ for step in recorded.outcomes}
     run = call("RecordedRun", fields)
     told = "Its outcomes, its path and its state are below"
-    return _file(
-        recorded, run_id, graph_id, graph, run, ["RecordedRun", *kinds], told, uses_path=False
-    )
+    return _file(recorded, run_id, graph_id, graph, run, ["RecordedRun", *kinds], told, "")
 
 
 def _file(
@@ -59,12 +56,12 @@ def _file(
     run_id: str,
     graph_id: str,
     graph: str | None,
-    run: str,
+    run: str | None,
     names: list[str],
     told: str,
-    *,
-    uses_path: bool,
+    beside: str,
 ) -> str:
+    """Return the whole source, with the run itself or, where that is None, as it reads it."""
     day = _plain(recorded.began[:10])
     lines = [
         f'"""Run {_plain(run_id)} of graph {_plain(graph_id)}, recorded on {day}.',
@@ -74,15 +71,23 @@ def _file(
         '"""',
         "",
     ]
-    if uses_path or graph is not None:
+    if run is None or graph is not None:
         lines += ["from pathlib import Path", ""]
     lines += [_import(sorted([*names, "replays"])), ""]
     if graph is not None:
-        lines.append(f"GRAPH = Path(__file__).parent / {text_literal(graph)}")
+        lines.append(_assigned("GRAPH", "Path(__file__).parent.joinpath", graph))
+    if run is None:
+        lines.append(_assigned("FILE", "Path(__file__).with_name", beside))
+        run = "read_recorded(FILE)"
     given = "RUN" if graph is None else "RUN, GRAPH"
     lines += [f"RUN = {run}", "", "", f"def {name_of(run_id)}() -> None:"]
     lines.append(f"    replays({given})")
     return "\n".join(lines) + "\n"
+
+
+def _assigned(name: str, function: str, text: str) -> str:
+    """Return a line that assigns what a function makes of a text, or three where it is long."""
+    return f"{name} = {called(function, text, len(name) + 3)}"
 
 
 def _import(names: list[str]) -> str:
@@ -99,6 +104,7 @@ def _fields(recorded: RecordedRun, *, with_graph: bool) -> dict[str, Any]:
     if values.get("graph"):
         values["graph"] = _for_the_eye(values["graph"])
     values["graphs"] = {name: _for_the_eye(graph) for name, graph in values["graphs"].items()}
+    values |= {name: Tall(values[name]) for name in ("outcomes", "path")}
     return {name: value for name, value in values.items() if value or name in always}
 
 
