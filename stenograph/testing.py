@@ -45,6 +45,7 @@ __all__ = (
     "play",
     "read_graph",
     "read_recorded",
+    "record_run",
     "replays",
 )
 

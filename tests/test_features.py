@@ -14,8 +14,9 @@ import msgspec
 import pytest
 
 import stenograph as st
-from stenograph.engine import Engine
+from stenograph.engine import Engine, record_run
 from stenograph.journal import MemoryJournal
+from stenograph.testing import replays
 from tests.engine import process_tools
 from tests.graphs import COUNTING, TOOLS, calling, chain, fork, mapped, one, waiting
 
@@ -628,6 +629,16 @@ async def test_a_run_is_followed_from_any_event_on() -> None:
         run = await engine.run(chain("count", "note"))
         seqs = [event.seq async for event in engine.tail(run.id, after=3)]
     assert seqs == list(range(4, run.seq + 1))
+
+
+async def test_a_recorded_run_becomes_a_test_of_its_graph() -> None:
+    graph = {**one("count", next=[{"to": "after", "when": "n == 1"}]), "id": "g"}
+    async with engine_with() as engine:
+        run = await engine.run(graph)
+        recorded = record_run([event async for event in engine.tail(run.id)])
+    replays(recorded)
+    with pytest.raises(AssertionError, match=r"n == 2 was false \(n = 1\)"):
+        replays(recorded, {**one("count", next=[{"to": "after", "when": "n == 2"}]), "id": "g"})
 
 
 # The page

@@ -60,7 +60,7 @@ def test_commands_are_listed_in_the_order_they_are_learned_in() -> None:
     assert names == [
         "serve", "demo", "run", "runs", "show", "tail", "replay", "sql",
         "why", "blame", "diff", "signal", "pause", "resume", "retry", "cancel", "fork",
-        "migrate", "erase",
+        "migrate", "rerun", "export", "import", "pytest", "erase",
         "verify", "checkpoint", "backup", "check",
     ]  # fmt: skip
 
