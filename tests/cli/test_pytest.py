@@ -238,7 +238,7 @@ def test_any_text_is_one_literal_on_one_line(text: str) -> None:
 
 
 def sourced(number: int, value: Any, text: str) -> str:
-    steps = [
+    steps: list[Returned | Failed | Signalled] = [
         Returned(f"/{text}#1", {text: value}, goto=text),
         Failed(f"/{text}#2", text, text, bases=[text]),
         Signalled(text, value),

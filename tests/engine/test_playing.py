@@ -77,7 +77,7 @@ def in_another(graph: Mapping[str, Any] | None, **nodes: dict[str, Any]) -> dict
     return other
 
 
-def parting(run: RecordedRun, graph: Mapping[str, Any] | None = None) -> str:
+def parting(run: RecordedRun, graph: st.Graph | Mapping[str, Any] | None = None) -> str:
     return differences(run, play(run, graph))
 
 
