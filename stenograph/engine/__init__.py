@@ -92,7 +92,8 @@ from stenograph.engine.graph import (
 from stenograph.engine.graphs import StoredGraph
 from stenograph.engine.migration import GraphChange, Migration
 from stenograph.engine.parse import ParsedGraph, duplicate_keys, graph_refs, parse_graph
-from stenograph.engine.playing import Played, differences, play
+from stenograph.engine.play_words import differences
+from stenograph.engine.playing import Played, play
 from stenograph.engine.reading import did_you_mean
 from stenograph.engine.reason_words import one_line
 from stenograph.engine.reasons import Link, Reason

@@ -101,8 +101,6 @@ def _told(data: Any) -> str | None:
     match data:
         case NodeAttemptFailed(error=error) if error.type not in NOT_A_TRY:
             return f"{place_of(data)} failed{_error(error)}, to be tried again"
-        case TransitionTaken():  # behind a fork that joined at an end, or out of a failed sub-graph
-            return f"{place_of(data)}{_way(data)}"
         case ForkOpened():
             return f"{place_of(data)} opens {data.count}, of which {data.need} are needed"
         case BranchEnded(outcome=outcome) if outcome != "ok":

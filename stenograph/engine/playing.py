@@ -1,4 +1,4 @@
-"""Playing: a recorded run is made again by the pure core alone, and compared with what it came to.
+"""Playing: a recorded run is made again by the pure core alone.
 
 No tool is called, no time passes, nothing is stored: what came to the run then comes to it again,
 one thing after the other in the same order, and its graph decides anew where that leads.
@@ -7,13 +7,11 @@ one thing after the other in the same order, and its graph decides anew where th
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from itertools import islice
-from typing import Any, Final
+from typing import Any, Final, assert_never
 
 import msgspec
 from msgspec import Raw, Struct
 
-from stenograph.engine.changes import changes
 from stenograph.engine.commands import (
     Advance,
     Asked,
@@ -43,8 +41,7 @@ from stenograph.engine.graph import Graph, Limits, as_data
 from stenograph.engine.parse import ParsedGraph, parse_graph
 from stenograph.engine.patch import PatchOp
 from stenograph.engine.path_words import PathLine, PathReader, standing_line
-from stenograph.engine.reason_words import error_words, one_line, value_words
-from stenograph.engine.reasons import why
+from stenograph.engine.reason_words import one_line
 from stenograph.engine.run import Run
 from stenograph.engine.scopes import Scope, call_path, parent_of
 from stenograph.engine.scripts import (
@@ -61,12 +58,9 @@ from stenograph.engine.standing import due_at, running_at
 from stenograph.engine.state import State, Update
 from stenograph.engine.steps import refusal
 from stenograph.engine.times import to_text, to_us
-from stenograph.engine.trails import Trails
 from stenograph.engine.values import encode
 
 ACTOR: Final = "recording"
-CHANGES_MAX: Final = 20
-"""So many differences of a state are told; the rest are counted."""
 
 
 class Played(Struct, frozen=True, kw_only=True):
@@ -111,54 +105,6 @@ def play(recorded: RecordedRun, graph: Graph | Mapping[str, Any] | None = None) 
         if left_over := player.take(step):
             break
     return player.played(left_over)
-
-
-def differences(recorded: RecordedRun, played: Played) -> str:
-    """Return how what was played differs from what was recorded, for a person; empty: it does not.
-
-    The first step that is another, and why it was taken; or else what is other in the last state.
-    """
-    expected, found = list(recorded.path), played.path
-    same = next(
-        (at for at, pair in enumerate(zip(expected, found, strict=False)) if pair[0] != pair[1]),
-        min(len(expected), len(found)),
-    )
-    if same < max(len(expected), len(found)):
-        return "\n".join(_parting(expected, played, same))
-    told = changes(dict(recorded.final), played.run.state.to_values())
-    lines = [
-        f"  {one_line(each.path or '/')}: recorded {_value(each.old)}, now {_value(each.new)}"
-        for each in islice(told, CHANGES_MAX)
-    ]
-    if not lines:
-        return ""
-    more = sum(1 for _ in told)
-    lines += [f"  and {more:,} more"] if more else []
-    return "\n".join(["the path is as recorded, but the last state is another:", *lines])
-
-
-def _parting(expected: list[str], played: Played, at: int) -> Iterator[str]:
-    found = played.path
-    yield f"the run goes another way from step {at + 1} of {len(expected)} on:"
-    if at:
-        yield f"  before:   {expected[at - 1]}"
-    yield f"  recorded: {expected[at] if at < len(expected) else 'nothing more'}"
-    yield f"  now:      {found[at] if at < len(found) else 'nothing more'}"
-    if at < len(played.lines):
-        event = played.lines[at].event
-        trails = Trails()
-        for each in played.events[: event.seq - 1]:
-            trails.note(each)
-        for number, says in enumerate(why(trails, event).says):
-            yield f"  {'because:  ' if not number else '          '}{says}"
-    if (error := played.run.error) is not None:
-        yield f"  the run failed: {error_words(error)}"
-    if played.left_over:
-        yield f"  {played.left_over}"
-
-
-def _value(value: Any) -> str:
-    return "nothing" if value is msgspec.UNSET else value_words(value, 120)
 
 
 class _Player:
@@ -227,6 +173,8 @@ class _Player:
                 return Signal(name=name, payload=encode(payload), actor=ACTOR, scope=scope)
             case Did():
                 return self._did(step)
+            case _:
+                assert_never(step)
 
     def _did(self, did: Did) -> Command:
         limits = None if did.steps is None else RunLimits(did.steps, did.time_s)
@@ -241,6 +189,8 @@ class _Player:
                 return Cancel(actor=ACTOR, reason="")
             case "time-up":
                 return TimeUp(running_ms={})
+            case _:
+                assert_never(did.what)
 
     def _due(self, at: Place) -> Command | None:
         scope = self._scope(at)
@@ -380,3 +330,5 @@ def _step(step: Step) -> str:
             return f"the signal {one_line(name)}"
         case Did(what=what):
             return what
+        case _:
+            assert_never(step)

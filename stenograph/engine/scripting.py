@@ -19,7 +19,6 @@ from stenograph.engine.events import (
     NodeExited,
     RunCancelling,
     RunCreated,
-    RunErased,
     RunLimits,
     RunMigrated,
     RunPausing,
@@ -34,7 +33,8 @@ from stenograph.engine.folding import evolve
 from stenograph.engine.folding_scopes import NOT_A_TRY
 from stenograph.engine.patch import PatchOp, target
 from stenograph.engine.path_words import PathReader, place_of, standing_line
-from stenograph.engine.playing import differences, play, updated
+from stenograph.engine.play_words import differences
+from stenograph.engine.playing import play, updated
 from stenograph.engine.reason_words import one_line
 from stenograph.engine.run import Run
 from stenograph.engine.scopes import Scope, call_path
@@ -104,8 +104,6 @@ class _Writer:
                     "it went over to another graph on its way; fork it where it did, and test that"
                 )
                 raise CannotRecord(self.run.id, why)
-            case RunErased():
-                raise CannotRecord(self.run.id, "it was erased")
             case NodeExited() as exited:
                 self._exited(exited)
             case NodeAttemptFailed() as failed if failed.error.type not in NOT_A_TRY:
@@ -273,10 +271,7 @@ def _plainly(at: str, patch: tuple[PatchOp, ...], after: Mapping[str, Any]) -> R
 
 def _comes_to(scope: Scope, returned: Returned, expected: State) -> bool:
     state = scope.state.copy()
-    try:
-        state.apply(updated(scope, returned).patch)
-    except WriteRefused:
-        return False
+    state.apply(updated(scope, returned).patch)
     return dict(state.raw()) == dict(expected.raw())
 
 

@@ -19,8 +19,18 @@ import stenograph as st
 from stenograph.cli.python_text import literal, text_literal
 from stenograph.cli.replay_tests import INLINE_MAX_CHARS, name_of, source_of
 from stenograph.engine import CannotRecord, Engine, decode, record_run
+from stenograph.engine.scripts import Step
 from stenograph.journal import MemoryJournal
-from stenograph.testing import Failed, RecordedRun, Returned, Signalled, read_recorded, replays
+from stenograph.testing import (
+    Did,
+    Failed,
+    RecordedRun,
+    Returned,
+    Signalled,
+    TimeCame,
+    read_recorded,
+    replays,
+)
 from tests.cli.running import PATIENCE_S, Done, Server, environment, graph_file, steno
 from tests.crashes import drive
 from tests.graphs import LARGER, SAMPLES, TOOLS, Sample, chain, one, waiting
@@ -238,10 +248,12 @@ def test_any_text_is_one_literal_on_one_line(text: str) -> None:
 
 
 def sourced(number: int, value: Any, text: str) -> str:
-    steps: list[Returned | Failed | Signalled] = [
+    steps: list[Step] = [
         Returned(f"/{text}#1", {text: value}, goto=text),
         Failed(f"/{text}#2", text, text, bases=[text]),
         Signalled(text, value),
+        TimeCame(f"/{text}#3"),
+        Did("resume", 100, 1e20),
     ]
     run = RecordedRun(
         graph={"id": text, "start": text, "nodes": {text: {"tool": text, "next": value}}},

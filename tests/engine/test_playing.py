@@ -27,6 +27,7 @@ from stenograph.engine import (
     play,
     record_run,
 )
+from stenograph.engine.playing import AnyName
 from stenograph.journal import Journal, MemoryJournal
 from tests.crashes import drive
 from tests.graphs import (
@@ -422,3 +423,37 @@ async def test_what_was_done_in_place_is_told_so() -> None:
     assert isinstance(step, Returned)
     assert (step.put["log"], step.dropped, step.update["flag"]) == ([], ["gone"], True)
     assert parting(record) == ""
+
+
+@st.tool
+async def recount(state: dict[str, Any]) -> None:
+    state["marks"] = [True, 2]
+
+
+async def test_a_list_that_only_seems_to_have_grown_is_put() -> None:
+    async with engine_of(recount) as engine:
+        await engine.run(one("recount"), {"marks": [1]}, run_id="run")
+        record = record_run(await events_of(engine._world.journal, "run"))
+    assert record.outcomes == [Returned("/work#1", put={"marks": [True, 2]}, dropped=[])]
+
+
+async def test_what_is_more_than_one_commit_is_played_to_its_end() -> None:
+    run = await recorded(mapped("count"), items=list(range(450)))
+    assert (parting(run), len(run.outcomes)) == ("", 452)
+
+
+async def test_a_path_that_ends_before_what_is_expected_is_told() -> None:
+    run = await recorded(chain("count"))
+    told = parting(replace(run, path=[*run.path, "and more"]))
+    assert ("recorded: and more" in told, "now:      nothing more" in told) == (True, True)
+
+
+async def test_an_attempt_that_is_too_late_for_the_last_time_needs_no_reason() -> None:
+    retry = {"attempts": 2, "delay_s": 0, "jitter": False}
+    run = await recorded(one("hang", timeout_s=0.005, retry=retry))
+    assert (run.once, run.path[1]) == ([], "/work#1 timeout TimeoutError")
+
+
+def test_any_name_is_known() -> None:
+    names = AnyName()
+    assert ("anything" in names, list(names), len(names)) == (True, [], 0)
