@@ -30,6 +30,7 @@ from stenograph.engine import (
 from stenograph.engine.playing import AnyName
 from stenograph.journal import Journal, MemoryJournal
 from tests.crashes import drive
+from tests.golden_histories import GOLDEN, read_history
 from tests.graphs import (
     COUNTING,
     LARGER,
@@ -42,7 +43,6 @@ from tests.graphs import (
     one,
     waiting,
 )
-from tests.histories import GOLDEN, read_history
 from tests.stage import held, staged
 
 ALL = {**SAMPLES, **LARGER}
