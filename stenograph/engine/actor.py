@@ -141,8 +141,8 @@ class Actor:
         self._close(None if self.run.ended else error)
 
     async def _begin_to_recall(self, rerun: RerunOf) -> None:
-        answers = Answers(await recording_of(self._world.journal, rerun), rerun)
-        self._recall = Recall(self.run, answers, self._world.registry, self._give)
+        answers = Answers(await recording_of(self._world.journal, rerun, values=False), rerun)
+        self._recall = Recall(self.run, answers, self._world, self._give)
         self._crew.recall(self._recall)
 
     def _give(self, command: Due | Signal) -> None:
@@ -304,6 +304,7 @@ class Actor:
         self._timers.follow(touched)
         if self._recall is not None:
             self._recall.follow(touched)
+            self._crew.answer(is_idle=self._inbox.empty() and not self._questions)
         self._deadline.set()
         if run.status == "cancelling" and not self._crew and not self._awaits_stop:
             self._awaits_stop = True

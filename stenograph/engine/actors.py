@@ -8,11 +8,12 @@ from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
 from stenograph.engine.actor import Actor
-from stenograph.engine.commands import Command, Fail, Recover, Start
+from stenograph.engine.commands import Command, Fail, Recover, Start, Turn
 from stenograph.engine.errors import EngineError, RunImported
 from stenograph.engine.events import ErrorInfo
 from stenograph.engine.histories import Histories, in_status
 from stenograph.engine.importing import IMPORTED, is_imported
+from stenograph.engine.recordings import RERUN_OF
 from stenograph.engine.run import ACTIVE, Run
 from stenograph.engine.vault import Vault
 from stenograph.engine.waking import Waking
@@ -47,6 +48,8 @@ class Actors:
         async for page in in_status(self._world.journal, "waiting"):
             for stream in page:  # one that was imported has nothing due
                 self._waking.set(stream.run_id, stream.labels.get("due", ""))
+                if f"tag:{RERUN_OF}" in stream.labels and IMPORTED not in stream.labels:
+                    self.tell_soon(stream.run_id, Turn())  # its recording may end the wait
 
     def keep_times(self) -> None:
         """Wake runs at rest from now on, when something is due in them."""

@@ -106,14 +106,33 @@ class Attempt:
         else:
             self._leave = self._gates.enter(tool, partial(self._pass, tool))
 
-    def recall(self, recorded: Recorded) -> None:
-        """Come to a recorded result, and say what was said then, without a call."""
+    def recall(
+        self, read: Callable[[], Awaitable[Recorded | None]], begin: Callable[[], None]
+    ) -> None:
+        """Come to a recorded result, and say what was said then, without a call.
+
+        ``begin`` is called where it cannot be read any more, None.
+        """
+        self.task = self._loop.create_task(self._recalled(read, begin))
+
+    async def _recalled(
+        self, read: Callable[[], Awaitable[Recorded | None]], begin: Callable[[], None]
+    ) -> None:
+        try:
+            recorded = await read()
+        except Exception as error:
+            self._settle(raised(error))
+            return
+        if self._over:
+            return
+        if recorded is None:
+            begin()
+            return
         for line in recorded.logs:
             fields = b"" if line.fields is UNSET else bytes(line.fields)
-            self._lines.put(
-                LogLine(self._clock.now_us(), cast("Level", line.level), line.message, fields)
-            )
-        self._loop.call_soon(self._settle, Recalled(recorded))
+            level = cast("Level", line.level)
+            self._lines.put(LogLine(self._clock.now_us(), level, line.message, fields))
+        self._settle(Recalled(recorded))
 
     def _pass(self, tool: Tool) -> None:
         """Begin the call behind a gate, which must not be troubled if that cannot be done."""

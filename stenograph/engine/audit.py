@@ -35,11 +35,22 @@ class Audit:
             blamer.note(event)
         return blame_at(blamer, path, scope, line.lost)
 
-    async def diff(self, run_id: str, other: str, at: int | None, other_at: int | None) -> RunDiff:
-        """Return how two runs differ, each after an event, or as it is now."""
+    async def diff(
+        self,
+        run_id: str,
+        other: str,
+        at: int | None,
+        other_at: int | None,
+        *,
+        so_far: bool = False,
+    ) -> RunDiff:
+        """Return how two runs differ, each after an event, or as it is now.
+
+        ``so_far``: the right one is on its way, and what it has not come to yet is no difference.
+        """
         line, other_line = await self._line(run_id, at), await self._line(other, other_at)
         left, right = await self._told(line), await self._told(other_line)
-        compared = compare(left, right, shared(line, other_line))
+        compared = compare(left, right, shared(line, other_line), so_far=so_far)
         asked, other_asked = compared.asked()
         reasons = await self._reasons(line, asked)
         return diff(compared, reasons, await self._reasons(other_line, other_asked))

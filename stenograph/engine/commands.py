@@ -65,13 +65,17 @@ class ToolReturned(Struct, frozen=True, kw_only=True):
 
 
 class ToolFailed(Struct, frozen=True, kw_only=True):
-    """An attempt raised, or ran out of time; ``types``: the error's and its bases, for ``retry.on``."""
+    """An attempt raised, or ran out of time; ``types``: the error's and its bases, for ``retry.on``.
+
+    ``is_final``: it is known not to be made again.
+    """
 
     place: Place
     outcome: Outcome
     error: ErrorInfo
     types: tuple[str, ...]
     duration_ms: float
+    is_final: bool = False
 
 
 class Due(Struct, frozen=True):

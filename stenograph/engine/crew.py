@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable
+from functools import partial
 
 from stenograph.engine.attempt import Attempt, Raised, Result
 from stenograph.engine.commands import Place
@@ -11,7 +12,6 @@ from stenograph.engine.edges import compile_graph
 from stenograph.engine.events import ErrorInfo
 from stenograph.engine.graph import TIMEOUT_S
 from stenograph.engine.recall import Recall
-from stenograph.engine.recordings import Recorded
 from stenograph.engine.run import Run
 from stenograph.engine.secrecy import Secrecy, secret_keys
 from stenograph.engine.site import Site
@@ -68,6 +68,11 @@ class Crew:
                 self._give_up(path)
             if wanted is not None and path not in self._attempts:
                 self._begin(wanted)
+
+    def answer(self, *, is_idle: bool) -> None:
+        """Have the next attempt answered that a recording answers; ``is_idle``: no more is to come."""
+        if self._recall is not None:
+            self._recall.answer(self._attempts, is_idle=is_idle)
 
     def let_go(self, attempt: Attempt) -> None:
         """Forget an attempt that came to its result; its task may still be ending."""
@@ -135,18 +140,24 @@ class Crew:
             said=self._said,
         )
         self._attempts[place.scope] = attempt
-        known = None if self._recall is None else self._recall.answer(place.scope)
-        if isinstance(known, Recorded):
-            attempt.recall(known)
-        elif known is not None:
-            self._settled(attempt, Raised(known, (known.type,)))
-        elif lost is not None:
-            self._settled(attempt, Raised(ErrorInfo("secret-forgotten", lost), ("LookupError",)))
-        elif node.tool is not None and node.tool not in tools:
-            message = f"there is no tool {node.tool!r} here; start with the module that offers it"
-            self._settled(attempt, Raised(ErrorInfo("UnknownTool", message), ("UnknownTool",)))
+        begin = partial(self._start, attempt, node.tool, lost)
+        if self._recall is None or node.tool is None:
+            begin()
+        else:
+            self._recall.hold(attempt, begin, partial(self._refuse, attempt))
+
+    def _start(self, attempt: Attempt, tool: str | None, lost: str | None) -> None:
+        """Begin an attempt, if there is all that it needs."""
+        if lost is not None:
+            self._refuse(attempt, ErrorInfo("secret-forgotten", lost), "LookupError")
+        elif tool is not None and tool not in self._world.registry.tools:
+            message = f"there is no tool {tool!r} here; start with the module that offers it"
+            self._refuse(attempt, ErrorInfo("UnknownTool", message), "UnknownTool")
         else:
             attempt.start()
+
+    def _refuse(self, attempt: Attempt, error: ErrorInfo, kind: str) -> None:
+        self._settled(attempt, Raised(error, (kind,)))
 
     def _site(self, place: Place, start: str, *, is_last: bool) -> Site:
         return Site(

@@ -44,7 +44,7 @@ from stenograph.engine.events import (
     RunResumed,
     RunRetried,
 )
-from stenograph.engine.leaving import fall_short, leave
+from stenograph.engine.leaving import fall_short, leave, leave_failed
 from stenograph.engine.migration import misfits
 from stenograph.engine.run import GOING, Run
 from stenograph.engine.scopes import ROOT, Layer
@@ -214,6 +214,9 @@ def _settled(steps: Steps, command: ToolReturned | ToolFailed) -> None:
     if isinstance(command, ToolReturned):
         update, duration_ms = command.update, command.duration_ms
         leave(steps, command.place, update, goto=command.goto, duration_ms=duration_ms)
+    elif command.is_final:
+        outcome, error = command.outcome, command.error
+        leave_failed(steps, command.place, outcome, error, duration_ms=command.duration_ms)
     else:
         fall_short(
             steps,

@@ -166,13 +166,18 @@ class Compared(Struct, frozen=True):
         return [each for each in left if each], [each for each in right if each]
 
 
-def compare(left: Told, right: Told, shared: Part | None) -> Compared:
-    """Set two runs side by side, whose histories are the same up to what is shared."""
+def compare(left: Told, right: Told, shared: Part | None, *, so_far: bool = False) -> Compared:
+    """Set two runs side by side, whose histories are the same up to what is shared.
+
+    With ``so_far`` they do not part where the right one has not come to yet.
+    """
     pairs: list[VisitDiff] = []
     first = _started(left, right, shared)
     parted: Split | None = None
     for pair, one, other in side_by_side(left.reader.visits, right.reader.visits):
         pairs.append(pair)
+        if so_far and (pair.right is None or pair.right.outcome == "running"):
+            continue
         if pair.differs and first is None:
             first = _split(pair, pair.differs[0], one, other)
         off = [each for each in pair.differs if each != "change"]

@@ -2,22 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from contextlib import suppress
-from typing import Final
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
+from heapq import heappop, heappush
+from itertools import count, groupby
+from typing import TYPE_CHECKING, Final
+
+from msgspec.structs import replace
 
 from stenograph.engine.commands import Due, Signal
 from stenograph.engine.edges import compile_graph
 from stenograph.engine.errors import RunGone
-from stenograph.engine.events import ErrorInfo, RerunOf
+from stenograph.engine.events import (
+    ErrorInfo,
+    LogWritten,
+    NodeAttemptFailed,
+    NodeExited,
+    RerunOf,
+    StatePatched,
+)
 from stenograph.engine.histories import Histories
-from stenograph.engine.recordings import Answers, Recorded, Recording
+from stenograph.engine.recordings import Answers, Recorded, Recording, Said
 from stenograph.engine.run import Run
 from stenograph.engine.scopes import Scope
 from stenograph.engine.standing import due_at, peek
-from stenograph.engine.tools import Registry
 from stenograph.engine.vault import name_in_json
 from stenograph.journal import Journal
+
+if TYPE_CHECKING:
+    from stenograph.engine.attempt import Attempt
+    from stenograph.engine.world import World
 
 ACTOR: Final = "rerun"
 """Who gives the signals of a recording again."""
@@ -25,33 +39,89 @@ NOT_RERUN: Final = "not-rerun"
 
 
 class Recall:
-    """Answers the attempts and waits of one rerun; ``tell`` is told what ends a wait."""
+    """Answers the attempts and waits of one rerun; ``tell`` is told what ends a wait.
+
+    Attempts are answered in the order in which they ended then, so that of branches that race the
+    same is first. One that was cut off then is begun when nothing else is under way any more: what
+    cut it off has not come this time.
+    """
 
     def __init__(
-        self, run: Run, answers: Answers, registry: Registry, tell: Callable[[Due | Signal], None]
+        self, run: Run, answers: Answers, world: World, tell: Callable[[Due | Signal], None]
     ) -> None:
-        self._run, self._answers, self._registry, self._tell = run, answers, registry, tell
+        self._run, self._answers, self._world, self._tell = run, answers, world, tell
         self._told: set[tuple[str, str, int, int, str]] = set()
+        self._held: list[tuple[int, int, Attempt, Callable[[], None]]] = []
+        self._cut_off: list[tuple[Attempt, Callable[[], None]]] = []
+        self._next: Attempt | None = None
+        self._count = count()
 
-    def answer(self, path: str) -> Recorded | ErrorInfo | None:
-        """Return what came of the attempt that a scope stands at; None to make it.
+    def hold(
+        self, attempt: Attempt, begin: Callable[[], None], refuse: Callable[[ErrorInfo, str], None]
+    ) -> None:
+        """Answer an attempt at a tool in its turn, or ``begin`` it.
 
-        Or the error of one that must not be made: of a tool with ``effects: once`` that is not named.
+        One of a tool with ``effects: once`` that is not named is never begun, but refused.
         """
-        scope = self._run.scopes[path]
+        scope = self._run.scopes[attempt.place.scope]
         assert scope.position is not None, "an attempt is made where a scope stands"
         node = compile_graph(scope.graph).nodes[scope.position.node]
-        if node.tool is None:
-            return None
-        tool = self._registry.tools.get(node.tool)
-        found = self._answers.look(scope, None if tool is None else tool.version)
-        if isinstance(found, Recorded):
-            return found
+        name = str(node.tool)
+        tool = self._world.registry.tools.get(name)
         effects = node.node.effects or (None if tool is None else tool.effects)
-        if effects != "once" or self._answers.is_named(node.tool):
+        if effects == "once" and not self._answers.is_named(name):
+            message = f"{name!r} has its effect once, and a rerun calls it only when it is named"
+            begin = partial(refuse, ErrorInfo(NOT_RERUN, message), NOT_RERUN)
+        found = self._answers.look(self._run, scope, None if tool is None else tool.version)
+        if isinstance(found, Recorded):
+            answer: Callable[[], None] = partial(attempt.recall, partial(self._read, found), begin)
+            heappush(self._held, (found.seq, next(self._count), attempt, answer))
+        elif found == "cut-off":
+            self._cut_off.append((attempt, begin))
+        else:
+            begin()
+
+    def answer(self, under_way: Mapping[str, Attempt], *, is_idle: bool) -> None:
+        """Have the next of the attempts that are ``under_way`` answered, if it is time for one."""
+        if self._next is not None and _is_in(under_way, self._next):
+            return
+        self._next = None
+        while self._held:
+            _, _, attempt, answer = heappop(self._held)
+            if _is_in(under_way, attempt):
+                self._next = attempt
+                answer()
+                return
+        if not is_idle or len(self._cut_off) < len(under_way):
+            return
+        self._cut_off = [each for each in self._cut_off if _is_in(under_way, each[0])]
+        if len(self._cut_off) == len(under_way) and not self._times_are_up():
+            begins, self._cut_off = self._cut_off, []
+            for _, begin in begins:
+                begin()
+
+    def _times_are_up(self) -> bool:
+        """Let the time be up of sub-graphs that took too long then; returns whether there are any."""
+        if not self._answers.recording.timed_out:
+            return False
+        count = len(self._told)
+        for scope in self._run.scopes.values():
+            at, due = scope.position, due_at(self._run, scope.path)
+            if at is None or due is None or at.phase != "calling":
+                continue
+            moment = (scope.path, at.node, at.visit, at.attempt, at.phase)
+            known = (scope.path, at.node, at.visit, at.tries) in self._answers.recording.timed_out
+            if known and moment not in self._told:
+                self._told.add(moment)
+                self._tell(Due(scope.path, due))
+        return len(self._told) > count
+
+    async def _read(self, found: Recorded) -> Recorded | None:
+        """Return a recorded outcome with all that it left to its events; None: they were erased."""
+        try:
+            return await whole(Histories(self._world.journal), self._answers.rerun.run_id, found)
+        except RunGone:
             return None
-        message = f"{node.tool!r} has its effect once, and a rerun calls it only when it is named"
-        return ErrorInfo(NOT_RERUN, message)
 
     def follow(self, paths: Iterable[str]) -> None:
         """Give the waits in these scopes what ended them, each once; no time is waited for."""
@@ -82,10 +152,46 @@ class Recall:
         return Due(scope.path, due) if due is not None else None
 
 
-async def recording_of(journal: Journal, rerun: RerunOf) -> Recording:
-    """Read what a rerun was made from; where that was erased since, it holds no answers."""
-    recording = Recording()
-    with suppress(RunGone):
-        async for event in Histories(journal).events(rerun.run_id, to=rerun.seq):
-            recording.note(event)
+async def recording_of(journal: Journal, rerun: RerunOf, *, values: bool = True) -> Recording:
+    """Read what a rerun was made from; where that is not here, or erased, it holds no answers."""
+    recording, histories = Recording(values=values), Histories(journal)
+    try:
+        at = histories.events(rerun.run_id, after=rerun.seq - 1, to=rerun.seq)
+        if [each.hash async for each in at] == [rerun.hash]:
+            async for event in histories.events(rerun.run_id, to=rerun.seq):
+                recording.note(event)
+    except RunGone:
+        return Recording()
     return recording
+
+
+async def whole(histories: Histories, run_id: str, found: Recorded) -> Recorded:
+    """Return a recorded outcome with its values, which are read where they are left to events.
+
+    Raises RunGone.
+    """
+    if found.is_whole:
+        return found
+    error, patch = found.error, found.patch
+    async for event in histories.events(run_id, after=found.seq - 1, to=found.last):
+        if isinstance(event.data, NodeExited | NodeAttemptFailed):
+            error = event.data.error
+        elif isinstance(event.data, StatePatched):
+            patch = event.data.patch
+    logs: list[Said] = []
+    for first, last in _stretches(found.lines):
+        async for event in histories.events(run_id, after=first - 1, to=last):
+            assert isinstance(event.data, LogWritten), "these are its log lines"
+            logs.append(Said(event.data.level, event.data.message, event.data.fields))
+    return replace(found, error=error, patch=patch, logs=tuple(logs), is_whole=True)
+
+
+def _stretches(seqs: Iterable[int]) -> Iterator[tuple[int, int]]:
+    """Yield the first and the last of those that follow one another without gaps."""
+    for _, each in groupby(enumerate(seqs), key=lambda pair: pair[1] - pair[0]):
+        stretch = [seq for _, seq in each]
+        yield stretch[0], stretch[-1]
+
+
+def _is_in(under_way: Mapping[str, Attempt], attempt: Attempt) -> bool:
+    return under_way.get(attempt.place.scope) is attempt

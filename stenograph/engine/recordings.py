@@ -9,6 +9,7 @@ from msgspec import UNSET, Raw, Struct, UnsetType
 from msgspec.structs import replace
 
 from stenograph.engine.edges import compile_graph
+from stenograph.engine.errors import CannotReduce, SchemaViolated, SecretLeaked
 from stenograph.engine.events import (
     ErrorInfo,
     Event,
@@ -23,19 +24,29 @@ from stenograph.engine.events import (
 )
 from stenograph.engine.folding import evolve
 from stenograph.engine.folding_scopes import NOT_A_TRY
-from stenograph.engine.graph import Outcome
+from stenograph.engine.graph import TIMEOUT_S, Outcome
 from stenograph.engine.patch import PatchOp, target
 from stenograph.engine.run import Run
-from stenograph.engine.scopes import Scope
+from stenograph.engine.scopes import ROOT, Scope, parent_of
+from stenograph.engine.standing import position_of
 from stenograph.engine.state import State
 from stenograph.engine.values import encode
 from stenograph.engine.vault import name_in_json
 
-What: TypeAlias = Literal["new", "named", "tool", "version", "config", "state", "rules", "secret"]
-"""Why an attempt is not answered: it was never made, or in what it is other than the recorded one."""
+What: TypeAlias = Literal[
+    "new", "cut-off", "named", "tool", "version", "config", "timeout", "retry", "state", "rules",
+    "secret",
+]  # fmt: skip
+"""Why an attempt is not answered: it was never made, or did not end, or is other than the recorded one.
 
-Turn: TypeAlias = tuple[str, str, int, int]
-"""Scope, node, visit, and how many tries of the visit had failed before."""
+``timeout``: it has more time than was too little, or less than it took; ``retry``: it failed, and is
+tried again by other rules; ``rules``: what it changed, or why that was refused, is declared otherwise;
+``secret``: what it changed is not in the recording.
+"""
+
+Turn: TypeAlias = tuple[str, str, int, int, tuple[int, ...]]
+"""Scope, node, visit, how many tries of the visit had failed before; and so of each visit that called
+the graph it is in, the innermost first."""
 
 
 class Said(Struct, frozen=True):
@@ -53,24 +64,37 @@ class Asked(Struct, frozen=True, kw_only=True):
     version: str | None
     config: bytes
     state: bytes
+    timeout_s: float
+    retry: tuple[int, tuple[str, ...]]
 
 
 class Recorded(Struct, frozen=True, kw_only=True):
     """What came of an attempt, by the events of its entry and its end.
 
-    ``rules``: how the graph declares the keys that it changed. ``types`` are those of the error, and with them those for which the node was tried again.
+    ``types`` are those of the error, and with them those for which the node was tried again;
+    ``is_final``: it was not, and left. ``keys``
+    are those that it changed, ``rules`` how the graph declares them. ``last`` is the last event that
+    tells of its outcome, ``lines`` are its log lines. Where a recording keeps no values, ``patch``,
+    ``logs`` and the error's text are left to these events, and ``is_whole`` is false.
     """
 
     entered: int
     seq: int
+    last: int
     asked: Asked
     outcome: Outcome
+    duration_ms: float
     patch: tuple[PatchOp, ...] = ()
-    rules: bytes = b"[]"
+    keys: tuple[str, ...] = ()
+    has_secret: bool = False
+    rules: bytes = b""
     goto: str | None = None
     error: ErrorInfo | None = None
     types: tuple[str, ...] = ()
+    is_final: bool = True
     logs: tuple[Said, ...] = ()
+    lines: tuple[int, ...] = ()
+    is_whole: bool = True
 
 
 class Answered(Struct, frozen=True):
@@ -83,15 +107,21 @@ class Answered(Struct, frozen=True):
 class Recording:
     """Takes in the events of a run in their order, and says what came of each attempt and wait.
 
-    Of a visit that a person had retried, what came of it in the end. Attempts that were cut off
-    are as if they had not been made. ``run`` is the recorded run, folded.
+    Of a visit that a person had retried, what came of it in the end. Attempts that the engine lost
+    are as if they had not been made; those that never came to an end are ``cut_off``: others decided,
+    or the recording ends there. ``timed_out``: the visits that a sub-graph was too slow for, each with
+    how many tries of it had failed before. Without ``values`` it takes as much memory as there are attempts,
+    whatever they changed and said. ``run`` is the recorded run, folded.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, values: bool = True) -> None:
         self.run = Run()
         self.answers: dict[Turn, Recorded] = {}
+        self.cut_off: dict[Turn, Asked] = {}
         self.waits: dict[tuple[str, str, int], Answered] = {}
-        self._open: dict[str, tuple[Turn, Asked, list[Said], int]] = {}
+        self.timed_out: set[tuple[str, str, int, int]] = set()
+        self._values = values
+        self._open: dict[str, _Open] = {}
         self._last: dict[str, Turn] = {}
 
     def note(self, event: Event) -> None:
@@ -101,23 +131,18 @@ class Recording:
         evolve(self.run, event)
         match event.data:
             case NodeEntered(tool=str()) as entered:
-                scope = self.run.scopes[entered.scope]
-                turn = turn_of(scope)
-                self._open[entered.scope] = (
-                    turn,
-                    asked_of(scope, entered.tool_version),
-                    [],
-                    event.seq,
-                )
+                self._entered(event.seq, entered)
             case LogWritten(scope=path) as line if path in self._open:
-                self._open[path][2].append(Said(line.level, line.message, line.fields))
+                self._open[path].lines.append(event.seq)
+                if self._values:
+                    self._open[path].logs.append(Said(line.level, line.message, line.fields))
             case NodeExited() | NodeAttemptFailed() as ended:
                 self._ended(event.seq, ended)
             case StatePatched(scope=path, patch=patch):
-                self._changed(path, patch)
+                self._changed(event.seq, path, patch)
             case TransitionTaken(scope=path, reason="goto", to=to) if path in self._last:
                 turn = self._last[path]
-                self.answers[turn] = replace(self.answers[turn], goto=to)
+                self.answers[turn] = replace(self.answers[turn], goto=to, last=event.seq)
             case _:
                 pass
 
@@ -130,103 +155,190 @@ class Recording:
         place = (resolved.scope, resolved.node, resolved.visit)
         self.waits[place] = Answered(resolved.reason, payload)
 
+    def _entered(self, seq: int, entered: NodeEntered) -> None:
+        scope = self.run.scopes[entered.scope]
+        turn, asked = turn_of(self.run, scope), asked_of(scope, entered.tool_version)
+        self._open[entered.scope] = _Open(seq, turn, asked)
+        self.cut_off[turn] = asked
+        self.answers.pop(turn, None)
+
     def _ended(self, seq: int, ended: NodeExited | NodeAttemptFailed) -> None:
         self._last.pop(ended.scope, None)
         if ended.scope not in self._open:
+            if _outcome(ended) == "timeout":
+                tries = position_of(self.run, ended.scope).tries - isinstance(
+                    ended, NodeAttemptFailed
+                )
+                self.timed_out.add((ended.scope, ended.node, ended.visit, tries))
             return
-        turn, asked, logs, entered = self._open.pop(ended.scope)
-        error = ended.error
+        opened, error = self._open.pop(ended.scope), ended.error
         if isinstance(ended, NodeAttemptFailed) and ended.error.type in NOT_A_TRY:
             return
-        types: tuple[str, ...] = () if error is None else (error.type,)
-        outcome: Outcome = "error"
-        if isinstance(ended, NodeExited):
-            outcome = ended.outcome
-        else:
-            node = compile_graph(self.run.scopes[ended.scope].graph).nodes[ended.node].node
-            types += tuple(node.retry.on) if node.retry else ()
-        self.answers[turn] = Recorded(
-            entered=entered,
+        del self.cut_off[opened.turn]
+        scope, is_whole = self.run.scopes[ended.scope], self._values or error is None
+        self.answers[opened.turn] = Recorded(
+            entered=opened.seq,
             seq=seq,
-            asked=asked,
-            outcome=outcome,
-            error=error,
-            types=types,
-            logs=tuple(logs),
+            last=seq,
+            asked=opened.asked,
+            outcome=_outcome(ended),
+            duration_ms=ended.duration_ms,
+            rules=rules_of(scope, (), error),
+            error=error if is_whole or error is None else ErrorInfo(error.type, ""),
+            types=_types(ended, opened.asked),
+            is_final=isinstance(ended, NodeExited),
+            logs=tuple(opened.logs),
+            lines=tuple(opened.lines),
+            is_whole=is_whole and (self._values or not opened.lines),
         )
-        self._last[ended.scope] = turn
+        self._last[ended.scope] = opened.turn
 
-    def _changed(self, path: str, patch: tuple[PatchOp, ...]) -> None:
+    def _changed(self, seq: int, path: str, patch: tuple[PatchOp, ...]) -> None:
         turn = self._last.get(path)
-        if turn is not None:
-            rules = rules_of(self.run.scopes[path], patch)
-            self.answers[turn] = replace(self.answers[turn], patch=patch, rules=rules)
+        if turn is None:
+            return
+        keys = tuple(sorted({target(op)[0] for op in patch}))
+        values = (bytes(op.value) for op in patch if op.value is not UNSET)
+        self.answers[turn] = replace(
+            self.answers[turn],
+            last=seq,
+            patch=patch if self._values else (),
+            keys=keys,
+            has_secret=any(name_in_json(each) is not None for each in values),
+            rules=rules_of(self.run.scopes[path], keys),
+            is_whole=self._values,
+        )
+
+
+class _Open(Struct):
+    """An attempt that has not ended: its entry, and what it has said."""
+
+    seq: int
+    turn: Turn
+    asked: Asked
+    logs: list[Said] = []
+    lines: list[int] = []
 
 
 class Answers:
     """A recording, as one rerun asks it: with the tools that are to be run anew."""
 
     def __init__(self, recording: Recording, rerun: RerunOf) -> None:
-        self.recording, self._rerun = recording, rerun
+        self.recording, self.rerun = recording, rerun
 
     def is_named(self, tool: str) -> bool:
         """Tell whether a tool is to be run anew."""
-        return tool in self._rerun.tools
+        return tool in self.rerun.tools
 
-    def look(self, scope: Scope, version: str | None) -> Recorded | What:
-        """Return what came of the attempt that a scope stands at, or why that is not known.
+    def look(self, run: Run, scope: Scope, version: str | None) -> Recorded | What:
+        """Return what came of the attempt that a scope of a run stands at, or why that is not known.
 
         Where tools are named, those alone are run anew; else those whose ``version`` is another. A
         tool that is not here, None, has no other.
         """
-        found = self.recording.answers.get(turn_of(scope))
-        if found is None:
+        turn = turn_of(run, scope)
+        found = self.recording.answers.get(turn)
+        then = self.recording.cut_off.get(turn) if found is None else found.asked
+        if then is None:
             return "new"
         asked = asked_of(scope, version)
-        if asked.tool != found.asked.tool:
+        if (why := self._other(asked, then, found)) is not None:
+            return why
+        if found is None:
+            return "cut-off"
+        if found.rules != rules_of(scope, found.keys, found.error):
+            return "rules"
+        return "secret" if found.has_secret else found
+
+    def _other(self, asked: Asked, then: Asked, found: Recorded | None) -> What | None:
+        """Return in what an attempt is made otherwise than the recorded one, if it is."""
+        if asked.tool != then.tool:
             return "tool"
         if self.is_named(asked.tool):
             return "named"
-        if not self._rerun.tools and version not in (None, found.asked.version):
+        if not self.rerun.tools and asked.version not in (None, then.version):
             return "version"
-        if asked.config != found.asked.config:
+        if asked.config != then.config:
             return "config"
-        if asked.state != found.asked.state:
+        if asked.state != then.state:
             return "state"
-        if found.rules != rules_of(scope, found.patch):
-            return "rules"
-        values = [bytes(op.value) for op in found.patch if op.value is not UNSET]
-        return "secret" if any(name_in_json(each) for each in values) else found
+        if found is not None and found.error is not None and asked.retry != then.retry:
+            return "retry"
+        if found is None or asked.timeout_s == then.timeout_s:
+            return None
+        took_too_long = found.duration_ms > asked.timeout_s * 1000
+        return "timeout" if found.outcome == "timeout" or took_too_long else None
 
 
-def turn_of(scope: Scope) -> Turn:
-    """Return the turn that a scope stands at."""
-    at = scope.position
+def turn_of(run: Run, scope: Scope) -> Turn:
+    """Return the turn that a scope of a run stands at."""
+    at, path = scope.position, scope.path
     assert at is not None, "an attempt is made where a scope stands"
-    return scope.path, at.node, at.visit, at.tries
+    calls = []
+    while path != ROOT:
+        path, index = parent_of(path)
+        if index is None:
+            calls.append(position_of(run, path).tries)
+    return scope.path, at.node, at.visit, at.tries, tuple(calls)
 
 
 def asked_of(scope: Scope, version: str | None) -> Asked:
     """Return what the attempt that a scope stands at is made with."""
     assert scope.position is not None, "an attempt is made where a scope stands"
-    node = compile_graph(scope.graph).nodes[scope.position.node]
-    config = encode(dict(node.node.config))
-    return Asked(tool=node.tool or "", version=version, config=config, state=digest(scope.state))
+    node = compile_graph(scope.graph).nodes[scope.position.node].node
+    return Asked(
+        tool=node.tool if isinstance(node.tool, str) else "",
+        version=version,
+        config=_hash(encode(dict(node.config))),
+        state=digest(scope.state),
+        timeout_s=node.timeout_s or TIMEOUT_S,
+        retry=(1, ()) if node.retry is None else (node.retry.attempts, tuple(node.retry.on)),
+    )
 
 
 def digest(state: State) -> bytes:
     """Return a hash of a state, in whatever order its keys are."""
-    return hashlib.sha256(
-        encode(sorted((key, data.decode()) for key, data in state.raw()))
-    ).digest()
+    whole = hashlib.sha256()
+    for key, data in sorted(state.raw()):
+        for part in (key.encode(), data):
+            whole.update(len(part).to_bytes(8, "big"))
+            whole.update(part)
+    return whole.digest()
 
 
-def rules_of(scope: Scope, patch: tuple[PatchOp, ...]) -> bytes:
-    """Return how a scope's graph declares the keys that a patch changes."""
-    declared = compile_graph(scope.graph).graph.state
-    keys = sorted({target(op)[0] for op in patch})
-    return encode([declared.get(key) for key in keys])
+def rules_of(scope: Scope, keys: tuple[str, ...], error: ErrorInfo | None = None) -> bytes:
+    """Return how a scope's graph declares the keys that an attempt changes.
+
+    Of an ``error`` that the graph has judged by: how it declares all of them, and its nodes.
+    """
+    graph = compile_graph(scope.graph).graph
+    if error is not None:
+        return _hash(encode([graph.state, sorted(graph.nodes)])) if error.type in JUDGED else b""
+    return _hash(encode([graph.state.get(key) for key in keys])) if keys else b""
 
 
+def _outcome(ended: NodeExited | NodeAttemptFailed) -> Outcome:
+    """Return how an attempt ended: what a tool raises itself has a traceback, its time limit none."""
+    if isinstance(ended, NodeExited):
+        return ended.outcome
+    ran_out = ended.error.type == "TimeoutError" and not ended.error.traceback
+    return "timeout" if ran_out else "error"
+
+
+def _types(ended: NodeExited | NodeAttemptFailed, asked: Asked) -> tuple[str, ...]:
+    if ended.error is None:
+        return ()
+    tried_again = asked.retry[1] if isinstance(ended, NodeAttemptFailed) else ()
+    return ended.error.type, *tried_again
+
+
+def _hash(data: bytes) -> bytes:
+    return hashlib.sha256(data).digest()
+
+
+JUDGED: Final = frozenset(
+    {*(kind.code for kind in (CannotReduce, SchemaViolated, SecretLeaked)), "UnknownNode"}
+)
+"""Errors that say of a tool's result that it does not fit the graph; another graph may take it."""
 RERUN_OF: Final = "rerun_of"
 """The tag of a rerun that names what it was made from."""

@@ -7,22 +7,28 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any, Final, Literal, TypeAlias
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from stenograph.engine.actors import Actors
 from stenograph.engine.attempt import Attempt, Recalled, Result
 from stenograph.engine.changes import Change, changes
 from stenograph.engine.commands import ToolReturned
 from stenograph.engine.edges import CompiledNode, compile_graph
-from stenograph.engine.events import ErrorInfo, NodeEntered, RerunOf
-from stenograph.engine.folding import evolve
+from stenograph.engine.errors import RerunRefused
+from stenograph.engine.events import (
+    ErrorInfo,
+    NodeAttemptFailed,
+    NodeEntered,
+    NodeExited,
+    StatePatched,
+    TransitionTaken,
+)
 from stenograph.engine.graph import TIMEOUT_S, Outcome
 from stenograph.engine.histories import Histories
 from stenograph.engine.patch import PatchOp
-from stenograph.engine.recall import recording_of
-from stenograph.engine.recordings import Recorded, turn_of
+from stenograph.engine.recordings import Recorded, Recording, Turn, turn_of
+from stenograph.engine.reruns import unknown_tools
 from stenograph.engine.results import to_command
-from stenograph.engine.run import Run
 from stenograph.engine.scopes import Scope
 from stenograph.engine.secrecy import Secrecy
 from stenograph.engine.site import Site
@@ -33,7 +39,7 @@ from stenograph.engine.world import World
 
 Skipped: TypeAlias = Literal["once", "no-tool", "secret", "not-named", "no-outcome"]
 """Why an attempt is not checked: its effect is once, its tool is not here, its graph has secrets, or
-it was cut off, or made anew later because a person asked."""
+it did not come to an end."""
 DIFFERENCES_MAX: Final = 1000
 
 
@@ -86,47 +92,71 @@ class Checks:
         self._world, self._histories, self._actors = world, histories, actors
 
     async def check(self, run_id: str, tools: Sequence[str]) -> CheckReport:
-        """Check a run as far as it has come; with ``tools``, those alone. Raises UnknownRun."""
+        """Check a run as far as it has come; with ``tools``, those alone.
+
+        Raises UnknownRun, or RerunRefused for a name that is no tool's.
+        """
         recorded = await self._actors.load(run_id)
-        point = RerunOf(run_id=run_id, seq=recorded.seq, hash="")
-        answers = (await recording_of(self._world.journal, point)).answers
-        run, checked, skipped, more = Run(), 0, Counter[Skipped](), 0
-        found: list[CheckDifference] = []
-        async for event in self._histories.events(run_id, to=recorded.seq):
-            evolve(run, event)
-            if not isinstance(event.data, NodeEntered) or event.data.tool is None:
-                continue
-            scope = run.scopes[event.data.scope]
-            known, tool = answers.get(turn_of(scope)), self._tool(event.data.tool)
-            why = _why_not(scope, tool, tools)
-            if known is None or known.entered != event.seq:
-                why = why or "no-outcome"
-            if why is not None or known is None or tool is None:
-                skipped[why or "no-tool"] += 1
-                continue
-            checked += 1
-            if (other := await self._compare(run, scope, tool, known)) is None:
-                continue
-            more += len(found) >= DIFFERENCES_MAX
-            found += [other] if len(found) < DIFFERENCES_MAX else []
+        seq = recorded.seq
+        if faults := unknown_tools(recorded, tools, self._world.registry):
+            raise RerunRefused(run_id, faults)
+        tally, recording = _Tally(), Recording()
+        standing: dict[str, _Standing] = {}
+        ended: list[_Standing] = []
+        async for event in self._histories.events(run_id, to=seq):
+            data = event.data
+            if not isinstance(data, StatePatched | TransitionTaken):
+                await self._compare_all(recording, ended, tally)
+            recording.note(event)
+            if isinstance(data, NodeEntered) and data.tool is not None:
+                tally.not_ended(standing.pop(data.scope, None))
+                scope, tool = recording.run.scopes[data.scope], self._tool(data.tool)
+                why = _why_not(scope, tool, tools)
+                if why is not None or tool is None:
+                    tally.skipped[why or "no-tool"] += 1
+                else:
+                    turn = turn_of(recording.run, scope)
+                    standing[data.scope] = _Standing(turn, scope.copy(), tool)
+            elif isinstance(data, NodeExited | NodeAttemptFailed) and data.scope in standing:
+                ended.append(standing.pop(data.scope))
+        await self._compare_all(recording, ended, tally)
+        for each in standing.values():
+            tally.not_ended(each)
         return CheckReport(
             run_id=run_id,
-            seq=recorded.seq,
-            same=not found,
-            checked=checked,
-            skipped=dict(skipped),
-            differences=tuple(found),
-            differences_more=more,
+            seq=seq,
+            same=not tally.differences,
+            checked=tally.checked,
+            skipped=dict(+tally.skipped),
+            differences=tuple(tally.differences),
+            differences_more=tally.more,
         )
+
+    async def _compare_all(
+        self, recording: Recording, ended: list[_Standing], tally: _Tally
+    ) -> None:
+        """Compare attempts of which all is known now, and forget what came of them."""
+        for each in ended:
+            known = recording.answers.pop(each.turn, None)
+            if known is None:
+                tally.not_ended(each)
+                continue
+            tally.checked += 1
+            other = await self._compare(recording.run.id, each.scope, each.tool, known)
+            if other is not None and len(tally.differences) < DIFFERENCES_MAX:
+                tally.differences.append(other)
+            elif other is not None:
+                tally.more += 1
+        ended.clear()
 
     def _tool(self, name: str) -> Tool | None:
         return self._world.registry.tools.get(name)
 
     async def _compare(
-        self, run: Run, scope: Scope, tool: Tool, known: Recorded
+        self, run_id: str, scope: Scope, tool: Tool, known: Recorded
     ) -> CheckDifference | None:
-        """Run a tool where a scope stands; returns how that is other than what is recorded."""
-        attempt, result = await self._try(run, scope, tool)
+        """Run a tool where a scope stood; returns how that is other than what is recorded."""
+        attempt, result = await self._try(run_id, scope, tool)
         assert not isinstance(result, Recalled), "the tool was called"
         command = to_command(attempt, result, scope, Secrecy(None))
         if isinstance(command, ToolReturned):
@@ -135,6 +165,8 @@ class Checks:
         else:
             now, patch = CheckOutcome(outcome=command.outcome, error=command.error), ()
         then = CheckOutcome(outcome=known.outcome, error=known.error, goto=known.goto)
+        if _leads_nowhere(now, then):
+            return None
         told = tuple(changes(_after(scope.state, known.patch), _after(scope.state, patch)))
         if not told and _essence(now) == _essence(then):
             return None
@@ -153,7 +185,7 @@ class Checks:
             changes=told,
         )
 
-    async def _try(self, run: Run, scope: Scope, tool: Tool) -> tuple[Attempt, Result]:
+    async def _try(self, run_id: str, scope: Scope, tool: Tool) -> tuple[Attempt, Result]:
         """Call a tool as the engine does, and return what came of it."""
         done: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
         graph, node, at = compile_graph(scope.graph), _node(scope), scope.position
@@ -165,7 +197,7 @@ class Checks:
 
         attempt = Attempt(
             Site(
-                run_id=run.id,
+                run_id=run_id,
                 scope=scope.path,
                 node=at.node,
                 visit=at.visit,
@@ -195,6 +227,27 @@ class Checks:
                 attempt.task.add_done_callback(self._world.strays.discard)
 
 
+class _Standing(Struct, frozen=True):
+    """An attempt as it was entered."""
+
+    turn: Turn
+    scope: Scope
+    tool: Tool
+
+
+class _Tally(Struct):
+    """What a check has found so far."""
+
+    checked: int = 0
+    skipped: Counter[Skipped] = field(default_factory=Counter)
+    differences: list[CheckDifference] = []
+    more: int = 0
+
+    def not_ended(self, attempt: _Standing | None) -> None:
+        """Count an attempt that did not come to an end."""
+        self.skipped["no-outcome"] += attempt is not None
+
+
 def _drop_lines(attempt: Attempt) -> None:
     attempt.take_lines()
 
@@ -221,6 +274,14 @@ def _after(state: State, patch: tuple[PatchOp, ...]) -> dict[str, Any]:
     after = state.copy()
     after.apply(patch)
     return after.to_values()
+
+
+def _leads_nowhere(now: CheckOutcome, then: CheckOutcome) -> bool:
+    """Tell whether a tool says to go to the same node that it could not go to then."""
+    error = then.error
+    if error is None or error.type != "UnknownNode" or now.goto is None:
+        return False
+    return error.message.startswith(f"the tool said to go to {now.goto!r},")
 
 
 def _essence(outcome: CheckOutcome) -> tuple[object, ...]:

@@ -6,19 +6,24 @@ from collections import Counter
 from typing import Final
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from stenograph.engine.diff import Parting, RunDiff
-from stenograph.engine.events import Event, NodeEntered
+from stenograph.engine.events import Event, NodeAttemptFailed, NodeEntered, NodeExited, RerunOf
 from stenograph.engine.folding import evolve
+from stenograph.engine.folding_scopes import NOT_A_TRY
 from stenograph.engine.recordings import Answers, Recorded, What
-from stenograph.engine.run import Run
+from stenograph.engine.run import Run, Status
 
 VISITS_MAX: Final = 1000
 """So many visits of one answer; of more first those that were run anew."""
 
 
 class RerunVisit(Struct, frozen=True, kw_only=True):
-    """An attempt of a rerun, by the event of its entry; ``why`` it was not answered, None: it was."""
+    """An attempt of a rerun, by the event of its entry; ``why`` it was not answered, None: it was.
+
+    It was, too, when it was cut off as it was then.
+    """
 
     seq: int
     scope: str
@@ -40,13 +45,19 @@ class Reused(Struct, frozen=True, kw_only=True):
 
 
 class RerunReport(Struct, frozen=True, kw_only=True):
-    """A rerun beside what it was made from, ``rerun_of``.
+    """A rerun beside what it was made from, the first ``rerun_of_seq`` events of ``rerun_of``.
 
-    ``first`` is where they part, as in the ``diff``, of which the recorded run is the left side.
+    ``first`` is where they part, as in the ``diff``, of which the recorded run is the left side;
+    ``same``: they do in nothing but time. What a rerun that is not ``done`` has still to come to is
+    no difference.
     """
 
     run_id: str
     rerun_of: str
+    rerun_of_seq: int
+    status: Status
+    done: bool
+    same: bool
     reused: int
     executed: int
     why: dict[What, int]
@@ -57,30 +68,50 @@ class RerunReport(Struct, frozen=True, kw_only=True):
 
 
 class Reuse:
-    """Takes in the events of a rerun, and looks each attempt up as it was looked up then."""
+    """Takes in the events of a rerun, and looks each attempt up as it was looked up then.
+
+    ``run`` is the rerun, folded.
+    """
 
     def __init__(self, answers: Answers) -> None:
-        self._answers, self._run = answers, Run()
+        self.run = Run()
+        self._answers = answers
         self._visits: list[RerunVisit] = []
+        self._cut_off: dict[str, int] = {}
 
     def note(self, event: Event) -> None:
         """Take in what has happened."""
-        evolve(self._run, event)
+        evolve(self.run, event)
         data = event.data
-        if not isinstance(data, NodeEntered) or data.tool is None:
-            return
-        found = self._answers.look(self._run.scopes[data.scope], data.tool_version)
+        if isinstance(data, NodeEntered) and data.tool is not None:
+            self._entered(event.seq, data, data.tool)
+        elif isinstance(data, NodeExited) or (
+            isinstance(data, NodeAttemptFailed) and data.error.type not in NOT_A_TRY
+        ):
+            self._came_to_an_end(data.scope)
+
+    def _entered(self, seq: int, data: NodeEntered, tool: str) -> None:
+        found = self._answers.look(self.run, self.run.scopes[data.scope], data.tool_version)
+        self._cut_off.pop(data.scope, None)
+        if found == "cut-off":
+            self._cut_off[data.scope] = len(self._visits)
         self._visits.append(
             RerunVisit(
-                seq=event.seq,
+                seq=seq,
                 scope=data.scope,
                 node=data.node,
                 visit=data.visit,
                 attempt=data.attempt,
-                tool=data.tool,
-                why=None if isinstance(found, Recorded) else found,
+                tool=tool,
+                why=None if isinstance(found, Recorded) or found == "cut-off" else found,
             )
         )
+
+    def _came_to_an_end(self, scope: str) -> None:
+        """Note of an attempt that was cut off in the recording that it was not so this time."""
+        at = self._cut_off.pop(scope, None)
+        if at is not None:
+            self._visits[at] = replace(self._visits[at], why="cut-off")
 
     def told(self) -> Reused:
         """Return what was noted."""
@@ -96,11 +127,15 @@ class Reuse:
         )
 
 
-def report_of(run_id: str, rerun_of: str, reused: Reused, diff: RunDiff) -> RerunReport:
+def report_of(run: Run, rerun: RerunOf, reused: Reused, diff: RunDiff) -> RerunReport:
     """Return the report of a rerun."""
     return RerunReport(
-        run_id=run_id,
-        rerun_of=rerun_of,
+        run_id=run.id,
+        rerun_of=rerun.run_id,
+        rerun_of_seq=rerun.seq,
+        status=run.status,
+        done=run.ended,
+        same=diff.same if run.ended else diff.first is None,
         reused=reused.reused,
         executed=reused.executed,
         why=reused.why,

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
 
 import msgspec
 from msgspec import UNSET, Struct
@@ -13,7 +13,8 @@ from stenograph.engine.audit import Audit
 from stenograph.engine.commands import Inheritance, Start
 from stenograph.engine.edges import compile_graph
 from stenograph.engine.errors import Fault, RerunRefused
-from stenograph.engine.events import Event, PinnedGraph, RerunOf, RunCreated
+from stenograph.engine.events import PinnedGraph, RerunOf, RunCreated
+from stenograph.engine.fork_fit import needed_secrets
 from stenograph.engine.graph import Graph, Limits
 from stenograph.engine.graphs import Graphs
 from stenograph.engine.histories import Histories
@@ -21,13 +22,15 @@ from stenograph.engine.recall import recording_of
 from stenograph.engine.recordings import RERUN_OF, Answers
 from stenograph.engine.rerun_report import RerunReport, Reuse, report_of
 from stenograph.engine.run import Run
+from stenograph.engine.scopes import ROOT
 from stenograph.engine.secrecy import seal_start, secrets_in
 from stenograph.engine.starts import Beginning, Key, RunId, Starts, request_hash
 from stenograph.engine.state import State
 from stenograph.engine.tools import NEXT_NODE, Registry
-from stenograph.engine.vault import name_in
 from stenograph.engine.views import RunView
 from stenograph.journal import Journal
+
+FORKED: Final = "the run is a fork, which goes on from the middle: rerun what it was forked from"
 
 
 class RerunOptions(Struct, frozen=True, kw_only=True):
@@ -65,8 +68,12 @@ class Reruns:
         """Begin a rerun, or return the one that was begun likewise."""
         recorded = await self._actors.load(run_id)
         created = await self._created(run_id)
-        self._check(recorded, created, graph, asked)
-        own = _Own(created.graph_id, created.version, bytes(created.graph), created.graphs)
+        first = await self._histories.at(run_id, 1)
+        self._check(recorded, first, graph, asked)
+        # A run that was migrated is made anew in the graph that it has now; what a fork took over
+        # fits the one that it began with.
+        last = first if created.inherited is not UNSET else recorded
+        own = _Own(last.graph_id, last.version, last.graph, last.graphs)
         if graph is not None:
             stored = await self._graphs.named(graph, asked.actor)
             pinned = await self._graphs.pin(stored.graph)
@@ -75,16 +82,16 @@ class Reruns:
 
     async def report(self, run_id: str) -> RerunReport:
         """Tell how far a rerun was answered, and how it differs; raises UnknownRun, RerunRefused."""
-        run = await self._actors.load(run_id)
-        if run.rerun is None:
+        now = await self._actors.load(run_id)
+        seq, then = now.seq, now.rerun  # it may go on meanwhile
+        if then is None:
             raise RerunRefused(run_id, [Fault("", "it is no rerun, but was started by itself")])
-        answers = Answers(await recording_of(self._journal, run.rerun), run.rerun)
-        reuse = Reuse(answers)
-        async for event in self._events(run):
+        reuse = Reuse(Answers(await recording_of(self._journal, then, values=False), then))
+        async for event in self._histories.events(run_id, to=seq):
             reuse.note(event)
-        recorded = run.rerun
-        diff = await self._audit.diff(recorded.run_id, run_id, recorded.seq, run.seq)
-        return report_of(run_id, recorded.run_id, reuse.told(), diff)
+        run = reuse.run
+        diff = await self._audit.diff(then.run_id, run_id, then.seq, seq, so_far=not run.ended)
+        return report_of(run, then, reuse.told(), diff)
 
     async def _created(self, run_id: str) -> RunCreated:
         async for event in self._histories.events(run_id, to=1):
@@ -92,25 +99,18 @@ class Reruns:
                 return event.data
         raise AssertionError("a run begins with run.created")
 
-    def _events(self, run: Run) -> AsyncIterator[Event]:
-        return self._histories.events(run.id, to=run.seq)
-
-    def _check(
-        self, recorded: Run, created: RunCreated, graph: object, asked: RerunOptions
-    ) -> None:
-        """Refuse what can be told at once."""
-        used = set(self._registry.tools) | set(_tools_of(recorded))
-        faults = [
-            Fault(f"/tools/{index}", f"there is no tool {name!r}, here or in the run")
-            for index, name in enumerate(asked.tools)
-            if name not in used
-        ]
-        if created.inherited is not UNSET:
-            whole = (
-                "the run is a fork, which goes on from the middle: rerun what it was forked from"
-            )
-            faults += [Fault("/graph", whole)] if graph is not None else []
-            faults += [Fault("/state", whole)] if asked.state else []
+    def _check(self, recorded: Run, first: Run, graph: object, asked: RerunOptions) -> None:
+        """Refuse what can be told at once; ``first`` is the run as it began."""
+        faults = unknown_tools(recorded, asked.tools, self._registry)
+        if first.origin is not None:
+            faults += [Fault("/graph", FORKED)] if graph is not None else []
+            faults += [Fault("/state", FORKED)] if asked.state else []
+        for scope, key, _ in needed_secrets(first):
+            if key not in asked.state:
+                how = "give it anew" if first.origin is None else FORKED
+                where = "" if scope.path == ROOT else f" of {scope.path}"
+                told = f"the secret {key!r}{where} is not taken over: {how}"
+                faults.append(Fault("/state", told))
         if faults:
             raise RerunRefused(recorded.id, faults)
 
@@ -121,13 +121,6 @@ class Reruns:
         rules = compile_graph(own.graph).rules
         before = msgspec.json.decode(created.state)
         given = {key: value for key, value in asked.state.items() if key != NEXT_NODE}
-        lost = [
-            Fault("/state", f"the secret {key!r} is not taken over: give it anew")
-            for key, value in before.items()
-            if key not in given and name_in(value) is not None
-        ]
-        if lost:
-            raise RerunRefused(recorded.id, lost)
         said = {**tags, "actor": asked.actor, "key": asked.key or ""}
         sealed, vault = seal_start({**before, **given}, rules, said)
         first = State.from_values(sealed.values, rules)
@@ -174,6 +167,16 @@ def _inheritance(created: RunCreated) -> Inheritance | None:
     return Inheritance(
         origin=created.origin, data=bytes(created.inherited), patches=created.patches
     )
+
+
+def unknown_tools(run: Run, names: Iterable[str], registry: Registry) -> list[Fault]:
+    """Return what is wrong with the names of tools of a run."""
+    used = set(registry.tools) | set(_tools_of(run))
+    return [
+        Fault(f"/tools/{index}", f"there is no tool {name!r}, here or in the run")
+        for index, name in enumerate(names)
+        if name not in used
+    ]
 
 
 def _tools_of(run: Run) -> list[str]:

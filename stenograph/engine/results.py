@@ -61,6 +61,7 @@ def _recalled(attempt: Attempt, recorded: Recorded) -> ToolReturned | ToolFailed
         error=recorded.error,
         types=recorded.types,
         duration_ms=duration_ms,
+        is_final=recorded.is_final,
     )
 
 

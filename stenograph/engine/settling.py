@@ -120,7 +120,7 @@ def _unsure(steps: Steps) -> RunParked | None:
         if position is None or not position.unsure:
             continue
         node = steps.node(path)
-        if effects_of(steps, node) == "once":
+        if effects_of(steps, node) == "once" and not _is_answered(steps.run, node):
             message = (
                 f"{_named(path, node.name)} may have had its effect, and must not have it twice"
             )
@@ -129,6 +129,11 @@ def _unsure(steps: Steps) -> RunParked | None:
             message = f"the engine stopped {LOST_MAX} times while {_named(path, node.name)} ran"
             return RunParked(reason="crash-loop", message=message, scope=path, node=node.name)
     return None
+
+
+def _is_answered(run: Run, node: CompiledNode) -> bool:
+    """Tell whether a run is a rerun that does not call a node's tool, but is told what came of it."""
+    return run.rerun is not None and node.tool not in run.rerun.tools
 
 
 def _named(path: str, node: str) -> str:
