@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
 
-from stenograph.engine import Engine, UnknownRun, tool
+import stenograph as st
+from stenograph.engine import Engine, RerunRefused, UnknownRun, tool
 from stenograph.journal import MemoryJournal
 from tests.crashes import drive
 from tests.graphs import SAMPLES, TOOLS, chain
 
-CUT_OFF = {"race", "race in a loop", "quorum with a failure"}
 
-
-@pytest.mark.parametrize("name", sorted(SAMPLES.keys() - CUT_OFF))
+@pytest.mark.parametrize("name", sorted(SAMPLES))
 async def test_the_same_tools_do_the_same(name: str) -> None:
     async with MemoryJournal() as journal, Engine(journal, tools=TOOLS) as engine:
         whole = await drive(engine, SAMPLES[name])
@@ -69,3 +69,80 @@ async def test_what_cannot_be_checked_is_counted() -> None:
         async with Engine(journal) as engine:
             report = await engine.check_run("run")
             assert (report.same, report.checked, report.skipped) == (True, 0, {"no-tool": 1})
+
+
+async def test_a_name_that_is_no_tools_is_refused() -> None:
+    async with MemoryJournal() as journal, Engine(journal, tools=[grow]) as engine:
+        await engine.run(chain("grow"), {"n": 1}, run_id="run")
+        with pytest.raises(RerunRefused, match="/tools/1: there is no tool 'grwo'"):
+            await engine.check_run("run", tools=["grow", "grwo"])
+
+
+async def test_attempts_that_did_not_end_are_counted_and_not_made() -> None:
+    calls = asyncio.Queue[None]()
+
+    @tool
+    async def hang(state: dict[str, Any]) -> None:
+        calls.put_nowait(None)
+        await asyncio.Event().wait()
+
+    async with MemoryJournal() as journal:
+        for _ in range(2):
+            async with Engine(journal, tools=[grow, hang]) as engine:
+                if not await journal.head("run"):
+                    await engine.start(chain("grow", "hang"), {"n": 1}, run_id="run")
+                await calls.get()
+        async with Engine(journal, tools=[grow, hang]) as engine:
+            await calls.get()
+            await engine.cancel("run")
+            await engine.wait("run")
+            report = await engine.check_run("run")
+            assert (report.checked, report.skipped) == (1, {"no-outcome": 3})
+            assert calls.empty()
+
+
+async def test_what_was_tried_again_is_checked_try_by_try() -> None:
+    @tool
+    async def hang(state: dict[str, Any]) -> None:
+        await asyncio.Event().wait()
+
+    graph = chain("hang")
+    graph["nodes"]["hang-0"] |= {"timeout_s": 0.01, "retry": {"attempts": 2, "delay_s": 0}}
+    async with MemoryJournal() as journal, Engine(journal, tools=[hang]) as engine:
+        await engine.run(graph, run_id="run")
+        report = await engine.check_run("run")
+        assert (report.same, report.checked) == (True, 2)
+
+
+@pytest.mark.parametrize(("to", "differences"), [("nowhere", 0), ("elsewhere", 1)])
+async def test_a_goto_that_led_nowhere_is_the_same_as_long_as_it_leads_there(
+    to: str, differences: int
+) -> None:
+    def stray(to: str) -> st.Tool:
+        @tool(name="stray", version="1")
+        async def leads(state: dict[str, Any]) -> st.Goto:
+            return st.Goto(to, {})
+
+        return leads
+
+    async with MemoryJournal() as journal:
+        async with Engine(journal, tools=[stray("nowhere")]) as engine:
+            await engine.run(chain("stray"), run_id="run")
+        async with Engine(journal, tools=[stray(to)]) as engine:
+            report = await engine.check_run("run")
+            assert (report.checked, len(report.differences)) == (1, differences)
+
+
+async def test_a_difference_in_each_of_many_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("stenograph.engine.rerun_check.DIFFERENCES_MAX", 2)
+    async with MemoryJournal() as journal:
+        async with Engine(journal, tools=[grow]) as engine:
+            await engine.run(chain(*["grow"] * 5), {"n": 1}, run_id="run")
+
+        @tool(name="grow", version="2")
+        async def shrink(state: dict[str, Any]) -> dict[str, Any]:
+            return {"n": state["n"] - 1}
+
+        async with Engine(journal, tools=[shrink]) as engine:
+            report = await engine.check_run("run")
+            assert (len(report.differences), report.differences_more) == (2, 3)

@@ -12,8 +12,6 @@ from tests.crashes import drive
 from tests.graphs import LARGER, SAMPLES, TOOLS, Sample, chain
 
 ALL = {**SAMPLES, **LARGER}
-JUDGED_ANEW = {"failure that is retried", "sub-graph that is retried", "secret in a loop"}
-"""Samples whose reruns are not the same: a failure that a person had retried does not come again."""
 
 
 def deaf(each: Any) -> Any:
@@ -49,8 +47,42 @@ async def test_a_rerun_with_nothing_changed_is_the_same_and_calls_nothing(
             report = await engine.rerun_report("again")
             assert (end.status, end.state) == (whole.status, whole.state)
             assert (report.executed, report.why, report.done) == (0, {}, whole.done)
-            if name not in JUDGED_ANEW:
-                assert (report.same, report.first) == (True, None), report.diff.summary
+            assert (report.same, report.first) == (True, None), report.diff.summary
+
+
+def tools_in(sample: Sample) -> list[str]:
+    graphs = [sample.graph, *sample.graphs]
+    used = {node.get("tool") for graph in graphs for node in graph["nodes"].values()}
+    return sorted(name for name in used if name)
+
+
+OTHERWISE = {"fail_until_retried", "quorum with a failure"}
+"""A tool that does otherwise in a first attempt, and a sample that is as who is first."""
+NAMED = [
+    (name, each)
+    for name, sample in SAMPLES.items()
+    for each in tools_in(sample)
+    if not OTHERWISE & {name, each}
+]
+
+
+@pytest.mark.parametrize(("name", "named"), NAMED, ids=map("-".join, NAMED))
+async def test_a_tool_that_is_named_is_called_wherever_it_was_and_no_other(
+    name: str, named: str
+) -> None:
+    sample = SAMPLES[name]
+    async with MemoryJournal() as journal:
+        async with Engine(journal, tools=TOOLS) as engine:
+            whole = await drive(engine, sample)
+        here = [each if getattr(each, "name", "") == named else deaf(each) for each in TOOLS]
+        async with Engine(journal, tools=here, recover=False) as engine:
+            await engine.rerun("run", new_id="again", state=secrets_of(sample), tools=[named])
+            end = await engine.wait("again", 20)
+            report = await engine.rerun_report("again")
+            assert (end.status, end.state) == (whole.status, whole.state)
+            anew = {(each.tool, each.why) for each in report.visits if each.why is not None}
+            assert anew <= {(named, "named")}
+            assert (report.same, report.first) == (True, None), report.diff.summary
 
 
 def counting(called: list[str]) -> list[Tool]:
