@@ -26,6 +26,7 @@ from stenograph.cli.migrate import migrate
 from stenograph.cli.pause import pause
 from stenograph.cli.pytest_ import pytest_
 from stenograph.cli.replay import replay
+from stenograph.cli.rerun import rerun
 from stenograph.cli.resume import resume, retry
 from stenograph.cli.run import run
 from stenograph.cli.runs import runs
@@ -141,6 +142,7 @@ def main(context: click.Context) -> None:
 
 for command in (
     serve, demo, run, runs, show, tail, replay, sql, why, blame, diff, signal, pause, resume,
-    retry, cancel, fork, migrate, export, import_, pytest_, erase, verify, checkpoint, backup, check,
+    retry, cancel, fork, migrate, rerun, export, import_, pytest_, erase, verify, checkpoint,
+    backup, check,
 ):  # fmt: skip
     main.add_command(command)

@@ -123,8 +123,6 @@ class Attempt:
         except Exception as error:
             self._settle(raised(error))
             return
-        if self._over:
-            return
         if recorded is None:
             begin()
             return

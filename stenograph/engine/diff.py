@@ -169,21 +169,31 @@ class Compared(Struct, frozen=True):
 def compare(left: Told, right: Told, shared: Part | None, *, so_far: bool = False) -> Compared:
     """Set two runs side by side, whose histories are the same up to what is shared.
 
-    With ``so_far`` they do not part where the right one has not come to yet.
+    What differs first is what was so first in the left one, of which a fork is left after its
+    branches. With ``so_far`` they do not part where the right one has not come to yet.
     """
     pairs: list[VisitDiff] = []
-    first = _started(left, right, shared)
+    start = _started(left, right, shared)
+    first: tuple[tuple[int, int], Split] | None = None
     parted: Split | None = None
+    rank = {part.run_id: number for number, part in enumerate(left.line.parts)}
+    last = (0, 0)
     for pair, one, other in side_by_side(left.reader.visits, right.reader.visits):
         pairs.append(pair)
+        last = last if one is None else (rank[one.side.run_id], one.side.seq)
         if so_far and (pair.right is None or pair.right.outcome == "running"):
             continue
-        if pair.differs and first is None:
-            first = _split(pair, pair.differs[0], one, other)
+        if pair.differs:
+            split = _split(pair, pair.differs[0], one, other)
+            when = last if split.left is None else (rank[split.left[0]], split.left[1])
+            if first is None or when < first[0]:
+                first = when, split
         off = [each for each in pair.differs if each != "change"]
         if off and parted is None:
             parted = _split(pair, off[-1], one, other)
-    return Compared(left, right, shared, pairs, first, parted)
+    if start is None and first is not None:
+        start = first[1]
+    return Compared(left, right, shared, pairs, start, parted)
 
 
 def diff(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any, Final, Literal, TypeAlias
 
 from msgspec import Struct, field
@@ -192,7 +193,7 @@ class Checks:
         assert at is not None, "an attempt is made where a scope stands"
 
         def settled(_: Attempt, result: Result) -> None:
-            if not done.done():
+            with suppress(asyncio.InvalidStateError):  # nobody waits for it any more
                 done.set_result(result)
 
         attempt = Attempt(

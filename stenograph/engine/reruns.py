@@ -94,10 +94,9 @@ class Reruns:
         return report_of(run, then, reuse.told(), diff)
 
     async def _created(self, run_id: str) -> RunCreated:
-        async for event in self._histories.events(run_id, to=1):
-            if isinstance(event.data, RunCreated):
-                return event.data
-        raise AssertionError("a run begins with run.created")
+        [created] = [event.data async for event in self._histories.events(run_id, to=1)]
+        assert isinstance(created, RunCreated), "a run begins so"
+        return created
 
     def _check(self, recorded: Run, first: Run, graph: object, asked: RerunOptions) -> None:
         """Refuse what can be told at once; ``first`` is the run as it began."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -11,7 +11,7 @@ import stenograph as st
 from stenograph.engine import Engine, RerunReport, RunView, Tool, tool
 from stenograph.engine.events import RerunOf
 from stenograph.engine.recall import recording_of
-from stenograph.journal import MemoryJournal
+from stenograph.journal import Journal, JournalUnreadable, MemoryJournal, Record
 from tests.engine.test_reruns import deaf
 from tests.graphs import TOOLS, chain, fork, one
 
@@ -205,6 +205,104 @@ async def test_those_who_lost_a_race_run_when_its_winner_fails() -> None:
             assert (await engine.wait("again")).state == {"first": "a"}
             report = await engine.rerun_report("again")
             assert report.why == {"version": 1, "cut-off": 1}
+
+
+async def test_answers_are_dropped_of_branches_that_are_stopped_before() -> None:
+    names = [f"b{number}" for number in range(8)]
+    graph = fork({name: {name: 1} for name in names})
+    graph["nodes"]["b0"] = {"tool": "count", "next": "after"}
+
+    @tool(name="count", version="2")
+    async def fails_now(state: dict[str, Any]) -> None:
+        raise ValueError("no more")
+
+    async with MemoryJournal() as journal:
+        async with Engine(journal, tools=TOOLS) as engine:
+            await engine.run(graph, run_id="run")
+        tools = [each for each in TOOLS if getattr(each, "name", "") != "count"]
+        async with Engine(journal, tools=[*tools, fails_now]) as engine:
+            await engine.rerun("run", new_id="again")
+            end = await engine.wait("again")
+            assert end.status == "failed"
+            report = await engine.rerun_report("again")
+            assert report.first is not None
+            assert (report.first.what, report.first.node) == ("outcome", "b0")
+
+
+async def test_of_sub_graphs_that_go_on_that_is_stopped_which_took_too_long() -> None:
+    late = {"graph": "child", "timeout_s": 0.02, "next": [{"to": "after", "on": "timeout"}]}
+    graph: dict[str, Any] = {
+        "start": "split",
+        "nodes": {
+            "split": {"next": {"to": ["slow", "late"], "join": "after", "need": 1}},
+            "slow": {"graph": "child", "timeout_s": 60},
+            "late": late,
+            "after": {"tool": "number"},
+        },
+    }
+    async with MemoryJournal() as journal:
+        async with Engine(journal, tools=[hang, number]) as engine:
+            await engine.create_graph({"id": "child", **chain("hang")})
+            whole = await engine.run(graph, run_id="run")
+        async with Engine(journal, tools=[deaf(hang), number]) as engine:
+            await engine.rerun("run", new_id="again")
+            assert (await engine.wait("again")).state == whole.state
+            assert (await engine.rerun_report("again")).same
+
+
+async def test_of_signals_that_were_kept_each_wait_is_given_its_own() -> None:
+    graph = {
+        "start": "work",
+        "nodes": {
+            "work": {"tool": "number", "next": "one"},
+            "one": {"wait": {"signal": "go"}, "next": "two"},
+            "two": {"wait": {"signal": "go"}},
+        },
+        "state": {"go": {"reducer": "append"}},
+    }
+    async with MemoryJournal() as journal, Engine(journal, tools=[number]) as engine:
+        await engine.start(graph, run_id="run")
+        for value in (1, 2):
+            await engine.signal("run", "go", value)
+        assert (await engine.wait("run")).state["go"] == [1, 2]
+        await engine.rerun("run", new_id="again")
+        assert (await engine.wait("again")).state["go"] == [1, 2]
+
+
+class Unreadable:
+    """A journal whose run cannot be read any more."""
+
+    def __init__(self, inner: Journal) -> None:
+        self._inner = inner
+        self.is_broken = False
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+    async def read(self, run_id: str, **options: Any) -> list[Record]:
+        if run_id == "run" and self.is_broken:
+            raise JournalUnreadable("the disk is gone")
+        return await self._inner.read(run_id, **options)
+
+
+async def test_a_rerun_whose_recording_cannot_be_read_fails_and_says_so() -> None:
+    graph = {
+        "start": "ask",
+        "nodes": {"ask": {"wait": {"signal": "go"}, "next": "work"}, "work": {"tool": "number"}},
+    }
+    async with MemoryJournal() as inner:
+        journal = Unreadable(inner)
+        async with Engine(cast("Journal", journal), tools=[number]) as engine:
+            await engine.run(graph, run_id="run")
+            await engine.signal("run", "go", 1)
+            await engine.wait("run")
+            tailing = engine.tail("again")
+            await engine.rerun("run", new_id="again")
+            async for event in tailing:
+                journal.is_broken = journal.is_broken or event.type == "node.entered"
+            end = await engine.wait("again")
+            assert end.error is not None
+            assert (end.status, end.error.message) == ("failed", "the disk is gone")
 
 
 async def test_branches_end_in_the_order_in_which_they_ended() -> None:
