@@ -394,7 +394,7 @@ class Engine(Past):
 
         Nothing is written, and what they return goes nowhere. Tools with ``effects: once`` and
         those whose graph has secrets are left out; ``tools`` names those to check alone.
-        Raises UnknownRun.
+        Raises UnknownRun, or RerunRefused for a name that is no tool's.
         """
         return await self._checks.check(run_id, tuple(checked(list[str], list(tools))))
 

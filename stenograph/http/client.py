@@ -365,7 +365,7 @@ class Client(Reading):
 
         Nothing is written, and what they return goes nowhere. Tools with ``effects: once`` and
         those whose graph has secrets are left out; ``tools`` names those to check alone.
-        Raises UnknownRun.
+        Raises UnknownRun, or RerunRefused for a name that is no tool's.
         """
         body, path = (
             msgspec.json.encode(CheckRequest(tools=list(tools))),

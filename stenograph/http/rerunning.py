@@ -27,15 +27,20 @@ RerunBody: TypeAlias = Annotated[
     RerunRequest,
     BodyKwarg(
         examples=[
-            Example(summary="Run one tool anew", value={"tools": ["review"]}),
             Example(summary="With another input", value={"state": {"code": "pass"}}),
+            Example(summary="Run one tool anew", value={"tools": ["review"]}),
         ]
     ),
 ]
 
 CheckBody: TypeAlias = Annotated[
     CheckRequest | None,
-    BodyKwarg(examples=[Example(summary="One tool", value={"tools": ["review"]})]),
+    BodyKwarg(
+        examples=[
+            Example(summary="All tools", value={}),
+            Example(summary="One tool", value={"tools": ["review"]}),
+        ]
+    ),
 ]
 
 
@@ -56,7 +61,7 @@ async def rerun_run(
 
     What is unchanged is answered from the recording: the same tool in the same version, `config` and
     state. The rest is run; `tools` names what to run anew in any case. Nothing is written to the run
-    that is rerun. `GET` tells of the new run what was answered.
+    that is rerun. `GET` of the new run's path tells what was answered, and how the two differ.
     """
     check_key(key)
     new_id = run_id_of(data)
@@ -94,7 +99,7 @@ async def get_rerun(run_id: FromPath[str], engine: NamedDependency[Engine]) -> R
 @post(
     "/runs/{run_id:str}/check",
     status_code=200,
-    responses=problems(*BODY_CODES, "run-not-found"),
+    responses=problems(*BODY_CODES, "run-not-found", "rerun-refused"),
     summary="Check today's tools against a run",
     tags=["Audit"],
 )

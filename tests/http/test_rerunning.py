@@ -22,6 +22,22 @@ async def test_a_rerun_is_a_run_of_its_own_that_names_what_it_was_made_from(pref
         assert answer.json()["tags"] == {"a": "b", "rerun_of": "r"}
         [found] = (await client.get("/runs?tag=rerun_of:r")).json()["items"]
         assert found["id"] == "again"
+        for is_done in (False, True):
+            report = (await client.get(f"{prefix}/runs/again/rerun")).json()
+            assert (report["rerun_of"], report["executed"], report["why"]) == ("r", 0, {})
+            assert (report["same"], report["first"]) == (True, None)
+            if is_done:
+                assert (report["status"], report["done"]) == ("completed", True)
+                assert (report["reused"], report["diff"]["same"]) == (3, True)
+            await ended(client, "again")
+
+
+async def ended(client: Any, run_id: str) -> None:
+    """Return when a run has ended."""
+    after, is_done = 0, False
+    while not is_done:
+        answer = await client.get(f"/runs/{run_id}/events", params={"after": after, "wait": 20})
+        after, is_done = answer.json()["after"], answer.json()["end"]
 
 
 async def test_a_check_answers_where_the_tools_differ() -> None:
@@ -39,6 +55,7 @@ async def test_a_check_answers_where_the_tools_differ() -> None:
         ("none/rerun", {}, "run-not-found"),
         ("none/check", {}, "run-not-found"),
         ("r/rerun", {"tools": ["none"]}, "rerun-refused"),
+        ("r/check", {"tools": ["none"]}, "rerun-refused"),
         ("r/rerun", {"graph": "none"}, "graph-not-found"),
         ("r/rerun", {"run_id": "r"}, "run-exists"),
         ("r/rerun", {"surprise": 1}, "body-invalid"),
