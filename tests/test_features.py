@@ -641,6 +641,31 @@ async def test_a_recorded_run_becomes_a_test_of_its_graph() -> None:
         replays(recorded, {**one("count", next=[{"to": "after", "when": "n == 2"}]), "id": "g"})
 
 
+async def test_a_run_is_made_again_from_its_recording() -> None:
+    async with engine_with() as engine:
+        run = await engine.run(chain("count", "note", "count"))
+        rerun = await engine.rerun(run.id, tools=["note"])
+        end = await engine.wait(rerun.id)
+        report = await engine.rerun_report(rerun.id)
+    assert (end.state, report.same) == (run.state, True)
+    assert (report.reused, report.why) == (2, {"named": 1})
+
+
+async def test_todays_tools_are_checked_against_a_recording() -> None:
+    async with MemoryJournal() as journal:
+        async with Engine(journal, tools=TOOLS) as engine:
+            run = await engine.run(chain("count", "note"))
+
+        @st.tool(name="count")
+        async def count_twice(state: dict[str, Any]) -> dict[str, Any]:
+            return {"n": state.get("n", 0) + 2}
+
+        others = [each for each in TOOLS if getattr(each, "name", "") != "count"]
+        async with Engine(journal, tools=[count_twice, *others]) as engine:
+            report = await engine.check_run(run.id)
+    assert [(each.node, each.changes[0].new) for each in report.differences] == [("count-0", 2)]
+
+
 # The page
 
 
