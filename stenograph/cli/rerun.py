@@ -63,9 +63,7 @@ OPTIONS: Final = {"pairs": "set", "new_id": "id", "tags": "tag", "time_s": "time
 @click.option("--key", metavar="TEXT", help="An idempotency key: the same again is the same rerun.")
 @limit_options
 @place_options
-@click.pass_context
 def rerun(
-    context: click.Context,
     run: str,
     *,
     tools: tuple[str, ...],
@@ -95,7 +93,7 @@ def rerun(
             "tags": tags_of(given["tags"]),
         }
         work = rerun_of(Output(settings()), settings(), run, asked, (steps, time_s))
-    context.exit(asyncio.run(work))
+    click.get_current_context().exit(asyncio.run(work))
 
 
 async def checked(output: Output, place: Settings, name: str, tools: Iterable[str]) -> int:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.cli.running import Server, graph_file, serving, steno
+from tests.cli.running import Server, graph_file, running, serving, steno
 from tests.cli.test_fork import begun
 from tests.cli.tools import COUNT, GATED
 
@@ -65,6 +65,20 @@ def test_a_rerun_that_waits_for_a_person_gives_75_and_says_what_it_needs(
     assert done.code == 75, done.err
     assert "so far the same in path, outcome and state" in done.out
     assert "signal rerun-4a approval" in done.err
+
+
+def test_a_rerun_that_has_to_queue_is_waited_for(server: Server, tmp_path: Path) -> None:
+    alone = {**GATED, "id": "alone", "concurrency": {"limit": 1}}
+    begun(server, tmp_path, alone, "rerun-6")
+    words = ["--url", server.url, "rerun", "rerun-6", "--id", "rerun-6a"]
+    with running(*words) as command:
+        assert "a rerun of rerun-6" in command.said()
+        given = steno("--url", server.url, "signal", "rerun-6", "approval", '{"ok": false}')
+        assert given.code == 0, given.err
+        done = command.done()
+    assert done.code == 75, done.err
+    [report] = done.documents
+    assert (report["reused"], report["same"], report["done"]) == (1, True, False)
 
 
 V1 = """

@@ -46,7 +46,7 @@ async def rerun(
     before: dict[str, Any], after: dict[str, Any], *, state: dict[str, Any] | None = None
 ) -> tuple[RunView, RunView, RerunReport]:
     """Record a run of a graph, rerun it with another; returns both, and what the rerun tells."""
-    tools = [fail, hang, nap, number, stray, *TOOLS[:3]]
+    tools: list[Any] = [fail, hang, nap, number, stray, *TOOLS[:3]]
     names = [each.name for each in tools if isinstance(each, Tool)]
     tools += [each for each in TOOLS if getattr(each, "name", "") not in names]
     async with MemoryJournal() as journal, Engine(journal, tools=tools) as engine:
@@ -254,13 +254,13 @@ async def test_of_signals_that_were_kept_each_wait_is_given_its_own() -> None:
     graph = {
         "start": "work",
         "nodes": {
-            "work": {"tool": "number", "next": "one"},
+            "work": {"tool": "nap", "next": "one"},
             "one": {"wait": {"signal": "go"}, "next": "two"},
             "two": {"wait": {"signal": "go"}},
         },
         "state": {"go": {"reducer": "append"}},
     }
-    async with MemoryJournal() as journal, Engine(journal, tools=[number]) as engine:
+    async with MemoryJournal() as journal, Engine(journal, tools=[nap]) as engine:
         await engine.start(graph, run_id="run")
         for value in (1, 2):
             await engine.signal("run", "go", value)

@@ -11,6 +11,7 @@ import stenograph as st
 from stenograph.engine import Engine, RerunRefused, UnknownRun, tool
 from stenograph.journal import MemoryJournal
 from tests.crashes import drive
+from tests.engine.test_recall import chatter
 from tests.graphs import SAMPLES, TOOLS, chain
 
 
@@ -146,3 +147,11 @@ async def test_a_difference_in_each_of_many_is_counted(monkeypatch: pytest.Monke
         async with Engine(journal, tools=[shrink]) as engine:
             report = await engine.check_run("run")
             assert (len(report.differences), report.differences_more) == (2, 3)
+
+
+async def test_what_a_tool_says_goes_nowhere() -> None:
+    async with MemoryJournal() as journal, Engine(journal, tools=[chatter]) as engine:
+        run = await engine.run(chain("chatter"), run_id="run")
+        report = await engine.check_run("run")
+        assert (report.same, report.checked) == (True, 1)
+        assert (await engine.get("run")).seq == run.seq

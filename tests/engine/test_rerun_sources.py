@@ -303,7 +303,7 @@ async def test_a_rerun_that_dies_at_any_commit_goes_on_from_its_recording(moment
                     await asyncio.sleep(0.001)
                     whole = await engine.wait("run")
             faulty = FaultJournal(journal, points + 1, moment)
-            async with Engine(faulty, tools=counting(called)) as engine:  # type: ignore[arg-type]
+            async with Engine(faulty, tools=counting(called)) as engine:
                 rerun = asyncio.ensure_future(engine.rerun("run", new_id="again"))
                 died = asyncio.ensure_future(faulty.died.wait())
                 done = asyncio.ensure_future(ended(engine, rerun))
