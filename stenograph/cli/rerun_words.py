@@ -9,8 +9,7 @@ from stenograph.cli.places import place
 from stenograph.cli.text import count, short
 
 if TYPE_CHECKING:
-    from stenograph.engine import CheckDifference, CheckReport, RerunReport
-    from stenograph.engine.rerun_check import CheckOutcome
+    from stenograph.engine import CheckDifference, CheckOutcome, CheckReport, RerunReport
 
 LINES_MAX: Final = 20
 """So many visits that were run anew, and so many differences; the rest are counted."""
