@@ -8,7 +8,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
 from stenograph.engine.actor import Actor
-from stenograph.engine.commands import Command, Fail, Recover, Start, Turn
+from stenograph.engine.commands import Advance, Command, Fail, Recover, Start
 from stenograph.engine.errors import EngineError, RunImported
 from stenograph.engine.events import ErrorInfo
 from stenograph.engine.histories import Histories, in_status
@@ -49,7 +49,7 @@ class Actors:
             for stream in page:  # one that was imported has nothing due
                 self._waking.set(stream.run_id, stream.labels.get("due", ""))
                 if f"tag:{RERUN_OF}" in stream.labels and IMPORTED not in stream.labels:
-                    self.tell_soon(stream.run_id, Turn())  # its recording may end the wait
+                    self.tell_soon(stream.run_id, Advance(()))  # its recording may end the wait
 
     def keep_times(self) -> None:
         """Wake runs at rest from now on, when something is due in them."""

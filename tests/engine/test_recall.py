@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 from typing import Any, cast
 
 import pytest
 
 import stenograph as st
-from stenograph.engine import Engine, RerunReport, RunView, Tool, tool
+from stenograph.engine import Engine, Event, RerunReport, RunView, Tool, tool
 from stenograph.engine.events import RerunOf
 from stenograph.engine.recall import recording_of
 from stenograph.journal import Journal, JournalUnreadable, MemoryJournal, Record
@@ -364,6 +365,37 @@ async def test_a_rerun_that_waits_answers_again_once_the_engine_is_back() -> Non
         async with Engine(journal, tools=[number]) as engine:
             await engine.signal("open", "go", "yes")
             assert (await engine.wait("open")).state == {"go": "yes", "n": 1}
+
+
+async def test_a_rerun_that_queues_goes_on_queuing_once_the_engine_is_back() -> None:
+    graph = {
+        "id": "alone",
+        "start": "ask",
+        "nodes": {"ask": {"wait": {"signal": "go"}, "next": "after"}, "after": {"tool": "number"}},
+        "concurrency": {"limit": 1},
+    }
+    async with MemoryJournal() as journal:
+        async with Engine(journal, tools=[number]) as engine:
+            await engine.run(graph, run_id="run")
+            await engine.rerun("run", new_id="again")
+            assert [each.kind for each in (await engine.wait("again")).waits] == ["turn"]
+        async with Engine(journal, tools=[number]) as engine:
+            await engine.signal("run", "go", 1)
+            end = [event.offset async for event in engine.tail("run")][-1]
+            begun = [
+                event.offset
+                async for event in in_turn(engine, "again")
+                if event.type == "wait.resolved"
+            ]
+            assert begun[0] > end
+
+
+async def in_turn(engine: Engine, run_id: str) -> AsyncIterator[Event]:
+    """Yield the events of a run up to where it waits for a signal."""
+    async for event in engine.tail(run_id):
+        yield event
+        if event.type == "wait.opened" and getattr(event.data, "kind", "") == "signal":
+            return
 
 
 async def test_a_rerun_of_a_chain_is_paused_and_goes_on_answered() -> None:
