@@ -25,6 +25,7 @@ def run_document(run: RunView) -> dict[str, Any]:
         "waits": run.waits,
         "parked": run.parked,
         "origin": run.origin,
+        "imported": run.imported,
         "tags": run.tags,
         "error": run.error,
         "reason": run.reason,

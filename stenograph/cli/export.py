@@ -83,7 +83,7 @@ async def put(pieces: AsyncGenerator[bytes, None], into: Callable[[bytes], objec
     """Write pieces as they come; returns how many events. Raises ExportRefused for what is not whole."""
     from stenograph.engine import ExportReader
 
-    reader = ExportReader(keep=False)
+    reader = ExportReader(keep=False, most=None)
     async for piece in pieces:
         reader.feed(piece)
         into(piece)

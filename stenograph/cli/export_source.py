@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Final
+
+from msgspec.structs import replace
 
 from stenograph.cli.failures import DAMAGED, USAGE, Failure
 from stenograph.cli.file_source import FileSource
 from stenograph.cli.only import ALL, Only
 from stenograph.engine import (
-    Engine,
     ExportedRun,
     ExportHeader,
     ExportReader,
     ExportRefused,
     RunExists,
+    RunView,
 )
-from stenograph.journal import Finding, MemoryJournal, Record, Verdict
+from stenograph.http import RunItem
+from stenograph.journal import Finding, Record, Verdict
+from stenograph.opening import open as open_engine
 
 PIECE: Final = 1024 * 1024
 
@@ -25,8 +29,8 @@ PIECE: Final = 1024 * 1024
 @asynccontextmanager
 async def open_exports(paths: Sequence[str]) -> AsyncIterator[ExportSource]:
     """Open the files of exported runs for reading; raises Failure."""
-    async with MemoryJournal() as journal, Engine(journal, recover=False) as engine:
-        source = ExportSource(journal, engine)
+    async with open_engine(":memory:", recover=False) as engine:
+        source = ExportSource(engine)
         for path in paths:
             try:
                 source.files[path] = (await engine.import_run(read_file(path))).id
@@ -39,7 +43,21 @@ async def open_exports(paths: Sequence[str]) -> AsyncIterator[ExportSource]:
 
 
 class ExportSource(FileSource):
-    """The runs of some files; what is in them is all that there will be."""
+    """The runs of some files; what is in them is all that there will be.
+
+    That they were imported into a journal of its own for this is nobody's business.
+    """
+
+    async def get(self, run_id: str) -> RunView:
+        """Return a run as it is in its file; raises UnknownRun."""
+        return replace(await super().get(run_id), imported=False)
+
+    async def runs(
+        self, labels: Mapping[str, str], before: str | None, limit: int
+    ) -> tuple[list[RunItem], str | None]:
+        """Return a page of runs, and the cursor of the next one."""
+        items, following = await super().runs(labels, before, limit)
+        return [replace(item, imported=False) for item in items], following
 
     async def follow(
         self, run_id: str, *, after: int, only: Only = ALL
@@ -70,7 +88,7 @@ def read_file(path: str) -> ExportedRun:
 
 def inspect_export(path: str) -> Verdict:
     """Hold a file against its hashes; raises Failure where it cannot be read."""
-    reader = ExportReader(keep=False)
+    reader = ExportReader(keep=False, most=None)
     findings: list[Finding] = []
     try:
         for piece in pieces_of(path):

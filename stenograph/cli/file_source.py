@@ -8,12 +8,11 @@ from typing import Any, cast
 
 from stenograph.cli.only import ALL, Only
 from stenograph.cli.sources import PAGE
-from stenograph.engine import Engine, UnknownRun, filter_of
+from stenograph.engine import IMPORTED, Engine, RunView, UnknownRun, filter_of
 from stenograph.http import DONE, Belongings, RunItem, Sieve
 from stenograph.journal import (
     CursorUnknown,
     Journal,
-    ReadableJournal,
     Record,
     Stream,
     open_journal_readonly,
@@ -28,18 +27,22 @@ async def open_file(path: str) -> AsyncIterator[FileSource]:
         # An engine that takes nothing up only folds; it never comes to append.
         Engine(cast(Journal, journal), recover=False) as engine,
     ):
-        yield FileSource(journal, engine)
+        yield FileSource(engine)
 
 
 class FileSource:
     """The runs in a journal's file."""
 
-    def __init__(self, journal: ReadableJournal, engine: Engine) -> None:
+    def __init__(self, engine: Engine) -> None:
         self.why, self.blame, self.diff = engine.why, engine.blame, engine.diff
-        self.get, self.state = engine.get, engine.state
+        self.state = engine.state
         self.export, self.files = engine.export, dict[str, str]()
-        self._journal, self._engine = journal, engine
-        self._belongings = Belongings(journal)
+        self._journal, self._engine = engine.journal, engine
+        self._belongings = Belongings(engine.journal)
+
+    async def get(self, run_id: str) -> RunView:
+        """Return a run as it is now; raises UnknownRun."""
+        return await self._engine.get(run_id)
 
     async def read(
         self, run_id: str, *, after: int = 0, limit: int = PAGE, only: Only = ALL
@@ -135,4 +138,5 @@ def item_of(stream: Stream) -> RunItem:
         created_at=stream.created_at,
         updated_at=stream.updated_at,
         origin=stream.labels.get("origin"),
+        imported=IMPORTED in stream.labels,
     )

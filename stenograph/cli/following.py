@@ -69,10 +69,19 @@ async def print_run_to_end(
     rest: bool,
     pace: Pace = as_they_come,
 ) -> RunView:
-    """Print what comes until the run has ended, or with ``rest`` rests; return what it is then."""
+    """Print what comes until the run has ended, or with ``rest`` rests; return what it is then.
+
+    To one that was imported nothing more ever comes.
+    """
+    still = (await source.get(run_id)).imported
+
+    def read(cursor: int) -> Awaitable[list[Record]]:
+        return source.read(run_id, after=cursor, only=only)
+
     while True:
-        coming = pace(source.follow(run_id, after=printer.after, only=only))
-        async with aclosing(coming) as pages:
+        live = source.follow(run_id, after=printer.after, only=only)
+        coming = what_is_there(read, printer) if still else live
+        async with aclosing(pace(coming)) as pages:
             async for page in pages:
                 printer.page(page)
                 if rest and printer.last_type not in GOING:
@@ -80,7 +89,7 @@ async def print_run_to_end(
                     if rests(run) and run.seq == printer.after:
                         return run
         run = await source.get(run_id)
-        if run.done or source.files:
+        if run.done or still or source.files:
             return run  # else somebody has reopened it since
 
 

@@ -65,6 +65,11 @@ def rests(run: RunView) -> bool:
 
 def needs(run: RunView, parking: Parking, place: Settings) -> Iterator[Need]:
     """Yield what a run needs to go on, each with what to type."""
+    if run.imported:
+        if not run.done:
+            fork = steno_write(place, "fork", run.id, "--at", str(run.seq))
+            yield Need("it was imported, and is only read here; to go on in another run", fork)
+        return
     match run.status:
         case "waiting":
             yield from answers(run, place)

@@ -60,7 +60,7 @@ def row(output: Output, run: RunItem) -> tuple[str, ...]:
     """Return a run as a row: the time it lasted ends with its last event."""
     return (
         output.sign(OF_STATUS[run.status]),
-        run.status,
+        f"{run.status}, imported" if run.imported else run.status,
         run.id,
         printable(run.graph_id),
         local(run.created_at),

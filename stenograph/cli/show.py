@@ -92,6 +92,8 @@ def head_lines(output: Output, run: RunView, then: StateAt, at: str) -> Iterator
     place = f"at seq {then.seq}" if then.seq == run.seq else f"at seq {then.seq} of {run.seq}"
     mark = output.sign(OF_STATUS[then.status])
     yield f"run {run.id}  {run.graph_id}@{run.version[:8]}  {mark} {then.status} {place} ({age})"
+    if run.imported:
+        yield output.style("imported: it is only read here, and forked", dim=True)
     yield output.style(f"started {local(run.created_at)}", dim=True)
     if run.origin is not None:
         yield output.style(f"forked from {run.origin.run_id} at seq {run.origin.seq}", dim=True)

@@ -117,11 +117,11 @@ def is_named(name: str) -> bool:
 
 
 def is_export(path: str) -> bool:
-    """Tell an exported run from a journal, by its first bytes; what cannot be read is neither."""
+    """Tell an exported run from a journal, by its name or its first bytes."""
     try:
         with open(path, "rb") as file:
-            return file.read(2) in (b'{"', b"\x1f\x8b")
-    except OSError:
+            return is_named(path) or file.read(2) in (b'{"', b"\x1f\x8b")
+    except OSError:  # what cannot be read is neither
         return is_named(path)
 
 

@@ -90,6 +90,7 @@ from stenograph.engine.graph import (
     subgraphs_of,
 )
 from stenograph.engine.graphs import StoredGraph
+from stenograph.engine.importing import IMPORTED
 from stenograph.engine.migration import GraphChange, Migration
 from stenograph.engine.parse import ParsedGraph, duplicate_keys, graph_refs, parse_graph
 from stenograph.engine.play_words import differences
@@ -112,6 +113,7 @@ __all__ = (
     "EVENT_TYPES",
     "EXPORT_MAX_BYTES",
     "FAIL",
+    "IMPORTED",
     "NO_FILTER",
     "NO_LABELS",
     "TERMINAL",

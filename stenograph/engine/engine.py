@@ -212,7 +212,7 @@ class Engine(Past):
             run = await self._actors.load(run_id)
         if run.ended and run.status != "cancelled":
             raise RunFinished(run_id, run.status)
-        return view(run)
+        return await self._view(run)
 
     async def signal(
         self,

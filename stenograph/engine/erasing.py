@@ -7,7 +7,7 @@ from typing import Any
 from stenograph.engine.errors import RunGone, RunUnfinished, UnknownRun
 from stenograph.engine.events import RunErased, encode_payload
 from stenograph.engine.histories import Histories
-from stenograph.engine.importing import is_imported
+from stenograph.engine.importing import IMPORTED, is_imported
 from stenograph.engine.times import to_text, to_us
 from stenograph.engine.views import RunView
 from stenograph.engine.world import World
@@ -34,6 +34,7 @@ async def erase(
         record = NewRecord(RunErased.TYPE, erased, at)
         status = run.status if run.ended else "cancelled"  # which never goes on, here least of all
         labels = {"kind": "run", "status": status, "graph": run.graph_id, "erased": "yes"}
+        labels |= {IMPORTED: "yes"} if imported else {}
         histories.forget(run_id)
         try:
             await world.journal.append(
@@ -62,6 +63,7 @@ async def left_of(world: World, run_id: str) -> RunView:
         tags={},
         error=None,
         reason="erased",
+        imported=IMPORTED in stream.labels,
         created_at=stream.created_at,
         updated_at=stream.updated_at,
         finished_at=stream.updated_at,

@@ -4,15 +4,11 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from typing import Final
-
-import msgspec
-from msgspec import Struct
 
 from stenograph.engine.errors import RunGone, UnknownRun
-from stenograph.engine.events import NodeEntered, RunCreated, RunMigrated
-from stenograph.engine.exported import FORMAT, ExportHeader, ExportWriter, GraphUsed, ToolUsed
+from stenograph.engine.exported import FORMAT, ExportHeader, ExportWriter
 from stenograph.engine.times import to_text
+from stenograph.engine.used import Used
 from stenograph.engine.world import World
 from stenograph.journal import (
     GENESIS,
@@ -23,26 +19,6 @@ from stenograph.journal import (
     chain_hash,
     is_erased,
 )
-
-
-class _Called(Struct):
-    graph_id: str
-    version: str
-
-
-class _Pinned(Struct):
-    graph_id: str
-    version: str
-    graphs: dict[str, _Called] = {}
-
-
-class _Entered(Struct):
-    tool: str | None = None
-    tool_version: str | None = None
-
-
-_PINNED: Final = msgspec.json.Decoder(_Pinned)
-_ENTERED: Final = msgspec.json.Decoder(_Entered)
 
 
 async def export(world: World, run_id: str) -> AsyncGenerator[bytes, None]:
@@ -66,30 +42,19 @@ async def header_of(world: World, run_id: str) -> ExportHeader:
     head = 0 if run_id.startswith("graph/") else await world.journal.head(run_id)
     if not head:
         raise UnknownRun(run_id)
-    previous = GENESIS
-    graphs: set[tuple[str, str]] = set()
-    tools: set[tuple[str, str | None]] = set()
+    previous, used = GENESIS, Used()
     async for page in pages(world.journal, run_id, head):
         for record in page:
             previous = checked(record, previous)
-            if record.type in (RunCreated.TYPE, RunMigrated.TYPE):
-                pinned = _PINNED.decode(record.data)
-                graphs.add((pinned.graph_id, pinned.version))
-                graphs |= {(each.graph_id, each.version) for each in pinned.graphs.values()}
-            elif record.type == NodeEntered.TYPE:
-                entered = _ENTERED.decode(record.data)
-                if entered.tool is not None:
-                    tools.add((entered.tool, entered.tool_version))
+            used.note(record)
     return ExportHeader(
         stenograph=FORMAT,
         run_id=run_id,
         journal=world.journal.id,
         head=head,
         hash=previous,
-        graphs=[GraphUsed(*each) for each in sorted(graphs)],
-        tools=[
-            ToolUsed(*each) for each in sorted(tools, key=lambda each: (each[0], each[1] or ""))
-        ],
+        graphs=used.graphs,
+        tools=used.tools,
         exported_at=to_text(world.clock.now_us()),
     )
 

@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Collection, Iterator
 from typing import Final
 
+import msgspec
 from msgspec.structs import replace
 
-from stenograph.engine.edges import compile_graph
-from stenograph.engine.errors import ExportRefused, RunExists
-from stenograph.engine.events import Event, RunCreated, RunErased, UnknownEvent, decode
+from stenograph.engine.errors import ExportRefused, GraphInvalid, RunExists
+from stenograph.engine.events import (
+    Event,
+    RunCreated,
+    RunErased,
+    RunMigrated,
+    UnknownEvent,
+    decode,
+)
 from stenograph.engine.exported import ExportedRun
 from stenograph.engine.folding import evolve
+from stenograph.engine.parse import ID_PATTERN, parse_graph
 from stenograph.engine.run import Run
 from stenograph.engine.views import RunView, view
 from stenograph.engine.world import World
@@ -23,6 +32,22 @@ BREATH: Final = 500
 """After so many events others have their turn."""
 
 
+class Anything(Collection[str]):
+    """All names: a tool, predicate or graph that is missing here was not where the run comes from."""
+
+    def __contains__(self, name: object) -> bool:
+        return True
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(())
+
+    def __len__(self) -> int:
+        return 0
+
+
+ANYTHING: Final = Anything()
+
+
 async def import_run(world: World, exported: ExportedRun) -> RunView:
     """Lay a run into the journal, all of it in one commit; nothing is executed, now or later.
 
@@ -32,16 +57,18 @@ async def import_run(world: World, exported: ExportedRun) -> RunView:
     has its id, or the same one at another event.
     """
     run = await folded(exported)
+    shown = seen(run)
     records = [NewRecord(each.type, each.data, each.at) for each in exported.records]
     try:
         await world.journal.adopt(run.id, records, labels=labels_of(run))
     except WrongExpectedSeq:
         if await hash_at_head(world.journal, run.id) != exported.header.hash:
             raise RunExists(run.id) from None
-        return replace(view(run), replayed=True)
+        imported = await is_imported(world.journal, run.id)  # or it was begun here
+        return replace(shown, replayed=True, imported=imported)
     except (AppendTooLarge, ValueError) as error:
         raise ExportRefused(str(error), line=1, sound=run.seq) from None
-    return view(run)
+    return replace(shown, imported=True)
 
 
 async def folded(exported: ExportedRun) -> Run:
@@ -59,18 +86,49 @@ async def folded(exported: ExportedRun) -> Run:
         except Exception as error:  # the file may say anything that its hashes hold for
             told = f"{record.type} does not fit what was before: {type(error).__name__}"
             raise refused(run, told) from None
-    if not all(map(can_be_read, (run.graph, *(bytes(each.graph) for each in run.graphs.values())))):
-        raise ExportRefused("its graph is none that could run", line=2, sound=0)
+        if record.type in (RunCreated.TYPE, RunMigrated.TYPE):
+            check_graphs(run)
+            check_forks(run)
+    check_forks(run)
     return run
 
 
-def can_be_read(graph: bytes) -> bool:
-    """Tell whether a graph can be compiled, and begins at a node; its tools may be missing."""
+def check_graphs(run: Run) -> None:
+    """Raise ExportRefused where a run's graphs are none that could run, or not of their versions."""
+    named = [(run.graph_id, run.version, run.graph)]
+    named += [(each.graph_id, each.version, bytes(each.graph)) for each in run.graphs.values()]
+    for graph_id, version, graph in named:
+        if not ID_PATTERN.fullmatch(graph_id):
+            raise not_so(run, f"{graph_id[:140]!r} is no id of a graph")
+        try:
+            parsed = parse_graph(
+                msgspec.json.decode(graph), tools=ANYTHING, predicates=ANYTHING, graphs=ANYTHING
+            )
+        except GraphInvalid as error:
+            raise not_so(run, f"its graph is none that could run: {error}") from None
+        except (msgspec.DecodeError, RecursionError):
+            raise not_so(run, "its graph is no JSON") from None
+        if (parsed.version, parsed.data) != (version, graph):
+            raise not_so(run, f"its graph {graph_id} is not of version {version[:64]!r}")
+
+
+def check_forks(run: Run) -> None:
+    """Raise ExportRefused where a fork says that it has other branches than it has."""
+    for scope in run.scopes.values():
+        fork = scope.fork
+        if fork is not None and not (
+            fork.next == len(fork.branches) <= fork.count
+            and set(fork.branches) == {*range(fork.next)}
+        ):
+            raise not_so(run, f"the fork of scope {scope.path[:140]} does not have its branches")
+
+
+def seen(run: Run) -> RunView:
+    """Return a run as the outside sees it; raises ExportRefused where nobody could."""
     try:
-        found = compile_graph(graph).graph
-    except Exception:  # as above
-        return False
-    return found.start in found.nodes
+        return view(run)
+    except Exception as error:  # as above
+        raise not_so(run, f"it cannot be shown: {type(error).__name__}") from None
 
 
 def event_of(event: Event) -> Event:
@@ -78,6 +136,11 @@ def event_of(event: Event) -> Event:
     if event.type.startswith("graph."):
         raise UnknownEvent(f"{event.run_id} seq {event.seq}: {event.type} is no event of a run")
     return event
+
+
+def not_so(run: Run, why: str) -> ExportRefused:
+    """Return the refusal of the last event that a run was folded from."""
+    return ExportRefused(why, line=run.seq + 1, sound=run.seq - 1)
 
 
 def refused(run: Run, why: str) -> ExportRefused:

@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import AsyncGenerator, Iterable, Mapping
 from contextlib import aclosing
 
+from msgspec.structs import replace
+
 from stenograph.engine.actors import Actors
 from stenograph.engine.audit import Audit
 from stenograph.engine.blame_view import BlameAt
@@ -18,8 +20,10 @@ from stenograph.engine.filters import NO_FILTER, filter_of, passes, words_of
 from stenograph.engine.follow import follow
 from stenograph.engine.graphs import Graphs, StoredGraph
 from stenograph.engine.histories import Histories
+from stenograph.engine.importing import is_imported
 from stenograph.engine.lineage import events_of, line_of
 from stenograph.engine.reasons import Reason
+from stenograph.engine.run import Run
 from stenograph.engine.scopes import ROOT
 from stenograph.engine.views import RunView, StateAt, Visit, view, visits
 from stenograph.engine.world import World
@@ -56,7 +60,13 @@ class Past:
 
     async def get(self, run_id: str) -> RunView:
         """Return a run as it is now; raises UnknownRun."""
-        return view(await self._actors.load(run_id))
+        return await self._view(await self._actors.load(run_id))
+
+    async def _view(self, run: Run) -> RunView:
+        """Return a run as the outside sees it; an active one was begun here."""
+        active = run.id in self._actors.active
+        imported = not active and await is_imported(self.journal, run.id)
+        return replace(view(run), imported=True) if imported else view(run)
 
     async def state(self, run_id: str, at: int | None = None) -> StateAt:
         """Return a run's state, now or after event ``at``; raises UnknownRun or SeqNotReached."""

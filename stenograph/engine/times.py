@@ -24,3 +24,11 @@ def to_us(text: str) -> int:
     except OverflowError:
         raise ValueError(f"{text!r} is not in the years 1 to 9999 of UTC") from None
     return (at - _EPOCH) // timedelta(microseconds=1)
+
+
+def is_time(text: str) -> bool:
+    """Tell whether text is a time just as ``to_text`` writes it."""
+    try:
+        return to_text(to_us(text)) == text
+    except ValueError:
+        return False

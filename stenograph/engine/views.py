@@ -55,7 +55,8 @@ class RunView(Struct, frozen=True, kw_only=True):
     """A run at one moment: after event ``seq``. ``state_json`` is the JSON text of its state.
 
     ``current``: the nodes it is at, ``waits``: what it waits for, both the first 100; ``replayed``:
-    it had been started before, by the same request; ``origin``: what it was forked from.
+    it had been started before, by the same request; ``origin``: what it was forked from; ``imported``:
+    it was brought here as a file, and is only read and forked, whatever its status.
     """
 
     id: str
@@ -76,6 +77,7 @@ class RunView(Struct, frozen=True, kw_only=True):
     parked: ParkedView | None = None
     origin: Origin | None = None
     replayed: bool = False
+    imported: bool = False
 
     @property
     def state(self) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from litestar.response import Response
 from msgspec import Raw
 from msgspec.structs import replace
 
-from stenograph.engine import Engine, Fault, RunView
+from stenograph.engine import IMPORTED, Engine, Fault, RunView
 from stenograph.http.errors import Refused, problems
 from stenograph.http.pages import check_journal
 from stenograph.http.queries import (
@@ -191,6 +191,7 @@ def run_answer(run: RunView) -> RunAnswer:
         parked=run.parked,
         origin=run.origin,
         replayed=run.replayed,
+        imported=run.imported,
     )
 
 
@@ -213,6 +214,7 @@ def run_item(stream: Stream) -> RunItem:
         created_at=stream.created_at,
         updated_at=stream.updated_at,
         origin=labels.get("origin"),
+        imported=IMPORTED in labels,
     )
 
 

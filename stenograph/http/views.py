@@ -27,6 +27,7 @@ def view_of(run: RunAnswer, state_json: bytes) -> RunView:
         parked=run.parked,
         origin=run.origin,
         replayed=run.replayed,
+        imported=run.imported,
     )
 
 

@@ -208,7 +208,8 @@ class RunAnswer(Struct, frozen=True, kw_only=True):
 
     ``current`` names the nodes it stands in, ``waits`` tells what it waits for, the first 100 of
     each. ``done`` tells whether it has ended, ``replayed`` whether an earlier request had begun it,
-    ``origin`` the event of another run that it goes on from.
+    ``origin`` the event of another run that it goes on from. One that was ``imported`` is only read
+    and forked here, whatever its status.
     """
 
     id: str
@@ -230,10 +231,11 @@ class RunAnswer(Struct, frozen=True, kw_only=True):
     parked: ParkedView | None = None
     origin: Origin | None = None
     replayed: bool = False
+    imported: bool = False
 
 
 class RunItem(Struct, frozen=True, kw_only=True):
-    """A run as the list shows it."""
+    """A run as the list shows it; one that was ``imported`` is only read and forked here."""
 
     id: str
     run_id: str
@@ -245,6 +247,7 @@ class RunItem(Struct, frozen=True, kw_only=True):
     created_at: str
     updated_at: str
     origin: str | None = None
+    imported: bool = False
 
 
 class RunList(Struct, frozen=True, kw_only=True):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import json
-from collections.abc import Callable
 from hashlib import sha256
 
 import pytest
@@ -15,10 +14,9 @@ from stenograph.engine.exported import (
     ExportHeader,
     ExportReader,
     ExportWriter,
-    GraphUsed,
-    ToolUsed,
     read_export,
 )
+from stenograph.engine.used import GraphUsed, ToolUsed
 from stenograph.journal import GENESIS, Record, chain_hash
 
 EVENTS = 60
@@ -43,8 +41,8 @@ def exported(records: list[Record], **other: object) -> bytes:
         "journal": "0123456789abcdef",
         "head": len(records),
         "hash": records[-1].hash,
-        "graphs": [GraphUsed("loop", "ab" * 32)],
-        "tools": [ToolUsed("count", "1")],
+        "graphs": [],
+        "tools": [],
         "exported_at": "2026-11-20T23:00:00.000000Z",
     }
     header = ExportHeader(**{**said, **other})  # type: ignore[arg-type]
@@ -60,14 +58,6 @@ def refusal(data: bytes) -> ExportRefused:
     return caught.value
 
 
-def is_found(data: bytes) -> bool:
-    try:
-        read_export([data])
-    except ExportRefused:
-        return True
-    return False
-
-
 def test_what_was_written_is_read_whatever_the_pieces() -> None:
     for size in (1, 7, 4096, len(FILE)):
         pieces = [FILE[at : at + size] for at in range(0, len(FILE), size)]
@@ -78,37 +68,6 @@ def test_what_was_written_is_read_whatever_the_pieces() -> None:
 def test_the_last_line_is_the_digest_of_every_byte_before_it() -> None:
     before, last = FILE[: FILE.rindex(b"{")], FILE[FILE.rindex(b"{") :]
     assert json.loads(last) == {"sha256": sha256(before).hexdigest()}
-
-
-def test_every_flip_of_every_byte_is_found(record_property: Callable[[str, object], None]) -> None:
-    """Each byte with its lowest bit flipped, another bit, and as a line's end."""
-    missed = tried = 0
-    for place, byte in enumerate(FILE):
-        for other in {byte ^ 1, byte ^ 32, byte ^ 128, 10} - {byte}:
-            changed = FILE[:place] + bytes([other]) + FILE[place + 1 :]
-            tried += 1
-            missed += not is_found(changed)
-    print(f"{tried:,} changed bytes of a file of {len(FILE):,}: {missed} not found")
-    record_property("export", f"{tried:,} changed bytes of an exported file, all found")
-    assert missed == 0
-
-
-def test_every_line_cut_doubled_or_swapped_is_found() -> None:
-    lines = FILE.splitlines(keepends=True)
-    changed = [lines[:at] + lines[at + 1 :] for at in range(len(lines))]
-    changed += [[*lines[: at + 1], *lines[at:]] for at in range(len(lines))]
-    changed += [
-        [*lines[:a], lines[b], *lines[a + 1 : b], lines[a], *lines[b + 1 :]]
-        for a in range(len(lines))
-        for b in range(a + 1, len(lines))
-    ]
-    missed = sum(not is_found(b"".join(each)) for each in changed)
-    print(f"{len(changed):,} files with a line cut, doubled or swapped: {missed} not found")
-    assert missed == 0
-
-
-def test_every_cut_is_found() -> None:
-    assert all(is_found(FILE[:end]) for end in range(len(FILE)))
 
 
 def test_a_new_digest_does_not_hide_a_changed_event() -> None:
@@ -142,9 +101,10 @@ def test_what_is_wrong_is_said(data: bytes, why: str) -> None:
     assert why in str(refusal(data))
 
 
-def test_a_small_file_that_grows_without_end_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("stenograph.engine.exported.EXPORT_MAX_BYTES", len(FILE) - 1)
-    assert "uncompressed" in str(refusal(gzip.compress(FILE)))
+def test_a_small_file_that_grows_without_end_is_stopped() -> None:
+    reader = ExportReader(most=len(FILE) - 1)
+    with pytest.raises(ExportRefused, match="uncompressed"):
+        reader.feed(gzip.compress(FILE))
 
 
 def test_without_keeping_only_the_hashes_are_held() -> None:
