@@ -78,14 +78,14 @@ async def folded(exported: ExportedRun) -> Run:
         if place % BREATH == BREATH - 1:
             await asyncio.sleep(0)
         if record.type == RunErased.TYPE or (record.type == RunCreated.TYPE) != (place == 0):
-            raise refused(run, f"{record.type} cannot stand here")
+            raise refused(place, f"{record.type} cannot stand here")
         try:
             evolve(run, event_of(decode(record)))
         except UnknownEvent as error:
-            raise refused(run, str(error)) from None
+            raise refused(place, str(error)) from None
         except Exception as error:  # the file may say anything that its hashes hold for
             told = f"{record.type} does not fit what was before: {type(error).__name__}"
-            raise refused(run, told) from None
+            raise refused(place, told) from None
         if record.type in (RunCreated.TYPE, RunMigrated.TYPE):
             check_graphs(run)
             check_forks(run)
@@ -99,17 +99,17 @@ def check_graphs(run: Run) -> None:
     named += [(each.graph_id, each.version, bytes(each.graph)) for each in run.graphs.values()]
     for graph_id, version, graph in named:
         if not ID_PATTERN.fullmatch(graph_id):
-            raise not_so(run, f"{graph_id[:140]!r} is no id of a graph")
+            raise refused(run.seq - 1, f"{graph_id[:140]!r} is no id of a graph")
         try:
             parsed = parse_graph(
                 msgspec.json.decode(graph), tools=ANYTHING, predicates=ANYTHING, graphs=ANYTHING
             )
         except GraphInvalid as error:
-            raise not_so(run, f"its graph is none that could run: {error}") from None
+            raise refused(run.seq - 1, f"its graph is none that could run: {error}") from None
         except (msgspec.DecodeError, RecursionError):
-            raise not_so(run, "its graph is no JSON") from None
+            raise refused(run.seq - 1, "its graph is no JSON") from None
         if (parsed.version, parsed.data) != (version, graph):
-            raise not_so(run, f"its graph {graph_id} is not of version {version[:64]!r}")
+            raise refused(run.seq - 1, f"its graph {graph_id} is not of version {version[:64]!r}")
 
 
 def check_forks(run: Run) -> None:
@@ -120,7 +120,9 @@ def check_forks(run: Run) -> None:
             fork.next == len(fork.branches) <= fork.count
             and set(fork.branches) == {*range(fork.next)}
         ):
-            raise not_so(run, f"the fork of scope {scope.path[:140]} does not have its branches")
+            raise refused(
+                run.seq - 1, f"the fork of scope {scope.path[:140]} does not have its branches"
+            )
 
 
 def seen(run: Run) -> RunView:
@@ -128,7 +130,7 @@ def seen(run: Run) -> RunView:
     try:
         return view(run)
     except Exception as error:  # as above
-        raise not_so(run, f"it cannot be shown: {type(error).__name__}") from None
+        raise refused(run.seq - 1, f"it cannot be shown: {type(error).__name__}") from None
 
 
 def event_of(event: Event) -> Event:
@@ -138,14 +140,9 @@ def event_of(event: Event) -> Event:
     return event
 
 
-def not_so(run: Run, why: str) -> ExportRefused:
-    """Return the refusal of the last event that a run was folded from."""
-    return ExportRefused(why, line=run.seq + 1, sound=run.seq - 1)
-
-
-def refused(run: Run, why: str) -> ExportRefused:
-    """Return the refusal of the event after those that a run was folded from."""
-    return ExportRefused(why, line=run.seq + 2, sound=run.seq)
+def refused(before: int, why: str) -> ExportRefused:
+    """Return the refusal of the event that has so many before it."""
+    return ExportRefused(why, line=before + 2, sound=before)
 
 
 def labels_of(run: Run) -> dict[str, str]:

@@ -16,7 +16,6 @@ from stenograph.engine.exported import (
     ExportWriter,
     read_export,
 )
-from stenograph.engine.used import GraphUsed, ToolUsed
 from stenograph.journal import GENESIS, Record, chain_hash
 
 EVENTS = 60
@@ -84,7 +83,7 @@ def test_a_new_digest_does_not_hide_a_changed_event() -> None:
         (b"hello\n", "does not begin as"),
         (b"", "cut off"),
         (exported(some_records(), stenograph="run/2"), "use a later version"),
-        (exported(some_records(), run_id="graph/x"), "no run's id"),
+        (exported(some_records(), run_id="graph/x"), "no id of a run"),
         (exported(some_records(), run_id="r-2"), "not of r-2"),
         (exported(some_records(), head=59), "end otherwise"),
         (FILE + b"\n", "something follows"),
