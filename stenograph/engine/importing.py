@@ -21,6 +21,7 @@ from stenograph.engine.events import (
 from stenograph.engine.exported import ExportedRun
 from stenograph.engine.folding import evolve
 from stenograph.engine.parse import ID_PATTERN, parse_graph
+from stenograph.engine.plausible import implausible, misplaced
 from stenograph.engine.run import Run
 from stenograph.engine.views import RunView, view
 from stenograph.engine.world import World
@@ -80,7 +81,12 @@ async def folded(exported: ExportedRun) -> Run:
         if record.type == RunErased.TYPE or (record.type == RunCreated.TYPE) != (place == 0):
             raise refused(place, f"{record.type} cannot stand here")
         try:
-            evolve(run, event_of(decode(record)))
+            event = event_of(decode(record))
+            if why := implausible(run, event):
+                raise refused(place, f"{record.type}: {why}")
+            evolve(run, event)
+        except ExportRefused:
+            raise
         except UnknownEvent as error:
             raise refused(place, str(error)) from None
         except Exception as error:  # the file may say anything that its hashes hold for
@@ -88,8 +94,8 @@ async def folded(exported: ExportedRun) -> Run:
             raise refused(place, told) from None
         if record.type in (RunCreated.TYPE, RunMigrated.TYPE):
             check_graphs(run)
-            check_forks(run)
-    check_forks(run)
+            check_scopes(run)
+    check_scopes(run)
     return run
 
 
@@ -112,17 +118,10 @@ def check_graphs(run: Run) -> None:
             raise refused(run.seq - 1, f"its graph {graph_id} is not of version {version[:64]!r}")
 
 
-def check_forks(run: Run) -> None:
-    """Raise ExportRefused where a fork says that it has other branches than it has."""
-    for scope in run.scopes.values():
-        fork = scope.fork
-        if fork is not None and not (
-            fork.next == len(fork.branches) <= fork.count
-            and set(fork.branches) == {*range(fork.next)}
-        ):
-            raise refused(
-                run.seq - 1, f"the fork of scope {scope.path[:140]} does not have its branches"
-            )
+def check_scopes(run: Run) -> None:
+    """Raise ExportRefused where the scopes of a run cannot stand as they do."""
+    if why := misplaced(run):
+        raise refused(run.seq - 1, why)
 
 
 def seen(run: Run) -> RunView:
