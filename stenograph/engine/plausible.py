@@ -6,6 +6,7 @@ a scope that it is where it is not, or names what the graph has not, is told bef
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection
 from typing import Final, TypeAlias
 
@@ -28,7 +29,7 @@ from stenograph.engine.events import (
 )
 from stenograph.engine.graph import END, FAIL
 from stenograph.engine.run import Run
-from stenograph.engine.scopes import Scope, index_of, is_scope, parent_of
+from stenograph.engine.scopes import Fork, Scope, index_of, is_scope, parent_of
 from stenograph.engine.times import is_time
 
 OfAScope: TypeAlias = (
@@ -79,12 +80,7 @@ def misplaced(run: Run) -> str | None:
             at.node not in _nodes(scope) or _no_time(at.due_at, at.retry_at, at.entered_at or None)
         ):
             return f"scope {scope.path[:140]} stands where it cannot"
-        if fork is not None and not (
-            at is not None
-            and fork.next == len(fork.branches) <= fork.count
-            and set(fork.branches) == {*range(fork.next)}
-            and all(each.error or each.status != "error" for each in fork.branches.values())
-        ):
+        if fork is not None and (at is None or not _has_its_branches(fork)):
             return f"the fork of scope {scope.path[:140]} does not have its branches"
     return None
 
@@ -128,6 +124,20 @@ def _of_what_it_names(data: OfAScope, scope: Scope, nodes: Collection[str]) -> s
         if name not in nodes and name not in (END, FAIL):
             return f"there is no node {name[:140]!r}"
     return None
+
+
+def _has_its_branches(fork: Fork) -> bool:
+    """Tell whether a fork counts right, for who goes through the branches relies on that."""
+    if not fork.next == len(fork.branches) <= fork.count or any(
+        index >= fork.next for index in fork.branches
+    ):
+        return False
+    came = Counter(each.status for each in fork.branches.values())
+    errors = 0 if fork.collects else came["error"]
+    arrived = came["ok"] + came["error"] - errors
+    return (fork.open, fork.failed, fork.arrived) == (came["open"], errors, arrived) and all(
+        each.error or each.status != "error" for each in fork.branches.values()
+    )
 
 
 def _is_next_branch(run: Run, path: str) -> bool:
