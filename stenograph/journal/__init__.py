@@ -25,6 +25,7 @@ from stenograph.journal.limits import LABEL_MAX_BYTES, LABELS_MAX
 from stenograph.journal.memory import MemoryJournal
 from stenograph.journal.protocol import (
     ADOPT_MAX_BYTES,
+    ADOPT_MAX_RECORDS,
     APPEND_MAX_BYTES,
     APPEND_MAX_RECORDS,
     PAGE_MAX,
@@ -63,6 +64,7 @@ from stenograph.journal.verifying import Finding, Verdict
 
 __all__ = (
     "ADOPT_MAX_BYTES",
+    "ADOPT_MAX_RECORDS",
     "APPEND_MAX_BYTES",
     "APPEND_MAX_RECORDS",
     "GENESIS",

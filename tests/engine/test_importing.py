@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 import signal
 import sys
@@ -31,14 +32,11 @@ from stenograph.engine import (
     read_export,
 )
 from stenograph.engine.exported import ExportHeader, ExportWriter
+from stenograph.engine.run_data import FORMAT
 from stenograph.engine.used import Used
 from stenograph.journal import (
     GENESIS,
-    JournalFailed,
-    MemoryJournal,
-    NewRecord,
     Record,
-    WrongExpectedSeq,
     chain_hash,
     open_journal,
 )
@@ -348,12 +346,230 @@ async def test_an_import_that_is_killed_in_between_leaves_nothing(
         assert not (await engine.import_run(read_export([data]))).replayed
 
 
-async def test_a_stream_is_adopted_in_one_transaction_and_only_once() -> None:
-    many = [NewRecord("log", b"{}", "2026-11-20T22:00:00.000001Z")] * 3000
-    async with MemoryJournal() as journal:
-        assert len(await journal.adopt("r-1", many, labels={"kind": "run"})) == 3000
-        with pytest.raises(WrongExpectedSeq):
-            await journal.adopt("r-1", many, labels={})
-        await journal.close()
-        with pytest.raises(JournalFailed):
-            await journal.adopt("r-2", many, labels={})
+async def test_what_was_imported_says_so_and_what_was_begun_here_does_not() -> None:
+    data = await exported(ASK)
+    async with st.open(":memory:", tools=[count]) as engine:
+        assert (await engine.import_run(read_export([data]))).imported
+        assert (await engine.import_run(read_export([data]))).imported
+        assert (await engine.get("r-1")).imported
+        fork = await engine.fork("r-1", 3)
+        assert not fork.imported
+        assert not (await engine.get(fork.id)).imported
+        own = await engine.run(ASK, run_id="r-2")
+        file = read_export([await file_of(engine, "r-2")])
+        again = await engine.import_run(file)
+        assert (own.imported, again.replayed, again.imported) == (False, True, False)
+        assert (await engine.erase("r-1")).imported
+        [left] = await engine.runs({"imported": "yes"})
+        assert (left.run_id, left.labels["status"]) == ("r-1", "cancelled")
+
+
+async def test_an_imported_run_is_not_migrated_but_what_that_would_change_is_told() -> None:
+    data = await exported(ASK)
+    async with st.open(":memory:", tools=[count]) as engine:
+        await engine.import_run(read_export([data]))
+        later = {**ASK, "limits": {"steps": 9}}
+        assert not (await engine.migrate("r-1", later, dry_run=True)).done
+        with pytest.raises(RunImported):
+            await engine.migrate("r-1", later)
+
+
+async def test_an_ended_run_answers_a_cancel_as_any_other_does() -> None:
+    async with st.open(":memory:", tools=[count]) as engine:
+        run = await engine.run(ASK, run_id="r-1")
+        await engine.cancel(run.id)
+        await engine.wait(run.id)
+        data = await file_of(engine, run.id)
+    async with st.open(":memory:") as engine:
+        await engine.import_run(read_export([data]))
+        assert (await engine.cancel("r-1")).imported
+        with pytest.raises(RunImported):
+            await engine.retry("r-1")
+
+
+async def test_a_run_that_goes_on_is_exported_up_to_now() -> None:
+    async with st.open(":memory:", tools=[count]) as engine:
+        await engine.run(ASK, {"n": 0}, run_id="r-1")
+        pieces = engine.export("r-1")
+        file = [await anext(pieces)]
+        await engine.signal("r-1", "go", 1)
+        await engine.wait("r-1")
+        file += [piece async for piece in pieces]
+        run = read_export(file)
+        assert run.header.head == len(run.records) < (await engine.get("r-1")).seq
+
+
+async def test_a_run_that_is_erased_while_it_is_exported_leaves_a_file_that_is_not_whole() -> None:
+    async with st.open(":memory:", tools=[count]) as engine:
+        await engine.run(LOOP, {"n": 8}, run_id="r-1")
+        pieces = engine.export("r-1")
+        file = [await anext(pieces)]
+        await engine.erase("r-1")
+        with pytest.raises(RunGone):
+            await anext(pieces)
+    with pytest.raises(ExportRefused, match="cut off"):
+        read_export(file)
+
+
+async def test_the_first_line_names_the_graphs_from_before_a_migration_too() -> None:
+    async with st.open(":memory:", tools=[count]) as engine:
+        await engine.run(ASK, run_id="r-1")
+        await engine.migrate("r-1", {**ASK, "id": "other", "name": "another"})
+        file = await file_of(engine, "r-1")
+    assert [each.graph_id for each in read_export([file]).header.graphs] == ["ask", "other"]
+    async with st.open(":memory:") as engine:
+        assert (await engine.import_run(read_export([file]))).graph_id == "other"
+
+
+async def test_a_fork_is_exported_by_itself_and_reads_as_far_as_it_is_there() -> None:
+    async with st.open(":memory:", tools=[count]) as engine:
+        await engine.run(ASK, {"n": 0}, run_id="r-1")
+        fork = await engine.fork("r-1", 6, signals={"go": 1}, new_id="r-2")
+        await engine.wait(fork.id)
+        told = await engine.blame("r-2")
+        files = [await file_of(engine, name) for name in ("r-2", "r-1")]
+    async with st.open(":memory:") as engine:
+        await engine.import_run(read_export([files[0]]))
+        alone = await engine.get("r-2")
+        assert alone.origin == fork.origin
+        assert (await engine.state("r-2")).values["n"] == 2
+        assert await engine.visits("r-2")
+        await engine.import_run(read_export([files[1]]))  # and what it goes on from
+        assert await engine.blame("r-2") == told
+
+
+GOLDEN = Path(__file__).parents[1] / "golden"
+
+
+@pytest.mark.parametrize("path", sorted(GOLDEN.rglob("*.ndjson")), ids=lambda each: each.stem)
+async def test_every_history_that_an_engine_wrote_can_be_imported(path: Path) -> None:
+    lines = lines_of(path)
+    runs = [line for line in lines if not line["run_id"].startswith("graph/")]
+    for run_id in dict.fromkeys(each["run_id"] for each in runs):
+        events = [(each["type"], as_stored(each)) for each in runs if each["run_id"] == run_id]
+        async with st.open(":memory:") as engine:
+            run = await engine.import_run(chained(*events))
+            assert run.seq == len(events)
+
+
+def lines_of(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_bytes().splitlines()]
+
+
+def as_stored(event: dict[str, Any]) -> bytes:
+    return msgspec.json.encode(event["data"])
+
+
+FORKED: dict[str, Any] = {"targets": ["a"], "count": 1, "join": "a", "need": 1, "collects": False}
+FORKED |= {"width": None, "as_": "item"}
+AT_A: dict[str, Any] = {"node": "a", "visit": 1, "attempt": 1, "phase": "forked"}
+
+
+def inheriting(**scope: Any) -> bytes:
+    """The first event of a fork that says where it stands."""
+    data = {"format": FORMAT, "scopes": [{"path": "/", **scope}]}
+    return created(b'{"nodes":{"a":{}},"start":"a"}', inherited=data)
+
+
+@pytest.mark.parametrize(
+    ("first", "why"),
+    [
+        (inheriting(), "stands nowhere"),
+        (inheriting(position={**AT_A, "node": "b"}), "stands where it cannot"),
+        (inheriting(position={**AT_A, "due_at": "soon"}), "stands where it cannot"),
+        (inheriting(position=AT_A, fork={**FORKED, "next": 10**12}), "have its branches"),
+        (
+            inheriting(
+                position=AT_A,
+                fork={**FORKED, "next": 1, "branches": [{"index": 7, "status": "open"}]},
+            ),
+            "have its branches",
+        ),
+        (
+            inheriting(
+                position=AT_A,
+                fork={**FORKED, "next": 1, "branches": [{"index": 0, "status": "open"}]},
+            ),
+            "have its branches",
+        ),
+        (inheriting(position=AT_A, fork={**FORKED, "next": 1, "open": 1}), "have its branches"),
+        (
+            inheriting(
+                position={**AT_A, "phase": "calling"},
+            ),
+            "it cannot be shown",
+        ),
+    ],
+)
+async def test_a_fork_that_stands_where_none_can_is_refused(first: bytes, why: str) -> None:
+    async with st.open(":memory:") as engine:
+        with pytest.raises(ExportRefused, match=why):
+            await engine.import_run(chained(("run.created", first)))
+
+
+def of(kind: str, node: str = "a", visit: int = 1, **data: Any) -> tuple[str, bytes]:
+    """An event of a node in the run's own scope."""
+    said = {"scope": "/", "node": node, "visit": visit, "attempt": 1, "duration_ms": 1, **data}
+    return kind, msgspec.json.encode(said)
+
+
+ENTERED = of("node.entered", tool="t")
+ERROR = {"type": "E", "message": ""}
+FORK: dict[str, Any] = {"targets": ["a"], "count": 1, "join": "a", "need": 1}
+FORK["on_error"] = "fail"
+
+
+@pytest.mark.parametrize(
+    ("events", "why"),
+    [
+        ([("run.completed", b'{"reason":"end"}'), ENTERED], "has ended before"),
+        ([of("node.entered", scope="/x/")], "there is no scope"),
+        ([of("node.entered", scope="/a#1[0]/")], "there is no scope"),
+        ([of("node.entered", node="z")], "cannot be at 'z'"),
+        ([of("node.entered", node="b")], "is to enter 'a'"),
+        ([ENTERED, of("node.exited", visit=2, outcome="ok")], "is in another visit"),
+        ([ENTERED, of("node.exited", outcome="error")], "tells of no error"),
+        ([ENTERED, of("node.attempt_failed", error=ERROR, retry_at="soon")], "is no time"),
+        ([ENTERED, of("timer.set", due_at="soon")], "is no time"),
+        ([ENTERED, of("transition.taken", to="z", reason="next")], "there is no node 'z'"),
+        ([ENTERED, of("fork.opened", **{**FORK, "targets": ["z"]})], "there is no node 'z'"),
+        ([ENTERED, of("fork.opened", **{**FORK, "join": "$else"})], "no node '$else'"),
+        ([ENTERED, of("fork.opened", **{**FORK, "count": 10**12})], "for each of its targets"),
+        ([ENTERED, of("fork.joined", join="b", arrived=0)], "has not forked"),
+        ([ENTERED, of("branch.ended", scope="/a#1[0]/", outcome="ok")], "there is no scope"),
+        ([ENTERED, of("branch.ended", scope="/a#1[0]/", outcome="error")], "of no error"),
+        (
+            [ENTERED, of("fork.opened", **FORK), of("node.entered", scope="/a#1[7]/")],
+            "there is no scope",
+        ),
+    ],
+)
+async def test_an_event_that_cannot_follow_is_refused(
+    events: list[tuple[str, bytes]], why: str
+) -> None:
+    first = ("run.created", created(b'{"nodes":{"a":{"tool":"t"},"b":{}},"start":"a"}'))
+    async with st.open(":memory:") as engine:
+        with pytest.raises(ExportRefused, match=re.escape(why)) as refused:
+            await engine.import_run(chained(first, *events))
+        assert refused.value.line == len(events) + 2
+        assert await engine.journal.end() == 0
+
+
+async def test_forks_that_did_happen_can_be_imported() -> None:
+    graph = {
+        "id": "wide",
+        "start": "split",
+        "nodes": {
+            "split": {"next": {"each": "items", "to": "count", "join": "end", "width": 2}},
+            "count": {"tool": "count", "next": {"on": "error", "to": "$fail"}},
+            "end": {"wait": {"signal": "go"}},
+        },
+    }
+    async with st.open(":memory:", tools=[count]) as engine:
+        run = await engine.run(graph, {"items": [1, 2, 3]}, run_id="r-1")
+        whole = read_export([await file_of(engine, run.id)])
+    for head in range(1, run.seq + 1):
+        records = whole.records[:head]
+        header = replace(whole.header, head=head, hash=records[-1].hash)
+        async with st.open(":memory:") as engine:
+            assert (await engine.import_run(ExportedRun(header, records))).seq == head

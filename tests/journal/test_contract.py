@@ -8,8 +8,10 @@ from contextlib import AbstractAsyncContextManager
 from typing import Any, TypeAlias
 
 import pytest
+from msgspec.structs import replace
 
 from stenograph.journal import (
+    ADOPT_MAX_RECORDS,
     APPEND_MAX_RECORDS,
     GENESIS,
     PAGE_MAX,
@@ -17,6 +19,7 @@ from stenograph.journal import (
     AppendTooLarge,
     Journal,
     JournalFailed,
+    MemoryJournal,
     NewRecord,
     WrongExpectedSeq,
     chain_hash,
@@ -316,3 +319,103 @@ async def test_every_journal_has_an_id_of_its_own(opened: Opened) -> None:
     async with opened() as journal:
         assert len(journal.id) == 16
         assert int(journal.id, 16) >= 0
+
+
+# --- adopting -------------------------------------------------------------------------------
+
+
+async def test_an_adopted_stream_is_the_one_that_it_was_elsewhere(opened: Opened) -> None:
+    async with MemoryJournal() as elsewhere, opened() as journal:
+        await elsewhere.append("other", notes(7), expected_seq=0)
+        await elsewhere.append("a", notes(2), expected_seq=0)
+        await elsewhere.append("a", notes(1, data=b"[]"), expected_seq=2)
+        there = await elsewhere.read("a")
+        await journal.append("b", notes(4), expected_seq=0)
+        news = [NewRecord(each.type, each.data, each.at) for each in there]
+        here = await journal.adopt("a", news, labels={"kind": "run"})
+        assert [each.offset for each in here] == [5, 6, 7]
+        assert [replace(each, offset=0) for each in here] == [
+            replace(each, offset=0) for each in there
+        ]
+        assert await journal.read("a") == here
+        assert (await journal.head("a"), await journal.end()) == (3, 7)
+        verdict = await journal.verify("a")
+        assert verdict is not None
+        assert verdict.ok
+
+
+async def test_an_adopted_stream_may_be_longer_than_any_append(opened: Opened) -> None:
+    async with opened() as journal:
+        many = notes(3 * APPEND_MAX_RECORDS)
+        assert len(await journal.adopt("a", many, labels={})) == len(many)
+        large = notes(5, data=b"1" * RECORD_MAX_BYTES)
+        assert len(await journal.adopt("b", large, labels={})) == 5
+        assert await journal.end() == len(many) + 5
+        [after] = await journal.append("a", notes(1), expected_seq=len(many))
+        assert after.seq == len(many) + 1
+
+
+async def test_a_stream_is_adopted_only_where_there_is_none(opened: Opened) -> None:
+    async with opened() as journal:
+        await journal.append("a", notes(1), expected_seq=0, labels={"status": "running"})
+        outcomes = await asyncio.gather(
+            journal.adopt("a", notes(3), labels={"status": "completed"}),
+            journal.adopt("b", notes(2), labels={}),
+            journal.adopt("b", notes(2), labels={}),
+            return_exceptions=True,
+        )
+        refused = [each for each in outcomes if isinstance(each, WrongExpectedSeq)]
+        assert [(each.run_id, each.actual) for each in refused] == [("a", 1), ("b", 2)]
+        assert (await journal.head("a"), await journal.head("b")) == (1, 2)
+        assert len(await journal.streams({"status": "completed"})) == 0
+
+
+async def test_an_adopted_stream_has_its_labels_and_no_secrets(opened: Opened) -> None:
+    async with opened() as journal:
+        labels = {"kind": "run", "imported": "yes"}
+        await journal.adopt("a", notes(2), labels=labels)
+        [stream] = await journal.streams({"imported": "yes"})
+        assert (stream.run_id, stream.head, stream.labels) == ("a", 2, labels)
+        assert await journal.secrets("a") == {}
+
+
+async def test_who_follows_is_woken_by_an_adopted_stream(opened: Opened) -> None:
+    async with opened() as journal:
+        tails = [journal.tail("a"), journal.tail_all()]
+        waiting = [asyncio.ensure_future(anext(tail)) for tail in tails]
+        await asyncio.sleep(0)
+        here = await journal.adopt("a", notes(2), labels={})
+        assert [await each for each in waiting] == [here, here]
+        for tail in tails:
+            await tail.aclose()
+
+
+@pytest.mark.parametrize(
+    ("run_id", "records", "labels", "reason"),
+    [
+        ("a b", notes(1), {}, "run id"),
+        ("", notes(1), {}, "run id"),
+        ("a", [], {}, "at least one record"),
+        ("a", [*notes(1), *notes(1, at="now")], {}, "must look like 2026"),
+        ("a", [*notes(1), NewRecord("Note", b"1", AT)], {}, "type 'Note'"),
+        ("a", notes(1, data=b"1" * (RECORD_MAX_BYTES + 1)), {}, "a record of 2097153 bytes"),
+        ("a", notes(33, data=b"1" * RECORD_MAX_BYTES), {}, "at most 67108864"),
+        ("a", notes(ADOPT_MAX_RECORDS + 1), {}, "500001 records in one append"),
+        ("a", notes(1), {"tag": "x" * 1025}, "at most 1024 bytes"),
+    ],
+)
+async def test_what_cannot_be_adopted_leaves_nothing(
+    opened: Opened, run_id: str, records: list[NewRecord], labels: dict[str, str], reason: str
+) -> None:
+    async with opened() as journal:
+        with pytest.raises((AppendTooLarge, ValueError), match=reason):
+            await journal.adopt(run_id, records, labels=labels)
+        assert await journal.end() == 0
+        assert await journal.streams({}) == []
+
+
+async def test_a_closed_journal_adopts_nothing(opened: Opened) -> None:
+    async with opened() as journal:
+        pass
+    with pytest.raises(JournalFailed, match="closed"):
+        await journal.adopt("a", notes(1), labels={})
