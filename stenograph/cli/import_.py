@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from collections.abc import Iterator
+from typing import Final
 
 import click
 
@@ -12,6 +14,8 @@ from stenograph.cli.output import Output
 from stenograph.cli.settings import Settings, place_options, settings
 from stenograph.cli.sources import open_client
 from stenograph.cli.text import count
+
+PIECE: Final = 1024 * 1024
 
 
 @click.command("import", short_help="Take in a run that was exported elsewhere.")
@@ -26,17 +30,24 @@ def import_(file: str) -> None:
     asyncio.run(imported(Output(settings()), settings(), file))
 
 
+def read_stdin() -> Iterator[bytes]:
+    """Yield what comes in, piece by piece."""
+    while piece := sys.stdin.buffer.read(PIECE):
+        yield piece
+
+
 async def imported(output: Output, place: Settings, file: str) -> None:
     """Send a file, and say what came of it."""
     from stenograph.cli.export_source import pieces_of
-    from stenograph.engine import EXPORT_MAX_BYTES, ExportReader
+    from stenograph.engine import ExportReader
 
-    data = sys.stdin.buffer.read(EXPORT_MAX_BYTES + 1) if file == "-" else b"".join(pieces_of(file))
-    reader = ExportReader(keep=False)
-    reader.feed(data)
+    reader, pieces = ExportReader(keep=False), list[bytes]()
+    for piece in read_stdin() if file == "-" else pieces_of(file):
+        reader.feed(piece)  # what the server would refuse is not sent, nor read on
+        pieces.append(piece)
     events = reader.end().head
     async with open_client(place) as client:
-        run = await client.import_run(data)
+        run = await client.import_run(b"".join(pieces))
     if output.tables:
         output.line(f"run {run.id}  {run.status} at seq {run.seq}")
     else:

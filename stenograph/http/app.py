@@ -32,6 +32,7 @@ from stenograph.http import (
     tools,
 )
 from stenograph.http.errors import respond
+from stenograph.http.exporting import Imports
 from stenograph.http.frames import Frames
 from stenograph.http.guard import Guard
 from stenograph.http.sifting import Belongings
@@ -80,6 +81,7 @@ def create_app(
                     "frames": Frames(),
                     "belongings": Belongings(engine.journal),
                     "queries": Queries(engine.journal, enabled=sql),
+                    "imports": Imports(),
                 }
             )
             yield
@@ -93,7 +95,7 @@ def create_app(
         ],
         dependencies={
             name: Provide(_from_state(name), sync_to_thread=False)
-            for name in ("engine", "stopping", "frames", "belongings", "queries")
+            for name in ("engine", "stopping", "frames", "belongings", "queries", "imports")
         },
         lifespan=[lifespan],
         middleware=[Guard(hosts)],
@@ -102,7 +104,7 @@ def create_app(
         plugins=[docs.RawSchemas()],
         request_max_body_size=BODY_MAX_BYTES,
         logging_config=None,
-        signature_types=[Belongings, Engine, Frames, Queries],
+        signature_types=[Belongings, Engine, Frames, Imports, Queries],
     )
 
 

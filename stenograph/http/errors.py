@@ -124,6 +124,7 @@ KINDS: Final[Mapping[str, Kind]] = {
     "signal-refused": Kind(422, "The signal does not fit what the run waits for"),
     "too-many-runs": Kind(429, "The graph allows no more runs now"),
     "too-many-signals": Kind(429, "The run keeps as many of this signal as it can"),
+    "too-many-imports": Kind(429, "As many imports as may be are under way"),
     "internal-error": Kind(500, "The server failed"),
     "history-unreadable": Kind(500, "The history of the run cannot be read by this version"),
     "read-only": Kind(503, "Nothing can be written any more; reading goes on"),
@@ -194,6 +195,7 @@ _RETRY_AFTER: Final = {
     "journal-busy": "1",
     "shutting-down": "5",
     "too-many-queries": "5",
+    "too-many-imports": "5",
     "too-many-runs": "5",
 }
 _DETAIL_MAX: Final = 2000

@@ -23,18 +23,45 @@ from stenograph.http.wire import GZIP_TYPE, NDJSON_TYPE, RESERVED_IDS, RunAnswer
 
 IMPORT_TIMEOUT_S: Final = 300.0
 """How long a file may take to arrive."""
+IMPORTS_MAX: Final = 2
+"""How many files arrive at a time: each is held in memory, whole."""
+MORSEL: Final = 4096
+"""So many bytes are read at once, which unpack to a thousand times as many: others have their turn."""
 GZIP_LEVEL: Final = 1
 GZIP_WBITS: Final = 31
 
 Gzip: TypeAlias = Annotated[bool, QueryParameter(description="As a gzip file")]
 AcceptEncoding: TypeAlias = Annotated[str, HeaderParameter(name="Accept-Encoding")]
 
+IMPORT_CODES: Final = (
+    "run-exists",
+    "import-refused",
+    "too-many-imports",
+    "read-only",
+    "journal-busy",
+)
 LINES: Final = ResponseSpec(
     ExportHeader,
     generate_examples=False,
     description="The first line; then the events, and a SHA-256 of every byte before it",
     media_type=NDJSON_TYPE,
 )
+
+
+class Imports:
+    """Counts the imports that are under way."""
+
+    def __init__(self) -> None:
+        self.under_way = 0
+
+    def __enter__(self) -> None:
+        if self.under_way >= IMPORTS_MAX:
+            detail = f"{IMPORTS_MAX} runs are imported at a time; ask again soon"
+            raise Refused("too-many-imports", detail)
+        self.under_way += 1
+
+    def __exit__(self, *error: object) -> None:
+        self.under_way -= 1
 
 
 @get(
@@ -74,7 +101,7 @@ async def export_run(
     "/runs/import",
     responses={
         200: ResponseSpec(RunAnswer, generate_examples=False, description="It was there, the same"),
-        **problems(*BODY_CODES, "run-exists", "import-refused", "read-only", "journal-busy"),
+        **problems(*BODY_CODES, *IMPORT_CODES),
     },
     summary="Import a run",
     tags=["Evidence"],
@@ -83,16 +110,18 @@ async def import_run(
     request: Request[Any, Any, Any],
     engine: NamedDependency[Engine],
     stopping: NamedDependency[asyncio.Event],
+    imports: NamedDependency[Imports],
 ) -> Response[RunAnswer]:
     """Take in an exported run: `application/x-ndjson`, or compressed `application/gzip`.
 
     At most 64 MiB, uncompressed. It is verified first, and never executed: its run is only read
     here, and forked.
     """
-    exported = await received(request, stopping)
-    if exported.header.run_id in RESERVED_IDS:
-        raise Refused("import-refused", f"no run can be called {exported.header.run_id} here")
-    run = await engine.import_run(exported)
+    with imports:
+        exported = await received(request, stopping)
+        if exported.header.run_id in RESERVED_IDS:
+            raise Refused("import-refused", f"no run can be called {exported.header.run_id} here")
+        run = await engine.import_run(exported)
     headers = {"Location": f"/runs/{run.id}"}
     return Response(run_answer(run), status_code=200 if run.replayed else 201, headers=headers)
 
@@ -109,7 +138,10 @@ async def received(request: Request[Any, Any, Any], stopping: asyncio.Event) -> 
             message: Any = await request.receive()
             if message["type"] == "http.disconnect":
                 raise Refused("bad-request", "the file broke off")
-            reader.feed(message.get("body", b""))
+            body = message.get("body", b"")
+            for at in range(0, len(body), MORSEL):
+                reader.feed(body[at : at + MORSEL])
+                await asyncio.sleep(0)
             more = message.get("more_body", False)
         is_whole = True
 

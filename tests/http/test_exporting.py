@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import json
+from collections.abc import AsyncIterator
 from hashlib import sha256
 
 import pytest
@@ -11,7 +13,7 @@ import pytest
 import stenograph as st
 from stenograph.engine import ExportRefused, RunExists, RunGone, RunImported, UnknownRun
 from stenograph.http import Client
-from stenograph.http.exporting import wants_gzip
+from stenograph.http.exporting import IMPORTS_MAX, wants_gzip
 from tests.http.serving import app_client, ran, serving
 from tests.http.tools import COUNT
 
@@ -144,3 +146,84 @@ async def test_the_client_exports_and_imports() -> None:
         )
         with pytest.raises(RunImported):
             await client.retry("first")
+
+
+async def test_only_so_many_files_arrive_at_a_time_and_others_are_asked_to_come_again() -> None:
+    data = await exported()
+    async with serving() as served:
+        held = asyncio.Event()
+
+        async def slowly() -> AsyncIterator[bytes]:
+            yield data[:1000]
+            await held.wait()
+            yield data[1000:]
+
+        arriving = [
+            asyncio.create_task(
+                served.http.post("/runs/import", content=slowly(), headers=NDJSON, timeout=60)
+            )
+            for _ in range(IMPORTS_MAX)
+        ]
+        refused = await served.http.post("/runs/import", content=data, headers=NDJSON)
+        while refused.status_code != 429:  # until both have begun
+            refused = await served.http.post("/runs/import", content=data, headers=NDJSON)
+        assert refused.json()["type"] == "/problems/too-many-imports"
+        assert refused.headers["retry-after"] == "5"
+        held.set()
+        assert {(await each).status_code for each in arriving} == {200}
+        after = await served.http.post("/runs/import", content=data, headers=NDJSON)
+        assert after.status_code == 200
+
+
+async def test_a_file_that_breaks_off_or_does_not_come_is_given_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("stenograph.http.exporting.IMPORT_TIMEOUT_S", 0.2)
+    data = await exported()
+    async with serving() as served:
+
+        async def never() -> AsyncIterator[bytes]:
+            yield data[:1000]
+            await asyncio.sleep(30)
+
+        answer = await served.http.post("/runs/import", content=never(), headers=NDJSON)
+        assert (answer.status_code, answer.json()["type"]) == (408, "/problems/body-timeout")
+        host, _, port = served.url.removeprefix("http://").partition(":")
+        _, writer = await asyncio.open_connection(host, int(port))
+        head = "POST /runs/import HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99999\r\n"
+        writer.write(f"{head}Content-Type: application/x-ndjson\r\n\r\n".encode() + data[:1000])
+        await writer.drain()
+        writer.close()
+        await writer.wait_closed()
+        assert (await served.http.get("/runs")).json()["items"] == []
+
+
+BOMBS = {
+    "zeros": gzip.compress(bytes(80 * 1024 * 1024)),
+    "lines": gzip.compress(b"\n" * (80 * 1024 * 1024)),
+    "a name without end": b"\x1f\x8b\x08\x08" + bytes(6) + b"n" * (5 * 1024 * 1024),
+    "nothing, often": b"".join([gzip.compress(b"")] * 1000),
+    "arrays": b'{"stenograph":' + b"[" * 100_000 + b"\n",
+    "another encoding": "{}\n".encode("utf-16"),
+    "a mark before it": b"\xef\xbb\xbf{}\n",
+    "nothing": b"",
+    "one byte": b"\x1f",
+}
+
+
+@pytest.mark.parametrize("name", BOMBS)
+async def test_a_hostile_file_is_refused_and_costs_little(name: str) -> None:
+    async with app_client() as client:
+        kind = {"Content-Type": "application/gzip"}
+        answer = await client.post("/runs/import", content=BOMBS[name], headers=kind)
+        assert (answer.status_code, answer.json()["type"]) == (422, "/problems/import-refused")
+
+
+async def test_a_run_says_wherever_it_is_read_that_it_was_imported() -> None:
+    data = await exported()
+    async with serving() as served, Client(served.url) as client:
+        await client.import_run(data)
+        await ran(served.http, COUNT, "own", to=1)
+        assert [(await client.get(name)).imported for name in ("first", "own")] == [True, False]
+        listed = (await served.http.get("/runs")).json()["items"]
+        assert {each["id"]: each["imported"] for each in listed} == {"first": True, "own": False}
