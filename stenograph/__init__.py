@@ -19,6 +19,8 @@ if TYPE_CHECKING:
         EngineClosed,
         EngineError,
         Event,
+        ExportedRun,
+        ExportRefused,
         Fault,
         Goto,
         Graph,
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
         Retry,
         RunExists,
         RunFinished,
+        RunImported,
         RunView,
         SchemaViolated,
         ScopeNotFound,
@@ -55,6 +58,7 @@ if TYPE_CHECKING:
         Wait,
         WriteRefused,
         predicate,
+        read_export,
         tool,
     )
     from stenograph.http import (
@@ -90,6 +94,8 @@ __all__ = (
     "EngineClosed",
     "EngineError",
     "Event",
+    "ExportRefused",
+    "ExportedRun",
     "Fault",
     "Goto",
     "Graph",
@@ -110,6 +116,7 @@ __all__ = (
     "Retry",
     "RunExists",
     "RunFinished",
+    "RunImported",
     "RunView",
     "SchemaViolated",
     "ScopeNotFound",
@@ -135,6 +142,7 @@ __all__ = (
     "WriteRefused",
     "open",
     "predicate",
+    "read_export",
     "tool",
 )
 

@@ -624,6 +624,16 @@ async def test_a_run_keeps_the_versions_of_its_graphs() -> None:
         assert (await engine.graph("g")).version != run.version
 
 
+async def test_a_run_goes_to_another_engine_as_a_file() -> None:
+    async with engine_with() as engine:
+        run = await engine.run(chain("count", "note"))
+        file = [piece async for piece in engine.export(run.id)]
+    async with st.open(":memory:") as elsewhere:  # which has none of the tools
+        imported = await elsewhere.import_run(st.read_export(file))
+        assert (imported.imported, imported.status) == (True, "completed")
+        assert (await elsewhere.state(run.id)).json == run.state_json
+
+
 async def test_a_run_is_followed_from_any_event_on() -> None:
     async with engine_with() as engine:
         run = await engine.run(chain("count", "note"))
