@@ -113,3 +113,39 @@ def test_a_server_takes_a_file_in(server: Server, run_id: str, file: Path) -> No
     assert steno(*there, "erase", run_id).code == 0
     assert steno(*there, "import", file).code == 6
     assert steno(*there, "export", run_id).code == 4
+
+
+def test_only_what_passes_a_filter_is_told_of_a_file(file: Path) -> None:
+    types = {each["type"] for each in steno("tail", file, "--type", "log").documents}
+    assert types == {"log"}
+    whole = steno("--db", file, "tail", "--all", "--type", "run.paused")
+    assert (whole.code, whole.documents) == (0, [])
+    assert steno("tail", file, "--type", "run.paused").documents == []
+
+
+def test_what_was_begun_to_be_written_is_not_left_behind(
+    server: Server, run_id: str, tmp_path: Path
+) -> None:
+    there = ("--db", server.db, "export", run_id)
+    part = tmp_path / "run.ndjson.part"
+    part.touch()
+    busy = steno(*there, tmp_path / "run.ndjson")
+    assert (busy.code, "is there already" in busy.err) == (2, True)
+    assert part.exists()  # it is somebody else's
+    other = tmp_path / "other.ndjson"
+    done = steno("--db", server.db, "export", "nobody-of-that-name", other)
+    assert (done.code, other.exists()) == (4, False)
+
+
+def test_a_file_that_is_damaged_in_its_first_byte_is_one_still(file: Path) -> None:
+    file.write_bytes(b"\x00" + file.read_bytes()[1:])
+    assert steno("verify", file).code == 5
+    assert steno("show", file).code == 5
+
+
+def test_a_run_that_is_damaged_leaves_no_file(server: Server, run_id: str, tmp_path: Path) -> None:
+    copy, file = tmp_path / "copy.db", tmp_path / "run.ndjson"
+    assert steno("--db", server.db, "backup", copy).code == 0
+    harm(copy, "UPDATE record SET at = '2026-01-01T00:00:00.000000Z' WHERE seq = 1")
+    assert steno("--db", copy, "export", run_id, file).code == 5
+    assert [*tmp_path.glob("run.ndjson*")] == []

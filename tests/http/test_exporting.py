@@ -15,7 +15,7 @@ from stenograph.engine import ExportRefused, RunExists, RunGone, RunImported, Un
 from stenograph.http import Client
 from stenograph.http.exporting import IMPORTS_MAX, wants_gzip
 from tests.http.serving import app_client, ran, serving
-from tests.http.tools import COUNT
+from tests.http.tools import COUNT, TOOLS
 
 NDJSON = {"Content-Type": "application/x-ndjson"}
 
@@ -228,3 +228,13 @@ async def test_a_run_says_wherever_it_is_read_that_it_was_imported() -> None:
         assert [(await client.get(name)).imported for name in ("first", "own")] == [True, False]
         listed = (await served.http.get("/runs")).json()["items"]
         assert {each["id"]: each["imported"] for each in listed} == {"first": True, "own": False}
+
+
+async def test_a_run_is_not_imported_under_a_name_that_paths_have_here() -> None:
+    async with st.open(":memory:", tools=TOOLS) as engine:
+        await engine.run(COUNT, {"to": 1}, run_id="logs")
+        data = b"".join([piece async for piece in engine.export("logs")])
+    async with app_client() as client:
+        problem = (await client.post("/runs/import", content=data, headers=NDJSON)).json()
+        assert (problem["status"], problem["type"]) == (422, "/problems/import-refused")
+        assert "no run can be called logs" in problem["detail"]
