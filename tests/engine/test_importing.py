@@ -272,6 +272,14 @@ CREATED = created(b'{"nodes":{"a":{}},"start":"a"}')
         (
             [
                 ("run.created", CREATED),
+                ("graph.created", b'{"graph_id":"g","version":"v","graph":{},"actor":"a"}'),
+            ],
+            "is no event of a run",
+        ),
+        ([("run.created", created(b"7"))], "line 2"),
+        (
+            [
+                ("run.created", CREATED),
                 ("node.exited", b'{"scope":"/x/","node":"a","visit":1,"attempt":1,"outcome":"ok"}'),
             ],
             "sound up to seq 1",
@@ -573,3 +581,13 @@ async def test_forks_that_did_happen_can_be_imported() -> None:
         header = replace(whole.header, head=head, hash=records[-1].hash)
         async with st.open(":memory:") as engine:
             assert (await engine.import_run(ExportedRun(header, records))).seq == head
+
+
+async def test_a_long_run_lets_others_have_their_turn() -> None:
+    said = ("log", msgspec.json.encode({"scope": "/", "node": "a", "visit": 1, "attempt": 1} | LOG))
+    async with st.open(":memory:") as engine:
+        run = await engine.import_run(chained(("run.created", CREATED), *[said] * 1200))
+        assert run.seq == 1201
+
+
+LOG = {"level": "info", "message": "still here", "fields": {}}

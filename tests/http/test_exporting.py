@@ -6,8 +6,10 @@ import asyncio
 import gzip
 import json
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from hashlib import sha256
 
+import httpx
 import pytest
 
 import stenograph as st
@@ -238,3 +240,24 @@ async def test_a_run_is_not_imported_under_a_name_that_paths_have_here() -> None
         problem = (await client.post("/runs/import", content=data, headers=NDJSON)).json()
         assert (problem["status"], problem["type"]) == (422, "/problems/import-refused")
         assert "no run can be called logs" in problem["detail"]
+
+
+async def test_a_server_that_stops_waits_for_no_file() -> None:
+    data = await exported()
+    begun = asyncio.Event()
+
+    async def slowly() -> AsyncIterator[bytes]:
+        yield data[:1000]
+        begun.set()
+        await asyncio.sleep(1)
+        yield data[1000:]
+
+    async with httpx.AsyncClient() as outside:
+        async with serving() as served:
+            url = f"{served.url}/runs/import"
+            task = asyncio.create_task(outside.post(url, content=slowly(), headers=NDJSON))
+            await begun.wait()
+            await served.http.get("/runs")
+        with suppress(httpx.TransportError):  # it may hang up on who still sends
+            assert (await task).json()["type"] == "/problems/shutting-down"
+    assert task.done()
