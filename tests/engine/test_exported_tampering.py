@@ -205,7 +205,7 @@ def test_every_flip_of_a_compressed_file_is_found_or_changes_nothing_in_it(
                 else:
                     assert same, (place, bit)
                     found["with the same content"] += 1
-    assert found["with the same content"] < 100  # in gzip's own header
+    assert found["with the same content"] < 2 * 8 * 10  # in the 10 bytes of gzip's own header
     told(record_property, "flips in compressed files, found", found)
 
 
