@@ -7,7 +7,7 @@ import signal
 from collections.abc import AsyncGenerator
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import httpx
 import pytest
@@ -178,6 +178,8 @@ def test_people_see_which_run_an_event_is_of(
 
 class Reopened:
     """A source whose run is retried in the moment in which a reader has seen it fail."""
+
+    files: ClassVar[dict[str, str]] = {}
 
     def __init__(self, engine: Engine) -> None:
         self.get, self._engine = engine.get, engine
