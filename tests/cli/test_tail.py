@@ -183,7 +183,6 @@ class Reopened:
 
     def __init__(self, engine: Engine) -> None:
         self.get, self._engine = engine.get, engine
-        self.files: dict[str, str] = {}
 
     async def follow(
         self, run_id: str, *, after: int, only: Only
