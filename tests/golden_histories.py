@@ -6,6 +6,7 @@ A history is written once, for the version that first wrote it so, and never cha
 from __future__ import annotations
 
 import asyncio
+import gzip
 import sys
 from collections.abc import Callable, Collection
 from pathlib import Path
@@ -15,12 +16,30 @@ import msgspec
 from msgspec import NODEFAULT, Struct
 from msgspec.structs import fields
 
-from stenograph.engine import Engine, Run, SystemClock, Timer
-from stenograph.journal import MemoryJournal, Record, envelope
+from stenograph.engine import Engine, Run, SystemClock, Timer, decode, fold
+from stenograph.engine.events import NodeEntered
+from stenograph.journal import Journal, MemoryJournal, Record, envelope
 from tests.crashes import drive
 from tests.graphs import SAMPLES, TOOLS
 
 GOLDEN = Path(__file__).parent / "histories"
+
+MAP = {
+    "id": "map",
+    "start": "split",
+    "nodes": {
+        "split": {"next": {"each": "items", "as": "item", "to": "count", "join": "end"}},
+        "count": {"tool": "count", "next": "end"},
+        "end": {},
+    },
+    "state": {"n": {"reducer": "add"}},
+}
+ASK = {"id": "ask", "start": "ask", "nodes": {"ask": {"wait": {"signal": "go"}}}}
+ASK_AND_COUNT = {
+    "id": "ask",
+    "start": "ask",
+    "nodes": {"ask": {"wait": {"signal": "go"}, "next": "count"}, "count": {"tool": "count"}},
+}
 
 
 class SteadyClock:
@@ -88,26 +107,61 @@ def _stated(struct: Struct, but: Collection[str] = ()) -> dict[str, Any]:
     return stated
 
 
-async def record(version: str) -> None:
-    from stenograph.engine import decode, fold
-
+def record(version: str) -> None:
+    """Write each history that the folder of a version does not have yet."""
     folder = GOLDEN / version
     folder.mkdir(parents=True, exist_ok=True)
-    for name, sample in SAMPLES.items():
+    histories, exported = asyncio.run(made())
+    for name, records in histories.items():
         path = folder / f"{name.replace(' ', '-')}.ndjson"
-        if path.exists():
-            continue
-        async with (
-            MemoryJournal() as journal,
-            Engine(journal, tools=TOOLS, clock=SteadyClock()) as engine,
-        ):
+        if not path.exists():
+            path.write_bytes(b"".join(envelope(each) + b"\n" for each in records))
+            path.with_suffix(".json").write_bytes(written(end_of(fold(map(decode, records)))))
+    file = folder / "exported.ndjson.gz"
+    if not file.exists():
+        file.write_bytes(gzip.compress(exported))
+
+
+async def made() -> tuple[dict[str, list[Record]], bytes]:
+    """Make a run of each sample, and some that come of others; return them, and one as a file."""
+    histories = {}
+    for name, sample in SAMPLES.items():
+        async with MemoryJournal() as journal, engine_over(journal) as engine:
             run = await drive(engine, sample, "golden")
             if name == "step limit":
                 await engine.cancel(run.id, reason="enough", actor="a person")
-            records = await journal.read("golden")
-        path.write_bytes(b"".join(envelope(each) + b"\n" for each in records))
-        path.with_suffix(".json").write_bytes(written(end_of(fold(map(decode, records)))))
+            histories[name] = await journal.read("golden")
+    async with MemoryJournal() as journal, engine_over(journal) as engine:
+        for run_id in await make_descendants(engine):
+            histories[run_id] = await journal.read(run_id)
+        exported = b"".join([piece async for piece in engine.export("forked-again")])
+    return histories, exported
+
+
+def engine_over(journal: Journal) -> Engine:
+    return Engine(journal, tools=TOOLS, clock=SteadyClock())
+
+
+async def make_descendants(engine: Engine) -> list[str]:
+    """Make runs that come of others, and one that goes on in another graph; return their ids."""
+    item = "/split#1[1]/"
+    await engine.run(MAP, {"items": [1, 2, 3]}, run_id="mapped")
+    [inside] = [
+        each.seq
+        async for each in engine.tail("mapped")
+        if isinstance(each.data, NodeEntered) and each.data.scope == item
+    ]
+    await engine.fork("mapped", inside, state={"extra": "é"}, scope=item, new_id="forked")
+    await engine.fork("forked", 1, state={"n": 3}, scope=item, new_id="forked-again")
+    await engine.rerun("mapped", tools=["count"], new_id="rerun")
+    await engine.run(ASK, {}, run_id="migrated", wait_s=0.1)
+    await engine.migrate("migrated", ASK_AND_COUNT, actor="a person")
+    await engine.signal("migrated", "go", {"really": True})
+    made = ["forked", "forked-again", "rerun", "migrated"]
+    for run_id in made:
+        assert (await engine.wait(run_id)).status == "completed"
+    return made
 
 
 if __name__ == "__main__":
-    asyncio.run(record(sys.argv[1]))
+    record(sys.argv[1])

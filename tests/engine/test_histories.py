@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import gzip
 from pathlib import Path
 
 import pytest
 
-from stenograph.engine import decode, fold
+from stenograph.engine import Engine, decode, fold, read_export
 from stenograph.engine.events import encode_payload
-from stenograph.journal import GENESIS, chain_hash, envelope
+from stenograph.journal import GENESIS, MemoryJournal, chain_hash, envelope
 from tests.golden_histories import GOLDEN, end_of, read_history, written
 
 HISTORIES = sorted(GOLDEN.glob("*/*.ndjson"))
+EXPORTED = sorted(GOLDEN.glob("*/exported.ndjson.gz"))
 
 
 def named(path: Path) -> str:
@@ -45,3 +47,23 @@ def test_its_bytes_are_written_the_same_today(path: Path) -> None:
     ]
     lines = path.read_bytes().splitlines()
     assert [envelope(each) for each in records] == lines
+
+
+@pytest.mark.parametrize("path", EXPORTED, ids=lambda path: path.parent.name)
+async def test_an_exported_run_is_read_and_taken_in(path: Path) -> None:
+    kept = read_history(path.with_name("forked-again.ndjson"))
+    exported = read_export(unpacked(path))
+    async with MemoryJournal() as journal, Engine(journal) as engine:
+        run = await engine.import_run(exported)
+        records = await journal.read("forked-again")
+    assert (run.status, run.imported) == ("completed", True)
+    assert [each.hash for each in records] == [each.hash for each in kept]
+    assert [each.data for each in records] == [each.data for each in kept]
+
+
+def test_there_are_exported_runs() -> None:
+    assert EXPORTED
+
+
+def unpacked(path: Path) -> list[bytes]:
+    return [gzip.decompress(path.read_bytes())]
