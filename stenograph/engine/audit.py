@@ -75,13 +75,11 @@ class Audit:
         """Return the reasons of some events of a line."""
         wanted = set(ids)
         found: dict[EventId, Reason] = {}
-        if not wanted:
-            return found
         trails = Trails()
-        async for event in events_of(self._histories, line):
+        events = events_of(self._histories, line)
+        while len(found) < len(wanted):
+            event = await anext(events)
             if (event.run_id, event.seq) in wanted:
                 found[event.run_id, event.seq] = why(trails, event)
-                if len(found) == len(wanted):
-                    break
             trails.note(event)
         return found

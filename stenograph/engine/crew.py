@@ -71,8 +71,8 @@ class Crew:
 
     def answer(self, *, is_idle: bool) -> None:
         """Have the next attempt answered that a recording answers; ``is_idle``: no more is to come."""
-        if self._recall is not None:
-            self._recall.answer(self._attempts, is_idle=is_idle)
+        assert self._recall is not None, "only a rerun is answered"
+        self._recall.answer(self._attempts, is_idle=is_idle)
 
     def let_go(self, attempt: Attempt) -> None:
         """Forget an attempt that came to its result; its task may still be ending."""

@@ -73,10 +73,8 @@ def _can_be_one(lost: Origin | None, other: Origin | None) -> bool:
 
 
 async def _origin_of(histories: Histories, run_id: str) -> Origin | None:
-    async for event in histories.events(run_id, to=1):
-        if isinstance(event.data, RunCreated):
-            return event.data.origin
-    return None
+    [first] = [each async for each in histories.events(run_id, to=1)]
+    return first.data.origin if isinstance(first.data, RunCreated) else None
 
 
 async def _is_there(histories: Histories, origin: Origin) -> bool:

@@ -18,7 +18,6 @@ from stenograph.engine.events import (
     StatePatched,
     TransitionTaken,
 )
-from stenograph.engine.graph import Outcome
 from stenograph.engine.reason_words import sentences
 from stenograph.engine.trails import Trails
 
@@ -105,19 +104,17 @@ def _edges(trails: Trails, event: Event, causes: Iterable[Event]) -> Iterable[Ca
     if not isinstance(way, TransitionTaken | BranchEnded | RunFailed):
         return ()
     left = next((each.data for each in causes if isinstance(each.data, NodeExited)), None)
-    if left is None:
+    nodes = {} if left is None else compile_graph(trails.trail(left.scope).graph).nodes
+    if left is None or left.node not in nodes:  # the run may have gone over to another graph
         return ()
-    trail = trails.trail(left.scope)
-    node = compile_graph(trail.graph).nodes.get(left.node)
-    if node is None:  # it failed before the run went over to another graph
-        return ()
-    outcome: Outcome = left.outcome
+    node, outcome = nodes[left.node], left.outcome
     if isinstance(way, TransitionTaken):
         return judged(node, outcome, way)
     # A failure that an edge went on from is no cause here; and a condition that could not be
     # evaluated is told in the error, with its edge.
     is_uncaught = outcome != "ok" and way.error == left.error
-    return uncaught(node, outcome, trail.taken) if is_uncaught else ()
+    taken = trails.trail(left.scope).taken
+    return uncaught(node, outcome, taken) if is_uncaught else ()
 
 
 def _changed(event: Event) -> tuple[str, ...]:

@@ -372,14 +372,14 @@ async def test_what_was_imported_says_so_and_what_was_begun_here_does_not() -> N
         assert (left.run_id, left.labels["status"]) == ("r-1", "cancelled")
 
 
-async def test_an_imported_run_is_not_migrated_but_what_that_would_change_is_told() -> None:
+@pytest.mark.parametrize("dry_run", [True, False])
+async def test_an_imported_run_is_not_migrated(dry_run: bool) -> None:
     data = await exported(ASK)
     async with st.open(":memory:", tools=[count]) as engine:
         await engine.import_run(read_export([data]))
         later = {**ASK, "limits": {"steps": 9}}
-        assert not (await engine.migrate("r-1", later, dry_run=True)).done
         with pytest.raises(RunImported):
-            await engine.migrate("r-1", later)
+            await engine.migrate("r-1", later, dry_run=dry_run)
 
 
 async def test_an_ended_run_answers_a_cancel_as_any_other_does() -> None:

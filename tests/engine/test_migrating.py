@@ -93,6 +93,13 @@ async def test_a_dry_run_tells_what_would_change_and_writes_nothing() -> None:
         assert (done.from_graph_id, done.from_version) == (told.from_graph_id, told.from_version)
 
 
+async def test_a_dry_run_takes_a_stored_graph_by_its_name() -> None:
+    async with begun(LINE) as stage:
+        stored = await stage.engine.create_graph(LONGER)
+        told = await stage.engine.migrate("run", stored.graph_id, dry_run=True)
+        assert (told.graph_id, told.version, told.done) == (stored.graph_id, stored.version, False)
+
+
 async def test_a_dry_run_sees_the_graphs_that_are_given_within_one() -> None:
     def calling(*extra: str) -> st.Graph:
         nodes = {

@@ -18,6 +18,7 @@ from stenograph.http import Client
 from stenograph.http.exporting import IMPORTS_MAX, wants_gzip
 from tests.http.serving import app_client, ran, serving
 from tests.http.tools import COUNT, TOOLS
+from tests.ports import free_port
 
 NDJSON = {"Content-Type": "application/x-ndjson"}
 
@@ -261,3 +262,9 @@ async def test_a_server_that_stops_waits_for_no_file() -> None:
         with suppress(httpx.TransportError):  # it may hang up on who still sends
             assert (await task).json()["type"] == "/problems/shutting-down"
     assert task.done()
+
+
+async def test_where_nobody_listens_nothing_is_exported() -> None:
+    async with Client(f"http://127.0.0.1:{free_port()}") as client:
+        with pytest.raises(st.ServerUnreachable):
+            [piece async for piece in client.export("r")]

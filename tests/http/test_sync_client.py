@@ -334,7 +334,7 @@ def test_ctrl_c_breaks_off_a_call_and_leaves_the_client_as_it_was() -> None:
             await asyncio.sleep(0)  # it may take its leave
             tidied.set()
 
-    with SyncClient() as client:
+    with SyncClient(f"http://127.0.0.1:{free_port()}") as client:
         with interrupting(begun.is_set), pytest.raises(KeyboardInterrupt):
             client.thread.run(hang)
         assert tidied.is_set()

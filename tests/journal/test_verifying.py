@@ -7,6 +7,7 @@ import random
 import sqlite3
 import subprocess
 import sys
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
@@ -26,6 +27,7 @@ from stenograph.journal import (
     open_journal_readonly,
     open_stored,
 )
+from stenograph.journal.stored import StoredFile
 from stenograph.journal.verifying import FINDINGS_MAX, Checker
 from tests.journal.tampering import RECORDS, RUNS, make_journal, rows_of, some_record, writable
 
@@ -310,13 +312,16 @@ async def test_a_part_behind_a_head_that_is_none_is_said_to_begin_there(journal:
     assert verdict.findings[0].why == "seq"
 
 
-def test_a_page_that_is_locked_is_not_called_damaged(journal: Path) -> None:
+@pytest.mark.parametrize("ask", [StoredFile.records, StoredFile.damage])
+def test_a_page_that_is_locked_is_not_called_damaged(
+    journal: Path, ask: Callable[[StoredFile], object]
+) -> None:
     with closing(sqlite3.connect(journal, isolation_level=None)) as db:
         db.execute("PRAGMA journal_mode=DELETE")
         with open_stored(journal) as file:
             db.execute("BEGIN EXCLUSIVE")
             with pytest.raises(sqlite3.OperationalError, match="locked"):
-                file.records()
+                ask(file)
 
 
 def damage(path: Path, begin: bytes, *, size: int = 4096) -> None:
