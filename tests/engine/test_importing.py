@@ -41,6 +41,7 @@ from stenograph.journal import (
     open_journal,
 )
 from tests.clocks import VirtualClock
+from tests.golden_histories import GOLDEN
 
 SECRET = "kJ8-correct/horse battery"
 calls: list[str] = []
@@ -444,9 +445,6 @@ async def test_a_fork_is_exported_by_itself_and_reads_as_far_as_it_is_there() ->
         assert await engine.visits("r-2")
         await engine.import_run(read_export([files[1]]))  # and what it goes on from
         assert await engine.blame("r-2") == told
-
-
-GOLDEN = Path(__file__).parents[1] / "golden"
 
 
 @pytest.mark.parametrize("path", sorted(GOLDEN.rglob("*.ndjson")), ids=lambda each: each.stem)
