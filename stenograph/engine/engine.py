@@ -21,8 +21,9 @@ from stenograph.engine.commands import (
     Turn,
 )
 from stenograph.engine.data_folder import DataFolder
+from stenograph.engine.doubts import doubting
 from stenograph.engine.erasing import erase
-from stenograph.engine.errors import RunFinished
+from stenograph.engine.errors import ForkRefused, RerunRefused, RunFinished
 from stenograph.engine.events import RunLimits
 from stenograph.engine.exported import ExportedRun
 from stenograph.engine.flow import Flow
@@ -326,7 +327,8 @@ class Engine(Past):
             limits=checked(Limits | None, limits),
             tags=checked(dict[str, str] | None, None if tags is None else dict(tags)),
         )
-        return await self._forks.fork(run_id, graph, options)
+        async with doubting(self.journal, run_id, ForkRefused):
+            return await self._forks.fork(run_id, graph, options)
 
     async def migrate(
         self,
@@ -380,14 +382,16 @@ class Engine(Past):
             limits=checked(Limits | None, limits),
             tags=checked(dict[str, str], dict(tags or {})),
         )
-        return await self._reruns.rerun(run_id, graph, options)
+        async with doubting(self.journal, run_id, RerunRefused):
+            return await self._reruns.rerun(run_id, graph, options)
 
     async def rerun_report(self, run_id: str) -> RerunReport:
         """Return what a rerun was answered, what it ran anew, and how it differs so far.
 
         Raises UnknownRun, or RerunRefused for a run that is no rerun.
         """
-        return await self._reruns.report(run_id)
+        async with doubting(self.journal, run_id, RerunRefused):
+            return await self._reruns.report(run_id)
 
     async def check_run(self, run_id: str, *, tools: Sequence[str] = ()) -> CheckReport:
         """Run today's tools on what they were given in a run, and return where they do otherwise.
@@ -396,7 +400,9 @@ class Engine(Past):
         those whose graph has secrets are left out; ``tools`` names those to check alone.
         Raises UnknownRun, or RerunRefused for a name that is no tool's.
         """
-        return await self._checks.check(run_id, tuple(checked(list[str], list(tools))))
+        names = tuple(checked(list[str], list(tools)))
+        async with doubting(self.journal, run_id, RerunRefused):
+            return await self._checks.check(run_id, names)
 
     async def erase(self, run_id: str, *, reason: str = "", actor: str = "engine") -> RunView:
         """Erase a run that has ended, and return what is left of it; twice is as once.

@@ -28,7 +28,7 @@ from stenograph.engine.run_data import (
 from stenograph.engine.scopes import ROOT, Fork, Position, Scope
 from stenograph.engine.standing import position_of
 from stenograph.engine.state import State
-from stenograph.engine.times import to_text, to_us
+from stenograph.engine.times import LAST_US, to_text, to_us
 
 
 class InheritedData(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -100,8 +100,13 @@ def _take_up(run: Run, scope: Scope, at: Position, later_us: int) -> None:
         at.due_at = None
         move(run, at, "to-enter")
     if not _is_of_the_calendar(scope, at):
-        at.due_at = at.due_at and to_text(to_us(at.due_at) + later_us)
-    at.retry_at = at.retry_at and to_text(to_us(at.retry_at) + later_us)
+        at.due_at = at.due_at and _later(at.due_at, later_us)
+    at.retry_at = at.retry_at and _later(at.retry_at, later_us)
+
+
+def _later(text: str, by_us: int) -> str:
+    """Return a time put off; none is after the year 9999."""
+    return to_text(min(LAST_US, to_us(text) + by_us))
 
 
 def _is_of_the_calendar(scope: Scope, at: Position) -> bool:

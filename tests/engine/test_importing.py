@@ -480,6 +480,9 @@ def inheriting(**scope: Any) -> bytes:
 @pytest.mark.parametrize(
     ("first", "why"),
     [
+        (inheriting(position=AT_A, fork={**FORKED, "need": 2}), "have its branches"),
+        (inheriting(position=AT_A, fork={**FORKED, "count": 2}), "have its branches"),
+        (inheriting(position=AT_A, fork={**FORKED, "targets": [], "count": 0}), "its branches"),
         (inheriting(), "stands nowhere"),
         (inheriting(position={**AT_A, "node": "b"}), "stands where it cannot"),
         (inheriting(position={**AT_A, "due_at": "soon"}), "stands where it cannot"),
@@ -513,16 +516,22 @@ async def test_a_fork_that_stands_where_none_can_is_refused(first: bytes, why: s
             await engine.import_run(chained(("run.created", first)))
 
 
-def of(kind: str, node: str = "a", visit: int = 1, **data: Any) -> tuple[str, bytes]:
+def of(type_: str, node: str = "a", visit: int = 1, **data: Any) -> tuple[str, bytes]:
     """An event of a node in the run's own scope."""
     said = {"scope": "/", "node": node, "visit": visit, "attempt": 1, "duration_ms": 1, **data}
-    return kind, msgspec.json.encode(said)
+    return type_, msgspec.json.encode(said)
 
 
 ENTERED = of("node.entered", tool="t")
 ERROR = {"type": "E", "message": ""}
 FORK: dict[str, Any] = {"targets": ["a"], "count": 1, "join": "a", "need": 1}
 FORK["on_error"] = "fail"
+WAITING = of("wait.opened", kind="time")
+LEFT = [ENTERED, of("node.exited", outcome="ok")]
+
+
+def patched(path: str, op: str = "add", **value: Any) -> tuple[str, bytes]:
+    return of("state.patched", patch=[{"op": op, "path": path, **value}])
 
 
 @pytest.mark.parametrize(
@@ -536,16 +545,39 @@ FORK["on_error"] = "fail"
         ([ENTERED, of("node.exited", visit=2, outcome="ok")], "is in another visit"),
         ([ENTERED, of("node.exited", outcome="error")], "tells of no error"),
         ([ENTERED, of("node.attempt_failed", error=ERROR, retry_at="soon")], "is no time"),
-        ([ENTERED, of("timer.set", due_at="soon")], "is no time"),
-        ([ENTERED, of("transition.taken", to="z", reason="next")], "there is no node 'z'"),
-        ([ENTERED, of("fork.opened", **{**FORK, "targets": ["z"]})], "there is no node 'z'"),
-        ([ENTERED, of("fork.opened", **{**FORK, "join": "$else"})], "no node '$else'"),
-        ([ENTERED, of("fork.opened", **{**FORK, "count": 10**12})], "for each of its targets"),
-        ([ENTERED, of("fork.joined", join="b", arrived=0)], "has not forked"),
+        ([ENTERED, WAITING, of("timer.set", due_at="soon")], "is no time"),
+        ([*LEFT, of("transition.taken", to="z", reason="next")], "there is no node 'z'"),
+        ([*LEFT, of("fork.opened", **{**FORK, "targets": ["z"]})], "there is no node 'z'"),
+        ([*LEFT, of("fork.opened", **{**FORK, "join": "$else"})], "no node '$else'"),
+        ([*LEFT, of("fork.opened", **{**FORK, "count": 10**12})], "for each of its targets"),
+        ([*LEFT, of("fork.opened", **{**FORK, "each": "n", "count": 3})], "targets or items"),
+        ([*LEFT, of("fork.opened", **{**FORK, "each": "list", "count": 3})], "targets or items"),
+        ([*LEFT, of("fork.opened", **{**FORK, "need": 2})], "no fork of 1 branches needs 2"),
+        ([*LEFT, of("fork.opened", **{**FORK, "width": 0})], "no fork of 1 branches"),
+        ([ENTERED, of("fork.joined", join="b", arrived=0)], "scope / is running then"),
+        ([ENTERED, ENTERED], "scope / is running then"),
+        ([ENTERED, of("transition.taken", to="b", reason="next")], "scope / is running then"),
+        ([ENTERED, patched("/n", value=1)], "scope / is running then"),
+        ([patched("/n", value=1)], "scope / is to-enter then"),
+        ([*LEFT, patched("/n/-", value=1)], "'/n/-' cannot be patched so"),
+        ([*LEFT, patched("/n", op="remove"), patched("/n/-", value=1), ENTERED], "is left then"),
+        ([*LEFT, patched("/list/-")], "'/list/-' cannot be patched so"),
+        ([*LEFT, patched("/list/-", op="replace", value=1)], "no state is patched at '/list/-'"),
+        ([*LEFT, patched("list", value=1)], "no state is patched at 'list'"),
+        ([*LEFT, patched("/list/0", value=1)], "no state is patched at '/list/0'"),
+        ([("run.resumed", b'{"actor":"a","limits":{"steps":0}}')], "set such limits"),
         ([ENTERED, of("branch.ended", scope="/a#1[0]/", outcome="ok")], "there is no scope"),
         ([ENTERED, of("branch.ended", scope="/a#1[0]/", outcome="error")], "of no error"),
         (
-            [ENTERED, of("fork.opened", **FORK), of("node.entered", scope="/a#1[7]/")],
+            [*LEFT, of("fork.opened", **FORK), of("node.entered", scope="/a#1[7]/")],
+            "there is no scope",
+        ),
+        (
+            [*LEFT, of("fork.opened", **FORK), of("node.entered", scope="/b#1[0]/")],
+            "there is no scope",
+        ),
+        (
+            [*LEFT, of("fork.opened", **FORK), of("node.entered", "b", scope="/a#1[0]/")],
             "there is no scope",
         ),
     ],
@@ -553,7 +585,8 @@ FORK["on_error"] = "fail"
 async def test_an_event_that_cannot_follow_is_refused(
     events: list[tuple[str, bytes]], why: str
 ) -> None:
-    first = ("run.created", created(b'{"nodes":{"a":{"tool":"t"},"b":{}},"start":"a"}'))
+    graph = b'{"nodes":{"a":{"tool":"t"},"b":{}},"start":"a"}'
+    first = ("run.created", created(graph, state={"n": 7, "list": []}))
     async with st.open(":memory:") as engine:
         with pytest.raises(ExportRefused, match=re.escape(why)) as refused:
             await engine.import_run(chained(first, *events))
