@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
+from collections.abc import Callable
 from typing import Final
 
 import msgspec
 from msgspec.structs import replace
 
+from stenograph.engine.boundaries import last_boundary
 from stenograph.engine.errors import ExportRefused, GraphInvalid, RunExists
 from stenograph.engine.events import (
     Event,
@@ -22,9 +25,11 @@ from stenograph.engine.folding import evolve
 from stenograph.engine.parse import ID_PATTERN, parse_graph
 from stenograph.engine.plausible import implausible, misplaced
 from stenograph.engine.run import Run
+from stenograph.engine.run_data import FORMAT as SNAPSHOT_FORMAT
+from stenograph.engine.snapshots import Snapshots
 from stenograph.engine.views import RunView, view
 from stenograph.engine.world import World
-from stenograph.journal import AppendTooLarge, Journal, NewRecord, WrongExpectedSeq
+from stenograph.journal import AppendTooLarge, Journal, NewRecord, Snapshot, WrongExpectedSeq
 
 IMPORTED: Final = "imported"
 """The label of a run that was imported: it lies at rest, whatever its status."""
@@ -50,11 +55,14 @@ async def import_run(world: World, exported: ExportedRun) -> RunView:
     Raises ExportRefused for a history that no engine can have written, RunExists when another run
     has its id, or the same one at another event.
     """
-    run = await folded(exported)
+    snapshots: list[Snapshot] = []
+    run = await folded(exported, snapshots.append)
     shown = seen(run)
     records = [NewRecord(each.type, each.data, each.at) for each in exported.records]
     try:
-        await world.journal.adopt(run.id, records, labels=labels_of(run))
+        await world.journal.adopt(
+            run.id, records, labels=labels_of(run), snapshots=snapshots, version=SNAPSHOT_FORMAT
+        )
     except WrongExpectedSeq:
         if await hash_at_head(world.journal, run.id) != exported.header.hash:
             raise RunExists(run.id) from None
@@ -65,9 +73,11 @@ async def import_run(world: World, exported: ExportedRun) -> RunView:
     return replace(shown, imported=True)
 
 
-async def folded(exported: ExportedRun) -> Run:
-    """Return the run that the events tell of; raises ExportRefused."""
+async def folded(exported: ExportedRun, keep: Callable[[Snapshot], None]) -> Run:
+    """Return the run that the events tell of, and keep snapshots on the way; raises ExportRefused."""
     run = Run(id=exported.header.run_id)
+    snapshots = Snapshots(run, keep)
+    last = deque[Event](maxlen=2)
     for place, record in enumerate(exported.records):
         if place % BREATH == BREATH - 1:
             await asyncio.sleep(0)
@@ -77,7 +87,11 @@ async def folded(exported: ExportedRun) -> Run:
             event = event_of(decode(record))
             if why := implausible(run, event):
                 raise refused(place, f"{record.type}: {why}")
+            if snapshots.is_worth_it and last_boundary([*last, event]) == run.seq:
+                snapshots.take()
             evolve(run, event)
+            snapshots.count([record], whole=False)
+            last.append(event)
         except ExportRefused:
             raise
         except UnknownEvent as error:
@@ -88,6 +102,7 @@ async def folded(exported: ExportedRun) -> Run:
         if record.type in (RunCreated.TYPE, RunMigrated.TYPE):
             check_graphs(run)
             check_scopes(run)
+            check_states(run)
     check_scopes(run)
     return run
 
@@ -113,6 +128,15 @@ def check_scopes(run: Run) -> None:
     """Raise ExportRefused where the scopes of a run cannot stand as they do."""
     if why := misplaced(run):
         raise refused(run.seq - 1, why)
+
+
+def check_states(run: Run) -> None:
+    """Raise ExportRefused where what a run began with was patched to what is no JSON."""
+    try:
+        for scope in run.scopes.values():
+            scope.state.to_values()
+    except msgspec.DecodeError:
+        raise refused(run.seq - 1, "a state cannot be patched so") from None
 
 
 def seen(run: Run) -> RunView:

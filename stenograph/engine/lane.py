@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from functools import partial
 from types import MappingProxyType
 from typing import Any, Final, TypeAlias
 
@@ -25,6 +26,7 @@ from stenograph.engine.events import (
 )
 from stenograph.engine.folding import evolve
 from stenograph.engine.run import Run
+from stenograph.engine.run_data import FORMAT
 from stenograph.engine.scopes import ROOT
 from stenograph.engine.snapshots import Snapshots
 from stenograph.engine.standing import first_due
@@ -52,7 +54,7 @@ class Lane:
     def __init__(self, run: Run, journal: Journal, clock: Clock) -> None:
         self.run = run
         self._journal, self._clock = journal, clock
-        self._snapshots = Snapshots(run, journal)
+        self._snapshots = Snapshots(run, partial(journal.keep_snapshot, run.id, version=FORMAT))
         self._labels: dict[str, str] = {}
         self.has_secrets = False
         self.idle = asyncio.Event()

@@ -7,13 +7,20 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from hashlib import sha256
 from typing import Final
 
 from stenograph.engine.run import Run
 from stenograph.engine.run_data import FORMAT, DataTooLarge, UnknownData, from_bytes, to_bytes
-from stenograph.journal import SNAPSHOT_MAX_BYTES, Journal, JournalUnreadable, NewRecord, Snapshot
+from stenograph.journal import (
+    SNAPSHOT_MAX_BYTES,
+    Journal,
+    JournalUnreadable,
+    NewRecord,
+    Record,
+    Snapshot,
+)
 
 SNAPSHOT_MIN_BYTES: Final = 64 * 1024
 """So many bytes of events at least lie between two snapshots, and no fewer than the first has."""
@@ -23,21 +30,33 @@ _log: Final = logging.getLogger("stenograph.engine")
 
 
 class Snapshots:
-    """Takes the snapshots of one run, as its events come: together about as large as the events."""
+    """Takes the snapshots of one run, as its events come: together about as large as the events.
 
-    def __init__(self, run: Run, journal: Journal) -> None:
-        self._run, self._journal = run, journal
+    ``keep`` is given each.
+    """
+
+    def __init__(self, run: Run, keep: Callable[[Snapshot], None]) -> None:
+        self._run, self._keep = run, keep
         self._since = 0
         self._worth: float = SNAPSHOT_MIN_BYTES
 
-    def count(self, records: Iterable[NewRecord]) -> None:
-        """Take in that the run has grown by these; keep a snapshot of it when that is worth it."""
+    def count(self, records: Iterable[NewRecord | Record], *, whole: bool = True) -> None:
+        """Take in that the run has grown by these; keep a snapshot of it when that is worth it.
+
+        Not where more of the last step is to come (not ``whole``): then ``take`` it later.
+        """
         for record in records:
             self._since += len(record.data)
-        if self._since >= self._worth:
-            self._take()
+        if whole and self.is_worth_it:
+            self.take()
 
-    def _take(self) -> None:
+    @property
+    def is_worth_it(self) -> bool:
+        """Whether so much has happened since the last one that another is to be taken."""
+        return self._since >= self._worth
+
+    def take(self) -> None:
+        """Keep a snapshot now."""
         self._since = 0
         try:
             data = sealed(self._run)
@@ -48,8 +67,7 @@ class Snapshots:
             self._worth = math.inf
         else:
             self._worth = max(SNAPSHOT_MIN_BYTES, len(data))
-            snapshot = Snapshot(self._run.seq, data)
-            self._journal.keep_snapshot(self._run.id, snapshot, version=FORMAT)
+            self._keep(Snapshot(self._run.seq, data))
 
 
 async def last_snapshot(journal: Journal, run_id: str, at: int | None = None) -> Run:

@@ -83,13 +83,21 @@ class MemoryJournal(ReadableJournal):
         return sealed
 
     async def adopt(
-        self, run_id: str, records: Sequence[NewRecord], *, labels: Mapping[str, str]
+        self,
+        run_id: str,
+        records: Sequence[NewRecord],
+        *,
+        labels: Mapping[str, str],
+        snapshots: Sequence[Snapshot] = (),
+        version: int = 0,
     ) -> list[Record]:
         """Write a whole stream; see ``Journal.adopt``."""
         check_append(run_id, records, labels, {}, whole=True)
         if self.failure:
             raise JournalFailed(str(self.failure))
         sealed = self.store.add(run_id, records, 0, dict(labels))
+        for snapshot in snapshots:
+            self.keep_snapshot(run_id, snapshot, version=version)
         self.feed.publish(sealed)
         await sleep(0)
         return sealed

@@ -94,12 +94,19 @@ class Journal(Protocol):
         """
 
     async def adopt(
-        self, run_id: str, records: Sequence[NewRecord], *, labels: Mapping[str, str]
+        self,
+        run_id: str,
+        records: Sequence[NewRecord],
+        *,
+        labels: Mapping[str, str],
+        snapshots: Sequence[Snapshot] = (),
+        version: int = 0,
     ) -> list[Record]:
         """Write a whole stream that comes from elsewhere, all in one transaction: as ``append`` to none.
 
         It has the same hashes as there, which bind neither offsets nor journals. At most 64 MiB and
-        500,000 records; who else appends waits meanwhile. Raises as ``append``: WrongExpectedSeq
+        500,000 records; who else appends waits meanwhile. ``snapshots`` of it, all of one ``version``,
+        go with it: see ``keep_snapshot``. Raises as ``append``: WrongExpectedSeq
         when there is a stream of that id.
         """
 

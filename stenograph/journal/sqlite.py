@@ -110,12 +110,23 @@ class SqliteJournal(ReadableJournal):
         )
 
     async def adopt(
-        self, run_id: str, records: Sequence[NewRecord], *, labels: Mapping[str, str]
+        self,
+        run_id: str,
+        records: Sequence[NewRecord],
+        *,
+        labels: Mapping[str, str],
+        snapshots: Sequence[Snapshot] = (),
+        version: int = 0,
     ) -> list[Record]:
         """Write a whole stream, and return once it is durable; see ``Journal.adopt``."""
         labels, records = dict(labels), tuple(records)
         size = check_append(run_id, records, labels, {}, whole=True)
-        return await self._committed(Append(run_id, records, 0, labels, size))
+        own = [
+            (version, PADDING + each.data, run_id, each.seq)
+            for each in snapshots
+            if len(each.data) <= SNAPSHOT_MAX_BYTES
+        ]
+        return await self._committed(Append(run_id, records, 0, labels, size, own_snapshots=own))
 
     async def _committed(self, append: Append) -> list[Record]:
         if self.failure:

@@ -93,6 +93,8 @@ class Append(Struct):
     refused: WrongExpectedSeq | None = None
     snapshots: Sequence[SnapshotRow] = ()
     """What else goes with the commit, also where the append is refused."""
+    own_snapshots: Sequence[SnapshotRow] = ()
+    """What was made of its own records, and goes with them alone."""
     has_forgotten: bool = False
     """Whether something was forgotten or erased, which is now in older pages of the log alone."""
 
@@ -190,6 +192,7 @@ class Draft:
         if append.erase:
             append.has_forgotten = True
             head = self.erase(head, append.labels)
+        self.snapshots += append.own_snapshots
         append.sealed = seal(append.run_id, head, self.end, append.records)
         self.end += len(append.sealed)
         self.heads[append.run_id] = advanced(head, append.sealed, append.labels)

@@ -258,7 +258,9 @@ def created(graph: bytes, **other: object) -> bytes:
     return msgspec.json.encode({**said, **other})
 
 
-CREATED = created(b'{"nodes":{"a":{}},"start":"a"}')
+ONE = b'{"nodes":{"a":{}},"start":"a"}'
+GROW = {"op": "add", "path": "/n/-", "value": 1}
+CREATED = created(ONE)
 
 
 @pytest.mark.parametrize(
@@ -278,6 +280,7 @@ CREATED = created(b'{"nodes":{"a":{}},"start":"a"}')
             "is no event of a run",
         ),
         ([("run.created", created(b"7"))], "line 2"),
+        ([("run.created", created(ONE, patches={"/": [GROW]}, state={"n": "a"}))], "so"),
         (
             [
                 ("run.created", CREATED),
@@ -612,6 +615,48 @@ async def test_forks_that_did_happen_can_be_imported() -> None:
         header = replace(whole.header, head=head, hash=records[-1].hash)
         async with st.open(":memory:") as engine:
             assert (await engine.import_run(ExportedRun(header, records))).seq == head
+
+
+async def test_a_long_run_has_snapshots_as_where_it_comes_from() -> None:
+    graph = {"id": "loop", "start": "w", "nodes": {"w": {"tool": "fill", "next": AGAIN}}}
+    async with st.open(":memory:", tools=[fill]) as engine:
+        run = await engine.run(graph, run_id="r-1")
+        there = read_export([await file_of(engine, run.id)])
+    async with st.open(":memory:") as engine:
+        await engine.import_run(there)
+        for at in (run.seq - 3, run.seq // 2):
+            kept = await engine.journal.snapshot("r-1", version=FORMAT, at=at)
+            assert kept is not None
+            assert sum(len(each.data) for each in there.records[kept.seq : at]) < 70 * 1024
+            assert there.records[kept.seq - 1].type == "transition.taken"  # all of it is decided
+            assert (await engine.state("r-1", at=at)).seq == at
+        first = await engine.journal.snapshot("r-1", version=FORMAT, at=run.seq // 2)
+        assert first is not None
+        assert await engine.fork("r-1", first.seq)
+
+
+@st.tool
+async def fill(state: dict[str, Any]) -> dict[str, Any]:
+    n = state.get("n", 0) + 1
+    return {"n": n, "last": "x" * 1000 + str(n)}
+
+
+AGAIN = {"to": "w", "max": 200}
+
+
+async def test_a_fork_puts_off_no_time_beyond_the_last_year() -> None:
+    graph = b'{"nodes":{"a":{"wait":{"for_s":60.0}}},"start":"a"}'
+    last = "9999-12-31T23:59:59.000000Z"
+    opened = ("wait.opened", msgspec.json.encode(VISIT | {"kind": "time"}))
+    events = (created(graph), of("node.entered")[1], opened[1], of("timer.set", due_at=last)[1])
+    kinds = ("run.created", "node.entered", "wait.opened", "timer.set")
+    async with st.open(":memory:") as engine:
+        await engine.import_run(chained(*zip(kinds, events, strict=True)))
+        fork = await engine.fork("r-1", 4)
+        assert fork.status == "waiting"
+
+
+VISIT = {"scope": "/", "node": "a", "visit": 1, "attempt": 1}
 
 
 async def test_a_long_run_lets_others_have_their_turn() -> None:

@@ -16,11 +16,13 @@ from stenograph.journal import (
     GENESIS,
     PAGE_MAX,
     RECORD_MAX_BYTES,
+    SNAPSHOT_MAX_BYTES,
     AppendTooLarge,
     Journal,
     JournalFailed,
     MemoryJournal,
     NewRecord,
+    Snapshot,
     WrongExpectedSeq,
     chain_hash,
 )
@@ -377,6 +379,18 @@ async def test_an_adopted_stream_has_its_labels_and_no_secrets(opened: Opened) -
         [stream] = await journal.streams({"imported": "yes"})
         assert (stream.run_id, stream.head, stream.labels) == ("a", 2, labels)
         assert await journal.secrets("a") == {}
+
+
+async def test_snapshots_of_an_adopted_stream_are_kept_if_it_is_adopted(opened: Opened) -> None:
+    made = [Snapshot(1, b"one"), Snapshot(2, b"two"), Snapshot(2, b"x" * (SNAPSHOT_MAX_BYTES + 1))]
+    async with opened() as journal:
+        await journal.append("b", notes(2), expected_seq=0)
+        await journal.adopt("a", notes(2), labels={}, snapshots=made, version=3)
+        with pytest.raises(WrongExpectedSeq):
+            await journal.adopt("b", notes(2), labels={}, snapshots=made, version=3)
+        assert await journal.snapshot("a", version=3) == made[1]
+        assert await journal.snapshot("a", version=3, at=1) == made[0]
+        assert await journal.snapshot("b", version=3) is None
 
 
 async def test_who_follows_is_woken_by_an_adopted_stream(opened: Opened) -> None:
