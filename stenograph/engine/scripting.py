@@ -66,10 +66,17 @@ def record_run(events: Iterable[Event]) -> RecordedRun:
     that does not come to the same.
     """
     writer = _Writer()
-    for event in events:
-        writer.note(event)
-    recorded = writer.recorded()
-    if told := differences(recorded, play(recorded)):
+    try:
+        for event in events:
+            writer.note(event)
+        recorded = writer.recorded()
+        told = differences(recorded, play(recorded))
+    except EngineError:
+        raise
+    except Exception as error:  # an exported file may tell anything that its hashes hold for
+        why = f"what it tells of cannot be played again ({type(error).__name__})"
+        raise CannotRecord(writer.run.id, why) from error
+    if told:
         why = "played again from its outcomes it comes to something else; " + one_line(told, 600)
         raise CannotRecord(writer.run.id, why)
     return recorded
@@ -271,7 +278,10 @@ def _plainly(at: str, patch: tuple[PatchOp, ...], after: Mapping[str, Any]) -> R
 
 def _comes_to(scope: Scope, returned: Returned, expected: State) -> bool:
     state = scope.state.copy()
-    state.apply(updated(scope, returned).patch)
+    try:
+        state.apply(updated(scope, returned).patch)
+    except WriteRefused:
+        return False
     return dict(state.raw()) == dict(expected.raw())
 
 

@@ -454,6 +454,21 @@ async def test_an_attempt_that_is_too_late_for_the_last_time_needs_no_reason() -
     assert (run.once, run.path[1]) == ([], "/work#1 timeout TimeoutError")
 
 
+def test_what_cannot_be_played_in_any_year_is_refused() -> None:
+    last = "9999-12-31T23:59:59.999999Z"
+    records = [replace(each, at=last) for each in read_history(GOLDEN / "0.1" / "retry.ndjson")]
+    with pytest.raises(CannotRecord, match=r"cannot be played again \(OverflowError\)"):
+        record_run(map(decode, records))
+
+
+def test_what_no_schema_allows_is_not_what_a_tool_returned() -> None:
+    old, forged = b'"path":"/n","value":2', b'"path":"/n","value":99'
+    records = read_history(GOLDEN / "0.1" / "schema.ndjson")
+    records = [replace(each, data=each.data.replace(old, forged)) for each in records]
+    with pytest.raises(CannotRecord, match="comes to something else"):
+        record_run(map(decode, records))
+
+
 def test_any_name_is_known() -> None:
     names = AnyName()
     assert ("anything" in names, list(names), len(names)) == (True, [], 0)
