@@ -28,8 +28,7 @@ async def migrate(
 ) -> Migration:
     """Have a run go on in another graph, or with ``dry_run`` only tell of it; as ``Engine.migrate``."""
     _check_unfinished(await actors.load(run_id))
-    if not dry_run:
-        await actors.check_own(run_id)
+    await actors.check_own(run_id)
     command = await _command(graphs, graph, dry_run=dry_run, actor=actor)
     run = await actors.load(run_id)
     _check_unfinished(run)
