@@ -6,7 +6,7 @@ import asyncio
 import os
 import zlib
 from collections.abc import AsyncGenerator, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import aclosing, contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
@@ -84,7 +84,8 @@ async def put(pieces: AsyncGenerator[bytes, None], into: Callable[[bytes], objec
     from stenograph.engine import ExportReader
 
     reader = ExportReader(keep=False, most=None)
-    async for piece in pieces:
-        reader.feed(piece)
-        into(piece)
+    async with aclosing(pieces):  # also where what is written to is full
+        async for piece in pieces:
+            reader.feed(piece)
+            into(piece)
     return reader.end().head

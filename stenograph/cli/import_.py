@@ -27,7 +27,9 @@ def import_(file: str) -> None:
     It is only read there, and forked: nothing of it is ever executed. Exit code 5 when the file is
     not as it was written, 6 when another run has its id.
     """
-    asyncio.run(imported(Output(settings()), settings(), file))
+    # Read before there is a loop: it would keep Ctrl-C from ending a read that waits.
+    pieces, events = read(file)
+    asyncio.run(imported(Output(settings()), settings(), pieces, events))
 
 
 def read_stdin() -> Iterator[bytes]:
@@ -36,8 +38,8 @@ def read_stdin() -> Iterator[bytes]:
         yield piece
 
 
-async def imported(output: Output, place: Settings, file: str) -> None:
-    """Send a file, and say what came of it."""
+def read(file: str) -> tuple[list[bytes], int]:
+    """Return a file in pieces and how many events it has; raises ExportRefused, Failure."""
     from stenograph.cli.export_source import pieces_of
     from stenograph.engine import ExportReader
 
@@ -45,7 +47,11 @@ async def imported(output: Output, place: Settings, file: str) -> None:
     for piece in read_stdin() if file == "-" else pieces_of(file):
         reader.feed(piece)  # what the server would refuse is not sent, nor read on
         pieces.append(piece)
-    events = reader.end().head
+    return pieces, reader.end().head
+
+
+async def imported(output: Output, place: Settings, pieces: list[bytes], events: int) -> None:
+    """Send a file, and say what came of it."""
     async with open_client(place) as client:
         run = await client.import_run(b"".join(pieces))
     if output.tables:

@@ -6,6 +6,7 @@ import asyncio
 import gzip
 import os
 from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -112,8 +113,10 @@ def _put(files: Mapping[Path, bytes], *, force: bool) -> None:
     for path in files:
         if not force and os.path.lexists(path):
             raise Failure(f"{path} is there already: name another file, or say --force", USAGE)
-    for path, data in files.items():
-        if force:
-            path.unlink(missing_ok=True)
-        with new_file(path) as file:
+    with ExitStack() as opened:  # each is there, by its name, once all of them are written
+        for path, data in files.items():
+            if force:
+                path.unlink(missing_ok=True)
+            file = opened.enter_context(new_file(path))
             file.write(data)
+            file.flush()

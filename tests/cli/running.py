@@ -55,6 +55,18 @@ def environment(**env: str) -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": str(ROOT), "STENO_URL": "", "TERM": "xterm", **env}
 
 
+def steno_without_room(blocks: int, *words: object) -> Done:
+    """Run a command that may write files of so many blocks (at most a KiB) as if the disk was full."""
+    done = subprocess.run(
+        ["sh", "-c", f'ulimit -f {blocks}; exec "$@"', "sh", *command(*words)],
+        env=environment(),
+        capture_output=True,
+        timeout=PATIENCE_S,
+        check=False,
+    )
+    return Done(done.returncode, done.stdout.decode(), done.stderr.decode())
+
+
 def steno_process(*words: object, cwd: Path | None = None, **env: str) -> Done:
     """Run a command as a process, its output in pipes."""
     done = subprocess.run(

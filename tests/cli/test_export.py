@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 import gzip
+import os
+import signal
+import subprocess
 from pathlib import Path
 
 import pytest
 
-from tests.cli.running import Server, steno
+from tests.cli.running import (
+    PATIENCE_S,
+    Server,
+    command,
+    environment,
+    steno,
+    steno_without_room,
+)
 from tests.cli.test_erase import begin
 from tests.journal.test_verifying import harm
 
@@ -135,6 +145,27 @@ def test_what_was_begun_to_be_written_is_not_left_behind(
     other = tmp_path / "other.ndjson"
     done = steno("--db", server.db, "export", "nobody-of-that-name", other)
     assert (done.code, other.exists()) == (4, False)
+
+
+def test_a_full_disk_is_told_in_a_sentence_and_leaves_no_file(
+    server: Server, run_id: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "run.ndjson"
+    done = steno_without_room(1, "--url", server.url, "export", run_id, path)
+    assert (done.code, done.err) == (2, f"Error: {path} cannot be written: File too large\n")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_ctrl_c_ends_an_import_that_waits_for_its_file(server: Server, tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    words = command("--url", server.url, "import", pipe)
+    with subprocess.Popen(words, env=environment(), stderr=subprocess.PIPE) as process:
+        with open(pipe, "wb"):  # which waits until it is read
+            process.send_signal(signal.SIGINT)
+            assert process.wait(PATIENCE_S) == 130
+        assert process.stderr is not None
+        assert process.stderr.read() == b""
 
 
 def test_a_file_that_is_damaged_in_its_first_byte_is_one_still(file: Path) -> None:

@@ -8,6 +8,7 @@ import keyword
 import subprocess
 import sys
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
@@ -31,7 +32,15 @@ from stenograph.testing import (
     read_recorded,
     replays,
 )
-from tests.cli.running import PATIENCE_S, Done, Server, environment, graph_file, steno
+from tests.cli.running import (
+    PATIENCE_S,
+    Done,
+    Server,
+    environment,
+    graph_file,
+    steno,
+    steno_without_room,
+)
 from tests.crashes import drive
 from tests.graphs import LARGER, SAMPLES, TOOLS, Sample, chain, one, waiting
 
@@ -187,6 +196,14 @@ def test_a_graph_that_is_read_stands_beside_a_large_run(project: Path) -> None:
     test = project / "test_large.py"
     assert steno("--db", db, "pytest", "large", "--out", test, "--graph", graph).code == 0
     assert (is_clean(test), run_pytest(project).code) == (True, 0)
+
+
+def test_a_test_is_not_written_without_the_run_that_it_reads(project: Path) -> None:
+    noise = Random(7).randbytes(4 * INLINE_MAX_CHARS).hex()  # which packs to its half
+    db = journal(project, run=Sample(chain("count"), {"text": noise}))
+    done = steno_without_room(128, "--db", db, "pytest", "run", "--out", project / "test_run.py")
+    assert (done.code, "ndjson.gz cannot be written" in done.err) == (2, True), done.err
+    assert list(project.glob("test_run*")) == []
 
 
 def test_what_is_there_already_stays_unless_forced(project: Path) -> None:
