@@ -57,9 +57,12 @@ async def to_file(pieces: AsyncGenerator[bytes, None], path: Path) -> int:
 
 
 @contextmanager
-def new_file(path: Path) -> Iterator[BinaryIO]:
-    """Open a file to be written that is there, by its name, once all went well; raises Failure."""
-    if os.path.lexists(path):
+def new_file(path: Path, *, over: bool = False) -> Iterator[BinaryIO]:
+    """Open a file to be written that is there, by its name, once all went well; raises Failure.
+
+    Only then it takes the place of what has that name, with ``over``; else that is refused.
+    """
+    if not over and os.path.lexists(path):
         raise Failure(f"{path} is there already: name another file", USAGE)
     part = path.with_name(f"{path.name}.part")
     try:
@@ -67,7 +70,10 @@ def new_file(path: Path) -> Iterator[BinaryIO]:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        os.link(part, path)  # which never overwrites, as a rename would
+        if over:
+            os.replace(part, path)
+        else:
+            os.link(part, path)  # which never overwrites, as a rename would
     except FileExistsError as error:
         raise Failure(f"{error.filename2 or part} is there already: name another", USAGE) from error
     except OSError as error:
@@ -76,7 +82,7 @@ def new_file(path: Path) -> Iterator[BinaryIO]:
     except BaseException:
         part.unlink(missing_ok=True)
         raise
-    part.unlink()
+    part.unlink(missing_ok=True)
 
 
 async def put(pieces: AsyncGenerator[bytes, None], into: Callable[[bytes], object]) -> int:

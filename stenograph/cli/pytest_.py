@@ -115,8 +115,6 @@ def _put(files: Mapping[Path, bytes], *, force: bool) -> None:
             raise Failure(f"{path} is there already: name another file, or say --force", USAGE)
     with ExitStack() as opened:  # each is there, by its name, once all of them are written
         for path, data in files.items():
-            if force:
-                path.unlink(missing_ok=True)
-            file = opened.enter_context(new_file(path))
+            file = opened.enter_context(new_file(path, over=force))
             file.write(data)
             file.flush()

@@ -204,6 +204,10 @@ def test_a_test_is_not_written_without_the_run_that_it_reads(project: Path) -> N
     done = steno_without_room(128, "--db", db, "pytest", "run", "--out", project / "test_run.py")
     assert (done.code, "ndjson.gz cannot be written" in done.err) == (2, True), done.err
     assert list(project.glob("test_run*")) == []
+    (project / "test_run.py").write_text("mine")
+    again = ("pytest", "run", "--force", "--out", project / "test_run.py")
+    assert steno_without_room(128, "--db", db, *again).code == 2
+    assert [path.read_text() for path in project.glob("test_run*")] == ["mine"]
 
 
 def test_what_is_there_already_stays_unless_forced(project: Path) -> None:
