@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -13,13 +13,15 @@ from stenograph.cli.places import ROOT
 from stenograph.cli.places import place as place_of
 from stenograph.cli.settings import Settings, place_options, settings
 from stenograph.cli.sources import find_run, open_source, reading
-from stenograph.cli.text import printable, short, shortened
+from stenograph.cli.text import TEXT_MAX, count, printable, short, shortened, width
 
 if TYPE_CHECKING:
     from stenograph.engine import Blame, Writer
 
 SOURCES_MAX: Final = 3
 PATH_MAX: Final = 60
+VALUE_MIN: Final = 22
+"""So many columns tell at least the size of a value."""
 
 
 @click.command(short_help="Tell who last wrote each part of a run's state.")
@@ -31,7 +33,8 @@ PATH_MAX: Final = 60
 def blame(run: str, path: str, at: int | None, scope: str) -> None:
     """Tell which event, node, visit and attempt last wrote each part of a run's state.
 
-    RUN is an id, how one id alone begins, or @last. PATH leads into the state: /key, /list/0.
+    RUN is an id, how one id alone begins, @last, or an exported file. PATH leads into the state:
+    /key, /list/0.
     """
     asyncio.run(blamed(Output(settings()), settings(), run, path, at, scope))
 
@@ -46,21 +49,56 @@ async def blamed(
     if not output.tables:
         output.document(found)
         return
-    rows = [row_of(each) for each in found.items]
-    output.table(("path", "value", "last written by", "first made by"), rows)
+    if not found.items:
+        output.talk("There is nothing in this state yet.")
+        return
+    output.table(*columns_of(found.items, output.columns))
     if found.more:
         output.line(f"… {found.more:,} more; name a path to see what is in it")
 
 
-def row_of(blame: Blame) -> tuple[str, str, str, str]:
+def columns_of(items: Sequence[Blame], room: int) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+    """Return heads and rows; on a terminal, values are as short as its columns ask for."""
+    head = ("path", "value", "last written by", "first made by")
+    rows = [row_of(each) for each in items]
+    if not any(row[3] for row in rows):
+        head, rows = head[:3], [row[:3] for row in rows]
+    most = room - sum(
+        max(map(width, column)) + 2
+        for number, column in enumerate(zip(head, *rows, strict=True))
+        if number != 1
+    )
+    if room > 0 and most < TEXT_MAX:
+        most = max(most, VALUE_MIN)
+        rows = [
+            (row[0], told(each.value, most), *row[2:])
+            for row, each in zip(rows, items, strict=True)
+        ]
+    return head, rows
+
+
+def row_of(blame: Blame) -> tuple[str, ...]:
     """Return who wrote what stands at a path."""
     more = len(blame.sources) - SOURCES_MAX + blame.more
     return (
         shortened(printable(blame.path), PATH_MAX),
-        short(blame.value),
+        told(blame.value, TEXT_MAX),
         who(blame.by),
         listed(blame.sources[:SOURCES_MAX], more),
     )
+
+
+def told(value: Any, most: int) -> str:
+    """Return a value in short; one of which there is only the type and the length, by these."""
+    match value:
+        case {"type": "str", "length": int(size)} if len(value) == 2:
+            return f"text of {count(size, 'character')}"
+        case {"type": "list", "length": int(size)} if len(value) == 2:
+            return f"[{count(size, 'item')}]"
+        case {"type": "dict", "length": int(size)} if len(value) == 2:
+            return f"{{{count(size, 'key')}}}"
+        case _:
+            return short(value, most)
 
 
 def who(writer: Writer) -> str:

@@ -23,7 +23,8 @@ SEQ_MAX = 2**63 - 1
 def diff(run: str, other: str) -> None:
     """Compare two runs: their paths, outcomes, states and times; exit code 1 when they differ.
 
-    RUN and OTHER are ids, how one id alone begins, or @last; with @SEQ as it was after this event.
+    RUN and OTHER are ids, how one id alone begins, @last, or exported files; with @SEQ as it was
+    after this event.
     """
     code = asyncio.run(differing(Output(settings()), settings(), run, other))
     click.get_current_context().exit(code)

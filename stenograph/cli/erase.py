@@ -31,4 +31,6 @@ def erase(run: str, reason: str) -> None:
     def ask(client: Client, run_id: str) -> Awaitable[RunView]:
         return client.erase(run_id, reason=reason)
 
-    asyncio.run(controlled(Output(settings()), settings(), run, ask))
+    output = Output(settings())
+    erased = asyncio.run(controlled(output, settings(), run, ask))
+    output.talk(f"-- {erased.id} is erased: times, types and hashes of its events stay, and verify")

@@ -31,7 +31,8 @@ def as_they_come(pages: Pages) -> Pages:
     return pages
 
 
-GOING: Final = frozenset({"node.entered", "log", "run.completed", "run.failed", "run.cancelled"})
+ENDS: Final = frozenset({"run.completed", "run.failed", "run.cancelled"})
+GOING: Final = ENDS | {"node.entered", "log"}
 """What is never the last event of a run that rests."""
 
 
@@ -105,7 +106,11 @@ async def print_run(
 
     with telling_where_it_stopped(output, printer, command):
         await print_pages(what_is_there(read, printer), printer)
-    tell_where(output, printer, command)
+    run = await source.get(run_id) if printer.last_type in ENDS else None
+    if run is not None and run.done and run.seq == printer.after:
+        output.talk(f"-- {run_id} {run.status} at {run.seq}; that is its end")
+    else:
+        tell_where(output, printer, command)
 
 
 async def follow_all(

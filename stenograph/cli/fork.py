@@ -99,7 +99,7 @@ def tell(output: Output, place: Settings, run: RunView, at: int) -> None:
     if run.replayed:
         output.talk(f"-- run {run.id} was there already: the same was asked for before")
     if run.origin.seq < at:
-        output.talk(f"-- event {at} is inside a step: forked after event {run.origin.seq}")
+        output.talk(f"-- event {at} is no boundary of steps: forked after event {run.origin.seq}")
     if not output.tables:
         output.document(run_document(run))
         return

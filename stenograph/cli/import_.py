@@ -59,4 +59,5 @@ async def imported(output: Output, place: Settings, pieces: list[bytes], events:
     else:
         output.document(run_document(run))
     was = "was there already, the same" if run.replayed else f"{count(events, 'event')} imported"
-    output.talk(f"-- {run.id}: {was}; it is only read here, and forked")
+    rest = "; it is only read here, and forked" if run.imported else ""  # else it is from here
+    output.talk(f"-- {run.id}: {was}{rest}")

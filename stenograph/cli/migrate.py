@@ -78,13 +78,17 @@ def tell(output: Output, found: Migration) -> None:
     if not output.tables:
         output.document(found)
         return
+    same = (found.graph_id, found.version) == (found.from_graph_id, found.from_version)
+    if same and not found.faults:
+        output.line(f"run {found.run_id}  is in {found.graph_id}@{found.version[:8]} already")
+        return
     how = "goes on in" if found.done else "cannot go on in" if found.faults else "would go on in"
     output.line(
         f"run {found.run_id}  {how} {found.graph_id}@{found.version[:8]}"
         f"  instead of {found.from_graph_id}@{found.from_version[:8]}  at seq {found.seq}"
     )
     if found.changes:
-        output.table(("WHAT", "HOW", "NAME", "OF", "DETAIL"), [_row(c) for c in found.changes])
+        output.table(("what", "how", "name", "of", "detail"), [_row(c) for c in found.changes])
     if found.changes_more:
         output.line(f"and {count(found.changes_more, 'more change')}")
     for fault in found.faults:

@@ -21,6 +21,11 @@ ALIKE_MAX: Final = 6
 """How many branches have a line of their own for a node; those of more are told together."""
 LIVE: Final = ("running", "waiting", "retrying")
 """The statuses of a visit that is not over, the one that tells most last."""
+OF_PHASE: Final = {
+    "running": "running", "calling": "running", "waiting": "waiting", "backing-off": "retrying",
+    "interrupted": "interrupted", "stopped": "interrupted",
+}  # fmt: skip
+"""The status of the visit at which a fork found a scope; of one in another phase it is over."""
 
 
 class NodeLine(Struct):
@@ -98,6 +103,23 @@ class Overview:
         by = "origin" if data.get("origin") else "start"
         self.writers = dict.fromkeys(data.get("state", {}), (by, seq))
         self._write("fork", seq, data.get("patches", {}).get(ROOT, ()))
+        for scope in data.get("inherited", {}).get("scopes", ()):
+            self._inherit(scope)
+
+    def _inherit(self, scope: dict[str, Any]) -> None:
+        """Take over where a scope stood when the run was forked, and what was behind it."""
+        path, position = scope["path"], scope.get("position") or {}
+        at, phase = position.get("node"), position.get("phase", "")
+        for node, visits in scope.get("visits", {}).items():
+            status = OF_PHASE.get(phase, "ok") if node == at else "ok"
+            attempt = position["attempt"] if node == at else 1
+            self._nodes[path, node] = NodeLine(path, node, status, visits, attempt)
+        if fork := scope.get("fork"):
+            line = ForkLine(path, at or "", fork["count"], fork["join"])
+            within = called_from(path, line.node, position["visit"]).removesuffix("/")
+            over = (each for each in fork.get("branches", ()) if each["status"] != "open")
+            line.ended = {f"{within}[{each['index']}]/" for each in over}
+            self._forks[path] = line
 
     def _write(self, by: str, seq: int, patch: Iterable[dict[str, Any]]) -> None:
         for op in patch:

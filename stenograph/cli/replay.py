@@ -48,7 +48,8 @@ def replay(
 ) -> None:
     """Play a run's events again, with the waits between them as they were.
 
-    A run that has not ended is played up to now, and then comes live. Nothing is executed.
+    RUN is an id, how one id alone begins, @last, or an exported file. A run that has not ended is
+    played up to now, and then comes live. Nothing is executed.
     """
     output = Output(settings())
     wanted = only(types, nodes)

@@ -57,8 +57,8 @@ def rerun_lines(report: RerunReport) -> Iterator[str]:
 def check_lines(report: CheckReport) -> Iterator[str]:
     """Yield the report of a check as text."""
     number = len(report.differences) + report.differences_more
-    found = f"{number:,} otherwise" if number else "all as recorded"
-    yield f"run {report.run_id}@{report.seq}  {count(report.checked, 'attempt')} checked, {found}"
+    found = f", {number:,} otherwise" if number else ", all as recorded" if report.checked else ""
+    yield f"run {report.run_id}@{report.seq}  {count(report.checked, 'attempt')} checked{found}"
     for why, times in report.skipped.items():
         yield f"  {times:,} left out {SKIPPED[why]}"
     for each in report.differences[:LINES_MAX]:

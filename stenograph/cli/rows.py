@@ -40,12 +40,14 @@ class Teller:
     def row(self, type_: str, data: bytes) -> Row:
         """Return the row of the next event; every event has one."""
         decoded = msgspec.json.decode(data)
+        if isinstance(decoded, dict) and "$erased" in decoded:
+            return Row("cancelled", RUN, printable(f"{type_}, erased"))
         try:
             mark, phrase = self._said(type_, decoded)
             where = RUN if type_.startswith("run.") else place(decoded)
             return Row(mark, printable(where), printable(phrase))
         except (AttributeError, LookupError, StopIteration, TypeError, ValueError):
-            # A later version's type or field, or what is left of an event that was erased.
+            # A later version's type or field.
             return Row("unknown", RUN, printable(f"{type_} {short(decoded, MESSAGE_MAX)}"))
 
     def _said(self, type_: str, data: Data) -> Said:
@@ -62,7 +64,12 @@ def created(data: Data, known: Known) -> Said:
     for key, value in data["state"].items():
         known.set(key, value)
     keys = ", ".join(data["state"]) or "nothing"
-    return "begun", f"{data['graph_id']}@{data['version'][:8]} begins with {shortened(keys, 80)}"
+    graph = f"{data['graph_id']}@{data['version'][:8]}"
+    if origin := data.get("origin"):
+        begins = f"goes on from event {origin['seq']} of {origin['run_id']}"
+    else:
+        begins = "begins"
+    return "begun", f"{graph} {begins} with {shortened(keys, 80)}"
 
 
 def entered(data: Data) -> Said:

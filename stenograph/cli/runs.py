@@ -13,6 +13,7 @@ from stenograph.cli.settings import Settings, place_options, settings
 from stenograph.cli.sources import PAGE, all_runs, open_source
 from stenograph.cli.text import duration, printable
 from stenograph.cli.times import local, seconds_between
+from stenograph.cli.values import tags_of
 
 if TYPE_CHECKING:
     from stenograph.http import RunItem
@@ -28,13 +29,23 @@ STATUSES = (
 @click.option("--graph", metavar="ID", help="Only runs of this graph.")
 @click.option("--origin", metavar="RUN", help="Only runs that were forked from this one: its id.")
 @click.option(
+    "--tag",
+    "tags",
+    metavar="NAME=VALUE",
+    multiple=True,
+    help="Only runs with this tag, such as rerun_of=RUN; several must all be there.",
+)
+@click.option(
     "-n", "number", type=click.IntRange(min=1), default=20, show_default=True, help="How many."
 )
 @place_options
-def runs(status: str | None, graph: str | None, origin: str | None, number: int) -> None:
+def runs(
+    status: str | None, graph: str | None, origin: str | None, tags: tuple[str, ...], number: int
+) -> None:
     """List the runs, newest first."""
     labels = {"status": status, "graph": graph, "origin": origin}
     wanted = {name: value for name, value in labels.items() if value is not None}
+    wanted |= {f"tag:{name}": value for name, value in tags_of(tags).items()}
     asyncio.run(listed(Output(settings()), settings(), wanted, number))
 
 

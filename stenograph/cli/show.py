@@ -36,7 +36,7 @@ FORKS_SHOWN: Final = 5
 def show(run: str, at: int | None) -> None:
     """Show a run: its nodes, its state, and who wrote each key last.
 
-    RUN is an id, how one id alone begins, or @last.
+    RUN is an id, how one id alone begins, @last, or an exported file.
     """
     asyncio.run(shown(Output(settings()), settings(), run, at))
 

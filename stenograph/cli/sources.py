@@ -237,6 +237,8 @@ async def find_run(source: Source, name: str) -> str:
 async def only_run(source: Source, prefix: str) -> str:
     """Return the one run whose id begins so; raises Failure when there is none, or more."""
     found = [run.id async for run in all_runs(source) if run.id.startswith(prefix)]
+    if not found and is_named(prefix):
+        raise Failure(f"{prefix} is no run that is here: import it first, steno import FILE", USAGE)
     if not found:
         raise Failure(f"there is no run {prefix}; steno runs lists what there is", NO_SUCH_RUN)
     if len(found) > 1:

@@ -43,8 +43,8 @@ def tail(
 ) -> None:
     """Print a run's events and those to come, up to its end.
 
-    RUN is an id, how one id alone begins, or @last. A broken stream is taken up again for ever,
-    where it broke off. Exit code 0 when the run completed, 1 when it failed or was cancelled.
+    RUN is an id, how one id alone begins, @last, or an exported file. A broken stream is taken up
+    again for ever, where it broke off. Exit code 0 when the run completed, 1 when it failed or was cancelled.
     """
     if (run is None) == (not whole):
         raise click.UsageError("name one RUN, or ask for --all")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 import msgspec
@@ -25,6 +25,10 @@ from stenograph.cli.text import count, printable
 
 if TYPE_CHECKING:
     from stenograph.journal import Finding, Verdict, Witness
+
+UNSEEN: Final = "without a checkpoint, a tail cut off or a rewriting of it all goes unseen"
+REWRITTEN: Final = "a rewriting of it all goes unseen: compare its last hash with the journal's"
+"""What is said of an exported file instead: its last line would be missing."""
 
 
 @click.command(short_help="Tell whether what is stored is what was written.")
@@ -51,7 +55,7 @@ def verify(run: str | None, checkpoints: str | None, public_key: str | None) -> 
     elif is_export(place.db):
         from stenograph.cli.export_source import inspect_export
 
-        tell(output, inspect_export(place.db), place.db)
+        tell(output, inspect_export(place.db), place.db, unseen=REWRITTEN)
     elif checkpoints is not None and public_key is not None:
         witness = read_witness(place.db, checkpoints, public_key)
         tell(output, inspected(place.db, None, witness), place.db, witness)
@@ -138,10 +142,16 @@ def read_witness(path: str, checkpoints: str, public_key: str) -> Witness:
     )
 
 
-def tell(output: Output, verdict: Verdict, where: str, witness: Witness | None = None) -> None:
+def tell(
+    output: Output,
+    verdict: Verdict,
+    where: str,
+    witness: Witness | None = None,
+    unseen: str = UNSEEN,
+) -> None:
     """Write what was found; raises Failure when anything was."""
     if output.tables:
-        for line in lines_of(verdict, where, witness):
+        for line in lines_of(verdict, where, witness, unseen):
             output.line(line)
     else:
         document: dict[str, Any] = msgspec.structs.asdict(verdict)
@@ -157,7 +167,7 @@ def tell(output: Output, verdict: Verdict, where: str, witness: Witness | None =
         )
 
 
-def lines_of(verdict: Verdict, where: str, witness: Witness | None) -> list[str]:
+def lines_of(verdict: Verdict, where: str, witness: Witness | None, unseen: str) -> list[str]:
     """Return a verdict in words."""
     what = f"journal {verdict.journal}" if verdict.run_id is None else f"run {verdict.run_id}"
     among = f" of {count(verdict.runs, 'stream')}" if verdict.run_id is None else ""
@@ -174,7 +184,7 @@ def lines_of(verdict: Verdict, where: str, witness: Witness | None) -> list[str]
             f"{count(witness.unprotected, 'record')} after them are unprotected"
         )
     elif verdict.ok:
-        lines.append("without a checkpoint, a tail cut off or a rewriting of it all goes unseen")
+        lines.append(unseen)
     return lines
 
 

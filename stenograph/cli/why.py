@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 def why(run: str, seq: int) -> None:
     """Tell why event SEQ of a run happened: of a transition all edges, and what each read.
 
-    RUN is an id, how one id alone begins, or @last.
+    RUN is an id, how one id alone begins, @last, or an exported file.
     """
     asyncio.run(told(Output(settings()), settings(), run, seq))
 

@@ -240,7 +240,8 @@ def _timer_fired(data: Any, causes: Sequence[Known]) -> str:
 
 
 def _log(data: Any, causes: Sequence[Known]) -> str:
-    return f"the tool of {place_words(data)} said so in try {data.attempt}"
+    said = one_line(data.message, VALUE_MAX)
+    return f"the tool of {place_words(data)} said “{said}” in try {data.attempt}"
 
 
 def _let_on(data: Any, causes: Sequence[Known]) -> str:

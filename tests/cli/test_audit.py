@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.running import Server, graph_file, steno
+from tests.cli.running import Server, graph_file, on_terminal, steno
 from tests.cli.tools import BOOM, VOTES
 
 
@@ -54,11 +54,35 @@ def test_the_beginning_has_no_reason_before_it(server: Server, runs: tuple[str, 
 def test_people_read_who_wrote_each_part(server: Server, runs: tuple[str, str]) -> None:
     out = steno("--url", server.url, "-o", "table", "blame", runs[0]).out
     lines = [line.split() for line in out.splitlines()]
-    assert lines[0] == ["path", "value", "last", "written", "by", "first", "made", "by"]
+    assert lines[0] == ["path", "value", "last", "written", "by"]
     assert lines[1][:2] == ["/to", "2"]
     assert lines[1][3:] == ["(run.created)", "1"]
     assert ["/n", "2", "count#2", "10"] in lines
     assert ["/seen/0", "1", "count", "5"] in lines
+
+
+def test_a_state_with_nothing_in_it_says_so(server: Server, runs: tuple[str, str]) -> None:
+    steno("--url", server.url, "run", "boom", "--id", "audit-empty", "--follow")
+    done = steno("--url", server.url, "-o", "table", "blame", "audit-empty")
+    assert (done.code, done.out, "There is nothing in this state" in done.err) == (0, "", True)
+
+
+def test_a_long_value_is_told_by_its_size(server: Server, tmp_path: Path) -> None:
+    state = {"text": "x" * 200, "list": [1] * 200, "keys": {str(n): n for n in range(50)}, "to": 0}
+    state["list"][0] = {"type": "str", "length": "no size"}
+    path = graph_file(tmp_path, state, "state.json")
+    steno("--url", server.url, "run", "count", "-S", path, "--id", "audit-long", "--follow")
+    out = steno("--url", server.url, "-o", "table", "blame", "audit-long").out
+    for size in ("text of 200 characters", "[200 items]", "{50 keys}"):
+        assert size in out
+
+
+def test_on_a_narrow_terminal_values_make_room(server: Server, tmp_path: Path) -> None:
+    state = graph_file(tmp_path, {"a_rather_long_name_of_a_key": "x" * 38, "to": 0}, "state.json")
+    steno("--url", server.url, "run", "count", "-S", state, "--id", "audit-wide", "--follow")
+    words = ("--url", server.url, "blame", "audit-wide", "/a_rather_long_name_of_a_key")
+    assert "text of 38 characters" in on_terminal(*words, COLUMNS="80").out
+    assert "x" * 38 in on_terminal(*words, COLUMNS="120").out
 
 
 def test_what_branches_made_names_them(server: Server, tmp_path: Path) -> None:
@@ -68,6 +92,7 @@ def test_what_branches_made_names_them(server: Server, tmp_path: Path) -> None:
         steno("--url", server.url, "signal", "audit-votes", "vote", "1")
     steno("--url", server.url, "tail", "audit-votes")
     out = steno("--url", server.url, "-o", "table", "blame", "audit-votes", "/vote").out
+    assert out.splitlines()[0].endswith("first made by")
     assert "split" in out.splitlines()[1]
     assert out.splitlines()[1].endswith("and 2 more")
 

@@ -22,13 +22,17 @@ def test_an_erased_run_is_told_and_its_state_is_gone(server: Server) -> None:
     there = ("--url", server.url)
     done = steno(*there, "erase", run_id, "--reason", "asked for")
     assert (done.code, done.documents[0]["reason"]) == (0, "erased")
-    assert "completed at seq" in steno(*there, "erase", run_id, "-o", "table").out
+    again = steno(*there, "erase", run_id, "-o", "table")
+    assert "completed at seq" in again.out
+    assert f"{run_id} is erased" in again.err
     for place in (there, ("--db", server.db)):
         shown = steno(*place, "show", run_id)
         assert (shown.code, "was erased" in shown.err) == (4, True)
         tailed = steno(*place, "tail", run_id, "--no-follow")
         assert tailed.documents[-1]["type"] == "run.erased"
-        assert "$erased" in steno(*place, "tail", run_id, "--no-follow", "-o", "table").out
+        assert (
+            "run.created, erased" in steno(*place, "tail", run_id, "--no-follow", "-o", "table").out
+        )
         assert steno(*place, "verify", run_id).documents[0]["erased"] > 0
     assert steno("--db", server.db, "erase", run_id).code == 2
 

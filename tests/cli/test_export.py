@@ -180,3 +180,23 @@ def test_a_run_that_is_damaged_leaves_no_file(server: Server, run_id: str, tmp_p
     harm(copy, "UPDATE record SET at = '2026-01-01T00:00:00.000000Z' WHERE seq = 1")
     assert steno("--db", copy, "export", run_id, file).code == 5
     assert [*tmp_path.glob("run.ndjson*")] == []
+
+
+def test_a_run_that_is_from_here_is_not_said_to_be_only_read(server: Server, file: Path) -> None:
+    here = steno("--url", server.url, "import", file)
+    assert (here.code, here.err.endswith("was there already, the same\n")) == (0, True)
+
+
+def test_of_a_file_no_tail_is_said_to_go_unseen(server: Server, run_id: str, file: Path) -> None:
+    of_file = steno("verify", file, "-o", "table").out
+    assert "a rewriting of it all goes unseen" in of_file
+    assert "a tail cut off" not in of_file
+    assert "a tail cut off" in steno("--db", server.db, "verify", run_id, "-o", "table").out
+
+
+@pytest.mark.parametrize("words", [["fork", "--at", 2], ["rerun"], ["erase"], ["signal", "x"]])
+def test_what_needs_a_run_that_is_here_asks_for_an_import(
+    server: Server, file: Path, words: list[object]
+) -> None:
+    done = steno("--url", server.url, words[0], file, *words[1:])
+    assert (done.code, "import it first, steno import FILE" in done.err) == (2, True)

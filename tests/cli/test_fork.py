@@ -28,7 +28,7 @@ def test_a_fork_says_from_where_it_goes_on(server: Server, tmp_path: Path) -> No
     assert done.code == 0, done.err
     [new] = done.documents
     assert (new["id"], new["origin"]["run_id"], new["origin"]["seq"]) == ("fork-1a", "fork-1", 3)
-    assert "event 4 is inside a step: forked after event 3" in done.err
+    assert "event 4 is no boundary of steps: forked after event 3" in done.err
     assert new["tags"] == {"a": "b"}
     for words in (["show", "fork-1a"], ["tail", "fork-1a"], ["-o", "table", "show", "fork-1a"]):
         assert steno("--url", server.url, *words).code == 0

@@ -92,6 +92,9 @@ SCOPE = {"scope": "/", "node": "a", "visit": 1, "attempt": 1}
     [
         ("run.created", {"state": {}, "graph_id": "g", "version": "0" * 64},
          "g@00000000 begins with nothing"),
+            ("run.created", {"state": {"n": 1}, "graph_id": "g", "version": "0" * 64,
+                             "origin": {"run_id": "r-1", "seq": 7}},
+             "g@00000000 goes on from event 7 of r-1 with n"),
         ("run.cancelling", {"actor": "me"}, "cancelling, asked by me"),
         ("run.erased", {"actor": "me"}, "erased, asked by me"),
         ("run.completed", {}, "completed"),
@@ -163,7 +166,7 @@ SCOPE = {"scope": "/", "node": "a", "visit": 1, "attempt": 1}
          f"until {local('2026-11-20T22:55:01.000000Z')}"),
         ("timer.fired", {**SCOPE, "due_at": "2026-11-20T22:55:01.000000Z"}, "its time has come"),
         ("run.teleported", {"to": "mars"}, 'run.teleported {"to":"mars"}'),
-        ("run.failed", {"$erased": "ab"}, 'run.failed {"$erased":"ab"}'),
+        ("run.failed", {"$erased": "ab"}, "run.failed, erased"),
         ("log", "erased", 'log "erased"'),
     ],
 )  # fmt: skip

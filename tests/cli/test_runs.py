@@ -18,6 +18,7 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     with serving("--memory", "--port", "0") as server:
         for number, graph in enumerate((COUNT, BOOM, COUNT), 1):
             words = ["run", graph_file(folder, graph), "--id", f"r{number}", "-s", "to=1"]
+            words += ["--tag", f"of={graph['id']}", "--tag", f"number={number}"]
             assert steno("--url", server.url, *words, "--follow").code in (0, 1)
         yield server.url
 
@@ -39,6 +40,10 @@ def test_runs_are_found_by_status_and_graph(url: str) -> None:
         "r3",
         "r1",
     ]
+    tagged = steno("--url", url, "runs", "--tag", "of=boom", "--tag", "number=2")
+    assert [run["id"] for run in tagged.documents] == ["r2"]
+    assert steno("--url", url, "runs", "--tag", "of=boom", "--tag", "number=3").documents == []
+    assert steno("--url", url, "runs", "--tag", "boom").code == 2
     assert [run["id"] for run in steno("--url", url, "runs", "-n", "2").documents] == ["r3", "r2"]
 
 

@@ -249,3 +249,22 @@ def test_a_branch_that_is_tried_again_is_open_again() -> None:
 def test_a_node_that_was_entered_before_a_fork_of_the_run_has_its_line_all_the_same() -> None:
     left = ("node.exited", {"outcome": "ok"})
     assert statuses(overview(left)) == {"/a": "ok"}
+
+
+def test_a_fork_shows_what_it_took_over() -> None:
+    where = {"node": "a", "visit": 2, "attempt": 1, "phase": "forked"}
+    branches = [{"index": 0, "status": "ok"}, {"index": 1, "status": "open"}]
+    fork = {"count": 2, "join": "c", "branches": branches}
+    asks = {"node": "b", "visit": 1, "attempt": 3, "phase": "waiting"}
+    scopes = [
+        {"path": "/", "position": where, "visits": {"z": 1, "a": 2}, "fork": fork},
+        {"path": "/a#2[1]/", "position": asks, "visits": {"b": 1}},
+        {"path": "/a#2[2]/"},
+    ]
+    begun: Happened = ("run.created", {"origin": {}, "inherited": {"scopes": scopes}})
+    found = overview(begun)
+    assert statuses(found) == {"/z": "ok", "/a": "ok", "/a#2[1]/b": "waiting"}
+    assert [(line.visits, line.attempt) for line in found.nodes()] == [(1, 1), (2, 1), (1, 3)]
+    assert [each.ended for each in found.forks()] == [{"/a#2[0]/"}]
+    found = overview(begun, ("branch.ended", {"scope": "/a#2[1]/"}), ("fork.joined", {}))
+    assert list(found.forks()) == []

@@ -83,7 +83,9 @@ def test_people_get_rows_that_know_what_was_before(server: Server, run: str) -> 
     assert rows[9].split()[2:] == ["±", "count", "n:", "1", "→", "2,", "seen:", "+", "2"]
 
 
-def test_a_run_that_is_not_followed_ends_where_it_is(server: Server, tmp_path: Path) -> None:
+def test_a_run_that_is_not_followed_ends_where_it_is(
+    server: Server, run: str, tmp_path: Path
+) -> None:
     started(server.url, "tail-2", tmp_path / "gate")
     done = steno("--url", server.url, "tail", "tail-2", "--no-follow")
     assert (done.code, seqs(done.out.splitlines())) == (0, [1, 2])
@@ -91,6 +93,8 @@ def test_a_run_that_is_not_followed_ends_where_it_is(server: Server, tmp_path: P
         f"-- stopped after 2; go on: steno --url {server.url} tail tail-2 --after 2\n"
     )
     assert steno("--url", server.url, "-q", "tail", "tail-2", "--no-follow").err == ""
+    done = steno("--url", server.url, "tail", run, "--no-follow")
+    assert done.err == f"-- {run} completed at 12; that is its end\n"
     steno("--url", server.url, "cancel", "tail-2")
 
 
