@@ -59,7 +59,7 @@ async def blamed(
 
 def columns_of(items: Sequence[Blame], room: int) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
     """Return heads and rows; on a terminal, values are as short as its columns ask for."""
-    head = ("path", "value", "last written by", "first made by")
+    head: tuple[str, ...] = ("path", "value", "last written by", "first made by")
     rows = [row_of(each) for each in items]
     if not any(row[3] for row in rows):
         head, rows = head[:3], [row[:3] for row in rows]

@@ -10,6 +10,7 @@ from typing import Final
 import click
 
 from stenograph.cli.documents import run_document
+from stenograph.cli.failures import DAMAGED, Failure
 from stenograph.cli.output import Output
 from stenograph.cli.settings import Settings, place_options, settings
 from stenograph.cli.sources import open_client
@@ -39,15 +40,18 @@ def read_stdin() -> Iterator[bytes]:
 
 
 def read(file: str) -> tuple[list[bytes], int]:
-    """Return a file in pieces and how many events it has; raises ExportRefused, Failure."""
+    """Return a file in pieces and how many events it has; raises Failure."""
     from stenograph.cli.export_source import pieces_of
-    from stenograph.engine import ExportReader
+    from stenograph.engine import ExportReader, ExportRefused
 
     reader, pieces = ExportReader(keep=False), list[bytes]()
-    for piece in read_stdin() if file == "-" else pieces_of(file):
-        reader.feed(piece)  # what the server would refuse is not sent, nor read on
-        pieces.append(piece)
-    return pieces, reader.end().head
+    try:
+        for piece in read_stdin() if file == "-" else pieces_of(file):
+            reader.feed(piece)  # what the server would refuse is not sent, nor read on
+            pieces.append(piece)
+        return pieces, reader.end().head
+    except ExportRefused as error:
+        raise Failure(f"{'stdin' if file == '-' else file}: {error}", DAMAGED) from error
 
 
 async def imported(output: Output, place: Settings, pieces: list[bytes], events: int) -> None:

@@ -6,7 +6,7 @@ import asyncio
 import csv
 import io
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -14,11 +14,14 @@ from stenograph.cli.output import Output
 from stenograph.cli.settings import Settings, place_options, settings
 from stenograph.cli.sources import open_client
 from stenograph.cli.standard import write
-from stenograph.cli.text import printable
+from stenograph.cli.text import printable, shortened
 
 if TYPE_CHECKING:
     from stenograph.http import SqlAnswer
     from stenograph.journal import Table
+
+CELL_MIN: Final = 40
+"""On a terminal so many columns of a value are shown at least, and up to half of its own."""
 
 
 @click.command(short_help="Ask the journal in SQL.")
@@ -67,6 +70,10 @@ def show(output: Output, table: SqlAnswer | Table) -> None:
     """Write rows: in columns for people, else an object a row."""
     if output.tables:
         rows = [[cell(value) for value in row] for row in table.rows]
+        most = max(CELL_MIN, output.columns // 2) if output.columns else 0
+        if most and any(len(each) > most for row in rows for each in row):
+            rows = [[shortened(each, most) for each in row] for row in rows]
+            output.talk("-- long values are cut here; whole: -o json, or --csv")
         output.table([printable(each) for each in table.columns], rows)
     else:
         output.items([dict(zip(table.columns, row, strict=True)) for row in table.rows])

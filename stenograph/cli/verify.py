@@ -169,7 +169,8 @@ def tell(
 
 def lines_of(verdict: Verdict, where: str, witness: Witness | None, unseen: str) -> list[str]:
     """Return a verdict in words."""
-    what = f"journal {verdict.journal}" if verdict.run_id is None else f"run {verdict.run_id}"
+    run = f"run {verdict.run_id}" if verdict.run_id else "what is left of a run"
+    what = f"journal {verdict.journal}" if verdict.run_id is None else run
     among = f" of {count(verdict.runs, 'stream')}" if verdict.run_id is None else ""
     erased = f", {verdict.erased:,} of them erased" if verdict.erased else ""
     lines = [f"{what} in {where}: {count(verdict.records, 'record')}{among}{erased}"]

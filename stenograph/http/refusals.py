@@ -96,8 +96,9 @@ class RequestRefused(ClientError):
     """The server refused a request; ``problem`` says why."""
 
     def __init__(self, problem: Problem) -> None:
-        faults = "; ".join(f"{each.pointer or '/'}: {each.detail}" for each in problem.errors[:3])
-        whole = faults and faults not in problem.detail
+        shown = problem.errors[:3]
+        faults = "; ".join(f"{each.pointer or '/'}: {each.detail}" for each in shown)
+        whole = any(each.detail not in problem.detail for each in shown)
         super().__init__(f"{problem.detail}: {faults}" if whole else problem.detail)
         self.problem = problem
 

@@ -69,7 +69,6 @@ def test_a_state_with_nothing_in_it_says_so(server: Server, runs: tuple[str, str
 
 def test_a_long_value_is_told_by_its_size(server: Server, tmp_path: Path) -> None:
     state = {"text": "x" * 200, "list": [1] * 200, "keys": {str(n): n for n in range(50)}, "to": 0}
-    state["list"][0] = {"type": "str", "length": "no size"}
     path = graph_file(tmp_path, state, "state.json")
     steno("--url", server.url, "run", "count", "-S", path, "--id", "audit-long", "--follow")
     out = steno("--url", server.url, "-o", "table", "blame", "audit-long").out

@@ -200,3 +200,11 @@ def test_what_needs_a_run_that_is_here_asks_for_an_import(
 ) -> None:
     done = steno("--url", server.url, words[0], file, *words[1:])
     assert (done.code, "import it first, steno import FILE" in done.err) == (2, True)
+
+
+def test_a_file_that_is_cut_off_is_named_wherever_it_is_read(server: Server, file: Path) -> None:
+    file.write_bytes(file.read_bytes()[:300])
+    for words in (["show", file], ["import", file], ["verify", file, "-o", "table"]):
+        done = steno(*words) if words[0] != "import" else steno("--url", server.url, *words)
+        assert (done.code, f"Error: {file}: " in done.err) == (5, True), done
+    assert done.out.startswith(f"what is left of a run in {file}: 0 records")

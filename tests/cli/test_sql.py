@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.cli.running import Server, steno
+from tests.cli.running import Server, on_terminal, steno
 
 SQL = "SELECT graph, count(*) AS runs, NULL AS none FROM runs WHERE graph = ? GROUP BY graph"
 
@@ -29,6 +29,15 @@ def test_values_are_json_or_text(server: Server) -> None:
     assert list(done.documents[0][0].values()) == [None, None, None, None] or done.code == 0
     csv = steno("--db", server.db, *words, "--csv").out.splitlines()[1]
     assert csv == "1.5,,[1],text"
+
+
+def test_on_a_terminal_long_values_are_cut_and_it_is_said(server: Server) -> None:
+    query = "SELECT printf('%.*c', 300, 'x') AS long, 1 AS one"
+    done = on_terminal("--db", server.db, "sql", query, COLUMNS="100")
+    assert done.out.splitlines()[1].split() == ["x" * 49 + "…", "1"]
+    assert "long values are cut here; whole: -o json" in done.err
+    assert "x" * 300 in steno("--db", server.db, "sql", query, "-o", "table").out
+    assert on_terminal("--db", server.db, "sql", "SELECT 1 AS one").err == ""
 
 
 def test_more_rows_than_may_be_are_told(server: Server) -> None:
