@@ -101,6 +101,11 @@ async def test_after_a_goto_no_edge_was_looked_at() -> None:
     assert "the tool said where to go" in found.says[1]
 
 
+async def test_a_log_line_is_told_with_what_it_says() -> None:
+    found = reason(await ran(one("say")), "log")
+    assert found.says == ("the tool of work said “saying” in try 1",)
+
+
 async def test_an_entry_names_the_way_that_led_to_it() -> None:
     events = await ran(chain("count", "note"))
     first, second = (reason(events, "node.entered", at) for at in (0, 1))
