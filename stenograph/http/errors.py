@@ -304,6 +304,8 @@ def _invalid(error: ValidationException, instance: str | None) -> Problem:
     # A body that may be left out is told of as missing when anything else is wrong.
     found = [each for each in found if each["message"] != "'data'"] or found
     faults = [_fault(each["message"], each.get("key", "")) for each in found]
+    if missing := re.match(r"Missing required \w+ parameter '(\w+)'", error.detail):
+        faults = [Fault(_pointer([missing[1]]), "is missing")]
     in_body = any(each.get("source") == "body" or each.get("key") == "data" for each in found)
     detail = "; ".join(f"{fault.pointer or 'the body'}: {fault.detail}" for fault in faults[:3])
     return _problem("body-invalid" if in_body else "query-invalid", detail, instance, faults)

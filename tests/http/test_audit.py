@@ -57,6 +57,13 @@ async def test_what_cannot_be_told_is_a_problem(query: str, code: str) -> None:
         f"/problems/{code}",
         400 if code == "query-invalid" else 404,
     )
+    assert answer.json()["detail"]
+
+
+async def test_a_parameter_that_is_missing_is_named() -> None:
+    async with app_client() as client:
+        answer = await client.get("/runs/r/why")
+    assert answer.json()["errors"] == [{"pointer": "/seq", "detail": "is missing"}]
 
 
 async def test_a_diff_is_json_or_text_for_people() -> None:
