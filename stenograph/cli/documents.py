@@ -26,6 +26,7 @@ def run_document(run: RunView) -> dict[str, Any]:
         "parked": run.parked,
         "origin": run.origin,
         "imported": run.imported,
+        "erased": run.erased,
         "tags": run.tags,
         "error": run.error,
         "reason": run.reason,

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import aclosing, asynccontextmanager
-from typing import Any, cast
+from typing import cast
 
 from stenograph.cli.only import ALL, Only
 from stenograph.cli.sources import PAGE
-from stenograph.engine import IMPORTED, Engine, RunView, UnknownRun, filter_of
-from stenograph.http import DONE, Belongings, RunItem, Sieve
+from stenograph.engine import Engine, RunView, UnknownRun, filter_of
+from stenograph.http import Belongings, RunItem, Sieve, run_item
 from stenograph.journal import (
     CursorUnknown,
     Journal,
     Record,
-    Stream,
     open_journal_readonly,
 )
 
@@ -92,7 +91,7 @@ class FileSource:
         number = None if before is None else int(before)
         streams = await self._engine.runs(labels, before=number, limit=limit)
         following = str(streams[-1].number) if len(streams) == limit else None
-        return list(map(item_of, streams)), following
+        return list(map(run_item, streams)), following
 
 
 async def what_passes(
@@ -121,22 +120,3 @@ def check_cursor(after: int, head: int) -> None:
     """Raise CursorUnknown for one that lies beyond the head."""
     if after > head:
         raise CursorUnknown(after=after, head=head)
-
-
-def item_of(stream: Stream) -> RunItem:
-    """Return a stream as the list of runs shows it."""
-    status: Any = stream.labels["status"]
-    tags = {name[4:]: text for name, text in stream.labels.items() if name.startswith("tag:")}
-    return RunItem(
-        id=stream.run_id,
-        run_id=stream.run_id,
-        graph_id=stream.labels["graph"],
-        status=status,
-        done=status in DONE,
-        seq=stream.head,
-        tags=tags,
-        created_at=stream.created_at,
-        updated_at=stream.updated_at,
-        origin=stream.labels.get("origin"),
-        imported=IMPORTED in stream.labels,
-    )

@@ -71,7 +71,7 @@ def row(output: Output, run: RunItem) -> tuple[str, ...]:
     """Return a run as a row: the time it lasted ends with its last event."""
     return (
         output.sign(OF_STATUS[run.status]),
-        f"{run.status}, imported" if run.imported else run.status,
+        ", ".join([run.status, *["imported"] * run.imported, *["erased"] * run.erased]),
         run.id,
         printable(run.graph_id),
         local(run.created_at),

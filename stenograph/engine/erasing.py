@@ -63,6 +63,7 @@ async def left_of(world: World, run_id: str) -> RunView:
         tags={},
         error=None,
         reason="erased",
+        erased=True,
         imported=IMPORTED in stream.labels,
         created_at=stream.created_at,
         updated_at=stream.updated_at,

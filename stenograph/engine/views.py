@@ -56,7 +56,8 @@ class RunView(Struct, frozen=True, kw_only=True):
 
     ``current``: the nodes it is at, ``waits``: what it waits for, both the first 100; ``replayed``:
     it had been started before, by the same request; ``origin``: what it was forked from; ``imported``:
-    it was brought here as a file, and is only read and forked, whatever its status.
+    it was brought here as a file, and is only read and forked, whatever its status; ``erased``: its
+    words are gone from the journal, its events and their hashes stand.
     """
 
     id: str
@@ -78,6 +79,7 @@ class RunView(Struct, frozen=True, kw_only=True):
     origin: Origin | None = None
     replayed: bool = False
     imported: bool = False
+    erased: bool = False
 
     @property
     def state(self) -> dict[str, Any]:

@@ -63,6 +63,7 @@ _HOMES = {
     "hosts_at": "stenograph.http.guard",
     "played_pages": "stenograph.http.playback",
     "run_id_of": "stenograph.http.transport",
+    "run_item": "stenograph.http.views",
     "serve": "stenograph.http.server",
 }
 
@@ -92,6 +93,7 @@ __all__ = (
     "hosts_at",
     "played_pages",
     "run_id_of",
+    "run_item",
     "serve",
 )
 

@@ -18,8 +18,8 @@ from stenograph.http.errors import Refused, problems
 from stenograph.http.graphs import ACTOR, GRAPH_PROBLEMS, GraphBody, store
 from stenograph.http.logbook import classic_answer
 from stenograph.http.queries import At, Key, Prefer, PreferHeader
-from stenograph.http.runs import run_answer
 from stenograph.http.starting import START_PROBLEMS, begin, headers_of, status_of
+from stenograph.http.views import run_answer
 from stenograph.http.waiting import wait_for_run
 from stenograph.http.wire import WAIT_DEFAULT_S, RunAnswer
 

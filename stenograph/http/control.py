@@ -17,7 +17,7 @@ from stenograph.http.errors import BODY_CODES, Refused, problems
 from stenograph.http.graphs import ACTOR
 from stenograph.http.queries import Saw, SignalScope
 from stenograph.http.requests import CancelRequest, PauseRequest, ResumeRequest, RetryRequest
-from stenograph.http.runs import run_answer
+from stenograph.http.views import run_answer
 from stenograph.http.wire import RunAnswer
 
 COMMON = (*BODY_CODES, "run-not-found", "run-imported", "read-only", "journal-busy")

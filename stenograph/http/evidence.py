@@ -16,8 +16,8 @@ from stenograph.http.frames import Frames
 from stenograph.http.graphs import ACTOR
 from stenograph.http.pages import check_journal
 from stenograph.http.queries import After, JournalId
-from stenograph.http.runs import run_answer
 from stenograph.http.sifting import Belongings
+from stenograph.http.views import run_answer
 from stenograph.http.wire import RunAnswer
 from stenograph.journal import VERIFY_MAX, CursorUnknown
 

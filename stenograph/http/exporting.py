@@ -17,7 +17,7 @@ from litestar.response import Response, Stream
 from stenograph.engine import Engine, EngineClosed, ExportedRun, ExportHeader, ExportReader
 from stenograph.http.errors import BODY_CODES, Refused, problems
 from stenograph.http.queries import check_names
-from stenograph.http.runs import run_answer
+from stenograph.http.views import run_answer
 from stenograph.http.waiting import first_of
 from stenograph.http.wire import GZIP_TYPE, NDJSON_TYPE, RESERVED_IDS, RunAnswer
 

@@ -18,8 +18,8 @@ from stenograph.http.fork_wire import ForkAnswer, ForkRequest
 from stenograph.http.graphs import ACTOR
 from stenograph.http.queries import Key, check_key
 from stenograph.http.requests import KEY_HEADER
-from stenograph.http.runs import run_answer
 from stenograph.http.starting import START_CODES, headers_of, status_of
+from stenograph.http.views import run_answer
 
 FORK_CODES = (
     "run-not-found",

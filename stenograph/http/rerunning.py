@@ -17,8 +17,8 @@ from stenograph.http.graphs import ACTOR
 from stenograph.http.queries import Key, check_key
 from stenograph.http.requests import KEY_HEADER
 from stenograph.http.rerun_wire import CheckRequest, RerunRequest
-from stenograph.http.runs import run_answer
 from stenograph.http.starting import START_CODES, headers_of, status_of
+from stenograph.http.views import run_answer
 from stenograph.http.wire import RunAnswer
 
 RERUN_CODES = ("run-not-found", "rerun-refused", "schema-violated", "state-too-large")

@@ -14,7 +14,7 @@ from litestar.response import Response
 from msgspec import Raw
 from msgspec.structs import replace
 
-from stenograph.engine import IMPORTED, Engine, Fault, RunView
+from stenograph.engine import Engine, Fault
 from stenograph.http.errors import Refused, problems
 from stenograph.http.pages import check_journal
 from stenograph.http.queries import (
@@ -32,19 +32,17 @@ from stenograph.http.queries import (
 )
 from stenograph.http.requests import StartRequest
 from stenograph.http.starting import START_PROBLEMS, begin, headers_of, status_of
+from stenograph.http.views import run_answer, run_item
 from stenograph.http.waiting import wait_for_run
 from stenograph.http.wire import (
-    DONE,
     LIMIT_MAX,
     PAGE_DEFAULT,
     RunAnswer,
-    RunItem,
     RunList,
     StateAnswer,
     Status,
     VisitList,
 )
-from stenograph.journal import Stream
 
 StartBody: TypeAlias = Annotated[
     StartRequest,
@@ -166,55 +164,6 @@ async def list_visits(
     return VisitList(
         items=visits[first:following],
         next=str(following) if following < len(visits) else None,
-    )
-
-
-def run_answer(run: RunView) -> RunAnswer:
-    """Return a run as the outside sees it."""
-    return RunAnswer(
-        id=run.id,
-        run_id=run.id,
-        graph_id=run.graph_id,
-        version=run.version,
-        status=run.status,
-        done=run.done,
-        seq=run.seq,
-        steps=run.steps,
-        current=list(run.current),
-        waits=list(run.waits),
-        tags=run.tags,
-        error=run.error,
-        reason=run.reason,
-        created_at=run.created_at,
-        updated_at=run.updated_at,
-        finished_at=run.finished_at,
-        parked=run.parked,
-        origin=run.origin,
-        replayed=run.replayed,
-        imported=run.imported,
-    )
-
-
-def run_item(stream: Stream) -> RunItem:
-    """Return a run as the list shows it, from the labels of its stream."""
-    labels = dict(stream.labels)
-    status: Any = labels["status"]
-    return RunItem(
-        id=stream.run_id,
-        run_id=stream.run_id,
-        graph_id=labels["graph"],
-        status=status,
-        done=status in DONE,
-        seq=stream.head,
-        tags={
-            name.removeprefix("tag:"): value
-            for name, value in labels.items()
-            if name.startswith("tag:")
-        },
-        created_at=stream.created_at,
-        updated_at=stream.updated_at,
-        origin=labels.get("origin"),
-        imported=IMPORTED in labels,
     )
 
 

@@ -232,10 +232,14 @@ class RunAnswer(Struct, frozen=True, kw_only=True):
     origin: Origin | None = None
     replayed: bool = False
     imported: bool = False
+    erased: bool = False
 
 
 class RunItem(Struct, frozen=True, kw_only=True):
-    """A run as the list shows it; one that was ``imported`` is only read and forked here."""
+    """A run as the list shows it.
+
+    One that was ``imported`` is only read and forked here; of one that was ``erased`` there is no more.
+    """
 
     id: str
     run_id: str
@@ -248,6 +252,7 @@ class RunItem(Struct, frozen=True, kw_only=True):
     updated_at: str
     origin: str | None = None
     imported: bool = False
+    erased: bool = False
 
 
 class RunList(Struct, frozen=True, kw_only=True):

@@ -20,7 +20,8 @@ SELECT stream.run_id AS run,
         END AS finished_at,
     round((julianday(last.at) - julianday(stream.created_at)) * 86400, 3) AS lasted_s,
     (SELECT json_group_object(substr(key, 5), value) FROM main.label
-        WHERE stream = stream.number AND substr(key, 1, 4) = 'tag:') AS tags
+        WHERE stream = stream.number AND substr(key, 1, 4) = 'tag:') AS tags,
+    last.type = 'run.erased' AS erased
 FROM main.label AS kind
 CROSS JOIN main.stream AS stream ON stream.number = kind.stream
 CROSS JOIN main.record AS last ON last.stream = stream.number

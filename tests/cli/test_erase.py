@@ -28,6 +28,9 @@ def test_an_erased_run_is_told_and_its_state_is_gone(server: Server) -> None:
     for place in (there, ("--db", server.db)):
         shown = steno(*place, "show", run_id)
         assert (shown.code, "was erased" in shown.err) == (4, True)
+        assert "completed, erased" in steno(*place, "runs", "-o", "table").out
+        [told] = steno(*place, "sql", f"SELECT erased FROM runs WHERE run = '{run_id}'").documents
+        assert told == {"erased": 1}
         tailed = steno(*place, "tail", run_id, "--no-follow")
         assert tailed.documents[-1]["type"] == "run.erased"
         assert (

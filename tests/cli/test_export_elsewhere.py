@@ -163,4 +163,5 @@ def test_archived_is_exported_verified_and_then_erased(tmp_path: Path) -> None:
         assert done(steno("--url", other.url, "show", "job")).documents[0] == {
             **shown,
             "imported": True,
+            "erased": False,
         }

@@ -28,7 +28,7 @@ def test_runs_are_listed_newest_first_as_the_server_does(url: str) -> None:
     assert [item["id"] for item in done.documents] == ["r3", "r2", "r1"]
     assert done.documents[1].keys() == {
         "id", "run_id", "graph_id", "status", "done", "seq", "tags", "created_at", "updated_at",
-        "origin", "imported",
+        "origin", "imported", "erased",
     }  # fmt: skip
 
 

@@ -38,8 +38,8 @@ async def test_an_erased_run_answers_410_and_its_events_are_hashes() -> None:
         assert (await client.get("/runs/first/verify")).json()["ok"]
         assert (await client.get("/journal/verify")).json()["erased"] == len(before)
         listed = (await client.get("/runs")).json()["items"]
-        assert [(run["id"], run["status"], run["tags"]) for run in listed] == [
-            ("first", "completed", {})
+        assert [(run["id"], run["status"], run["tags"], run["erased"]) for run in listed] == [
+            ("first", "completed", {}, True)
         ]
 
 

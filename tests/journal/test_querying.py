@@ -83,6 +83,7 @@ async def test_runs_are_told_with_their_labels(db: Path) -> None:
         "finished_at": LATER,
         "lasted_s": 2.5,
         "tags": '{"team":"a"}',
+        "erased": 0,
     }
 
 
