@@ -8,6 +8,7 @@ from functools import partial
 
 from stenograph.engine.attempt import Attempt, Raised, Result
 from stenograph.engine.commands import Place
+from stenograph.engine.draft import Draft
 from stenograph.engine.edges import compile_graph
 from stenograph.engine.events import ErrorInfo
 from stenograph.engine.graph import TIMEOUT_S
@@ -121,15 +122,10 @@ class Crew:
         graph = compile_graph(scope.graph)
         node = graph.nodes[place.node]
         tools = self._world.registry.tools
-        lost: str | None = None
-        try:
-            draft = self._secrecy.draft(scope.state, secret_keys(scope.graph))
-        except LookupError as error:
-            draft, lost = scope.state.draft(), str(error)
         attempt = Attempt(
             self._site(place, graph.graph.start, is_last=not node.edges),
             None if node.tool is None else tools.get(node.tool),
-            draft,
+            Draft.of({}, {}),  # until it starts: to be answered takes no decoding of the state
             dict(node.node.config),
             timeout_s=node.node.timeout_s or TIMEOUT_S,
             processes=self._world.processes,
@@ -140,17 +136,21 @@ class Crew:
             said=self._said,
         )
         self._attempts[place.scope] = attempt
-        begin = partial(self._start, attempt, node.tool, lost)
+        begin = partial(self._start, attempt, node.tool)
         if self._recall is None or node.tool is None:
             begin()
         else:
             self._recall.hold(attempt, begin, partial(self._refuse, attempt))
 
-    def _start(self, attempt: Attempt, tool: str | None, lost: str | None) -> None:
+    def _start(self, attempt: Attempt, tool: str | None) -> None:
         """Begin an attempt, if there is all that it needs."""
-        if lost is not None:
-            self._refuse(attempt, ErrorInfo("secret-forgotten", lost), "LookupError")
-        elif tool is not None and tool not in self._world.registry.tools:
+        scope = self._run.scopes[attempt.place.scope]
+        try:
+            attempt.draft = self._secrecy.draft(scope.state, secret_keys(scope.graph))
+        except LookupError as error:
+            self._refuse(attempt, ErrorInfo("secret-forgotten", str(error)), "LookupError")
+            return
+        if tool is not None and tool not in self._world.registry.tools:
             message = f"there is no tool {tool!r} here; start with the module that offers it"
             self._refuse(attempt, ErrorInfo("UnknownTool", message), "UnknownTool")
         else:

@@ -35,7 +35,7 @@ from stenograph.engine.migrating import migrate
 from stenograph.engine.migration import Migration
 from stenograph.engine.parse import ParsedGraph
 from stenograph.engine.past import Past
-from stenograph.engine.rerun_check import CheckReport, Checks
+from stenograph.engine.rerun_check import CHECK_S, CheckReport, Checks, CheckTime
 from stenograph.engine.rerun_report import RerunReport
 from stenograph.engine.reruns import RerunOptions, Reruns
 from stenograph.engine.run_forks import ForkOptions, RunForks
@@ -393,16 +393,20 @@ class Engine(Past):
         async with doubting(self.journal, run_id, RerunRefused):
             return await self._reruns.report(run_id)
 
-    async def check_run(self, run_id: str, *, tools: Sequence[str] = ()) -> CheckReport:
+    async def check_run(
+        self, run_id: str, *, tools: Sequence[str] = (), time_s: float = CHECK_S
+    ) -> CheckReport:
         """Run today's tools on what they were given in a run, and return where they do otherwise.
 
         Nothing is written, and what they return goes nowhere. Tools with ``effects: once`` and
-        those whose graph has secrets are left out; ``tools`` names those to check alone.
+        those whose graph has secrets are left out, and what is not done after ``time_s`` (up to
+        3,600); ``tools`` names those to check alone.
         Raises UnknownRun, or RerunRefused for a name that is no tool's.
         """
         names = tuple(checked(list[str], list(tools)))
+        within = checked(CheckTime, time_s)
         async with doubting(self.journal, run_id, RerunRefused):
-            return await self._checks.check(run_id, names)
+            return await self._checks.check(run_id, names, within)
 
     async def erase(self, run_id: str, *, reason: str = "", actor: str = "engine") -> RunView:
         """Erase a run that has ended, and return what is left of it; twice is as once.

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from heapq import heappop, heappush
 from itertools import count, groupby
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from msgspec.structs import replace
 
@@ -22,7 +22,14 @@ from stenograph.engine.events import (
     StatePatched,
 )
 from stenograph.engine.histories import Histories
-from stenograph.engine.recordings import Answers, Recorded, Recording, Said
+from stenograph.engine.recordings import (
+    Answers,
+    Recorded,
+    Recording,
+    Said,
+    callers_of,
+    turn_of,
+)
 from stenograph.engine.run import Run
 from stenograph.engine.scopes import Scope
 from stenograph.engine.standing import due_at, peek
@@ -37,6 +44,8 @@ ACTOR: Final = "rerun"
 """Who gives the signals of a recording again."""
 NOT_RERUN: Final = "not-rerun"
 
+_Moment: TypeAlias = tuple[str, str, int, int, str, tuple[int, ...]]
+
 
 class Recall:
     """Answers the attempts and waits of one rerun; ``tell`` is told what ends a wait.
@@ -50,7 +59,7 @@ class Recall:
         self, run: Run, answers: Answers, world: World, tell: Callable[[Due | Signal], None]
     ) -> None:
         self._run, self._answers, self._world, self._tell = run, answers, world, tell
-        self._told: set[tuple[str, str, int, int, str]] = set()
+        self._told: set[_Moment] = set()
         self._held: list[tuple[int, int, Attempt, Callable[[], None]]] = []
         self._cut_off: list[tuple[Attempt, Callable[[], None]]] = []
         self._next: Attempt | None = None
@@ -109,8 +118,8 @@ class Recall:
             at, due = scope.position, due_at(self._run, scope.path)
             if at is None or due is None or at.phase != "calling":
                 continue
-            moment = (scope.path, at.node, at.visit, at.attempt, at.phase)
-            known = (scope.path, at.node, at.visit, at.tries) in self._answers.recording.timed_out
+            moment = _moment_of(self._run, scope)
+            known = turn_of(self._run, scope) in self._answers.recording.timed_out
             if known and moment not in self._told:
                 self._told.add(moment)
                 self._tell(Due(scope.path, due))
@@ -129,8 +138,7 @@ class Recall:
             scope = peek(self._run, path)
             if scope is None or scope.position is None or not self._run.goes_on:
                 continue
-            at = scope.position
-            moment = (path, at.node, at.visit, at.attempt, at.phase)
+            moment = _moment_of(self._run, scope)
             if moment not in self._told and (message := self._ending(scope)) is not None:
                 self._told.add(moment)
                 self._tell(message)
@@ -144,7 +152,7 @@ class Recall:
             return Due(scope.path, due) if due is not None and is_waiting else None
         if at.phase != "waiting" or at.signal is None:
             return None
-        known = self._answers.recording.waits.get((scope.path, at.node, at.visit))
+        known = self._answers.recording.waits.get(turn_of(self._run, scope))
         if known is None or name_in_json(known.payload) is not None:
             return None
         if known.reason == "signal":
@@ -191,6 +199,14 @@ def _stretches(seqs: Iterable[int]) -> Iterator[tuple[int, int]]:
     for _, each in groupby(enumerate(seqs), key=lambda pair: pair[1] - pair[0]):
         stretch = [seq for _, seq in each]
         yield stretch[0], stretch[-1]
+
+
+def _moment_of(run: Run, scope: Scope) -> _Moment:
+    """Return when a scope of a rerun stands where it does, and in the how many-th call of its graph."""
+    at = scope.position
+    assert at is not None, "only what stands somewhere has a moment"
+    calls = tuple(caller.attempt for caller in callers_of(run, scope.path))
+    return scope.path, at.node, at.visit, at.attempt, at.phase, calls
 
 
 def _is_in(under_way: Mapping[str, Attempt], attempt: Attempt) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 from typing import Final, Literal, TypeAlias
 
 from msgspec import UNSET, Raw, Struct, UnsetType
@@ -27,9 +28,8 @@ from stenograph.engine.folding_scopes import NOT_A_TRY
 from stenograph.engine.graph import TIMEOUT_S, Outcome
 from stenograph.engine.patch import PatchOp, target
 from stenograph.engine.run import Run
-from stenograph.engine.scopes import ROOT, Scope, parent_of
+from stenograph.engine.scopes import ROOT, Position, Scope, parent_of
 from stenograph.engine.standing import position_of
-from stenograph.engine.state import State
 from stenograph.engine.values import encode
 from stenograph.engine.vault import name_in_json
 
@@ -46,7 +46,7 @@ tried again by other rules; ``rules``: what it changed, or why that was refused,
 
 Turn: TypeAlias = tuple[str, str, int, int, tuple[int, ...]]
 """Scope, node, visit, how many tries of the visit had failed before; and so of each visit that called
-the graph it is in, the innermost first."""
+the graph it is in, the innermost first: a sub-graph that is tried again has the same scopes."""
 
 
 class Said(Struct, frozen=True):
@@ -109,8 +109,7 @@ class Recording:
 
     Of a visit that a person had retried, what came of it in the end. Attempts that the engine lost
     are as if they had not been made; those that never came to an end are ``cut_off``: others decided,
-    or the recording ends there. ``timed_out``: the visits that a sub-graph was too slow for, each with
-    how many tries of it had failed before. Without ``values`` it takes as much memory as there are attempts,
+    or the recording ends there. ``timed_out``: the turns at which a sub-graph was too slow. Without ``values`` it takes as much memory as there are attempts,
     whatever they changed and said. ``run`` is the recorded run, folded.
     """
 
@@ -118,16 +117,22 @@ class Recording:
         self.run = Run()
         self.answers: dict[Turn, Recorded] = {}
         self.cut_off: dict[Turn, Asked] = {}
-        self.waits: dict[tuple[str, str, int], Answered] = {}
-        self.timed_out: set[tuple[str, str, int, int]] = set()
+        self.waits: dict[Turn, Answered] = {}
+        self.timed_out: set[Turn] = set()
         self._values = values
         self._open: dict[str, _Open] = {}
         self._last: dict[str, Turn] = {}
 
     def note(self, event: Event) -> None:
         """Take in what has happened."""
-        if isinstance(event.data, WaitResolved):
-            self._waited(event.data)
+        match event.data:  # as the run is before it
+            case WaitResolved() as resolved:
+                self._waited(resolved)
+            case NodeExited() | NodeAttemptFailed() as ended if ended.scope not in self._open:
+                if _outcome(ended) == "timeout":
+                    self.timed_out.add(turn_of(self.run, self.run.scopes[ended.scope]))
+            case _:
+                pass
         evolve(self.run, event)
         match event.data:
             case NodeEntered(tool=str()) as entered:
@@ -147,13 +152,13 @@ class Recording:
                 pass
 
     def _waited(self, resolved: WaitResolved) -> None:
-        """Keep what ended a wait; the run is as it was before."""
+        """Keep what ended a wait."""
         payload = b""
         for kept in (each for name in self.run.signals.values() for each in name):
             if kept.seq == resolved.signal_seq:
                 payload = kept.payload
-        place = (resolved.scope, resolved.node, resolved.visit)
-        self.waits[place] = Answered(resolved.reason, payload)
+        turn = turn_of(self.run, self.run.scopes[resolved.scope])
+        self.waits[turn] = Answered(resolved.reason, payload)
 
     def _entered(self, seq: int, entered: NodeEntered) -> None:
         scope = self.run.scopes[entered.scope]
@@ -165,11 +170,6 @@ class Recording:
     def _ended(self, seq: int, ended: NodeExited | NodeAttemptFailed) -> None:
         self._last.pop(ended.scope, None)
         if ended.scope not in self._open:
-            if _outcome(ended) == "timeout":
-                tries = position_of(self.run, ended.scope).tries - isinstance(
-                    ended, NodeAttemptFailed
-                )
-                self.timed_out.add((ended.scope, ended.node, ended.visit, tries))
             return
         opened, error = self._open.pop(ended.scope), ended.error
         if isinstance(ended, NodeAttemptFailed) and ended.error.type in NOT_A_TRY:
@@ -272,14 +272,18 @@ class Answers:
 
 def turn_of(run: Run, scope: Scope) -> Turn:
     """Return the turn that a scope of a run stands at."""
-    at, path = scope.position, scope.path
+    at = scope.position
     assert at is not None, "an attempt is made where a scope stands"
-    calls = []
+    calls = (caller.tries for caller in callers_of(run, scope.path))
+    return scope.path, at.node, at.visit, at.tries, tuple(calls)
+
+
+def callers_of(run: Run, path: str) -> Iterator[Position]:
+    """Yield where those scopes stand that called the graphs a scope is in, the innermost first."""
     while path != ROOT:
         path, index = parent_of(path)
         if index is None:
-            calls.append(position_of(run, path).tries)
-    return scope.path, at.node, at.visit, at.tries, tuple(calls)
+            yield position_of(run, path)
 
 
 def asked_of(scope: Scope, version: str | None) -> Asked:
@@ -290,20 +294,10 @@ def asked_of(scope: Scope, version: str | None) -> Asked:
         tool=node.tool if isinstance(node.tool, str) else "",
         version=version,
         config=_hash(encode(dict(node.config))),
-        state=digest(scope.state),
+        state=scope.state.digest(),
         timeout_s=node.timeout_s or TIMEOUT_S,
         retry=(1, ()) if node.retry is None else (node.retry.attempts, tuple(node.retry.on)),
     )
-
-
-def digest(state: State) -> bytes:
-    """Return a hash of a state, in whatever order its keys are."""
-    whole = hashlib.sha256()
-    for key, data in sorted(state.raw()):
-        for part in (key.encode(), data):
-            whole.update(len(part).to_bytes(8, "big"))
-            whole.update(part)
-    return whole.digest()
 
 
 def rules_of(scope: Scope, keys: tuple[str, ...], error: ErrorInfo | None = None) -> bytes:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from typing import Any, Final, Literal, TypeAlias
+from typing import Annotated, Any, Final, Literal, TypeAlias
 
-from msgspec import Struct, field
+from msgspec import Meta, Struct, field
 
 from stenograph.engine.actors import Actors
 from stenograph.engine.attempt import Attempt, Recalled, Result
@@ -26,21 +26,24 @@ from stenograph.engine.events import (
 )
 from stenograph.engine.graph import TIMEOUT_S, Outcome
 from stenograph.engine.histories import Histories
-from stenograph.engine.patch import PatchOp
+from stenograph.engine.patch import PatchOp, target
 from stenograph.engine.recordings import Recorded, Recording, Turn, turn_of
 from stenograph.engine.reruns import unknown_tools
 from stenograph.engine.results import to_command
+from stenograph.engine.run import Run
 from stenograph.engine.scopes import Scope
-from stenograph.engine.secrecy import Secrecy
+from stenograph.engine.secrecy import Secrecy, all_secret_keys
 from stenograph.engine.site import Site
 from stenograph.engine.state import State
 from stenograph.engine.tools import Tool
 from stenograph.engine.vault import name_in_json
 from stenograph.engine.world import World
 
-Skipped: TypeAlias = Literal["once", "no-tool", "secret", "not-named", "no-outcome"]
-"""Why an attempt is not checked: its effect is once, its tool is not here, its graph has secrets, or
-it did not come to an end."""
+Skipped: TypeAlias = Literal["once", "no-tool", "secret", "not-named", "no-outcome", "no-time"]
+"""Why an attempt is not checked: its effect is once, its tool is not here, its graph has secrets, it
+did not come to an end, or the time of the check was up."""
+CheckTime: TypeAlias = Annotated[float, Meta(gt=0, le=3600)]
+CHECK_S: Final = 60.0
 DIFFERENCES_MAX: Final = 1000
 
 
@@ -92,16 +95,18 @@ class Checks:
     def __init__(self, world: World, histories: Histories, actors: Actors) -> None:
         self._world, self._histories, self._actors = world, histories, actors
 
-    async def check(self, run_id: str, tools: Sequence[str]) -> CheckReport:
+    async def check(self, run_id: str, tools: Sequence[str], time_s: CheckTime) -> CheckReport:
         """Check a run as far as it has come; with ``tools``, those alone.
 
+        What is not checked after ``time_s`` is left out, and a call under way is given up.
         Raises UnknownRun, or RerunRefused for a name that is no tool's.
         """
         recorded = await self._actors.load(run_id)
         seq = recorded.seq
         if faults := unknown_tools(recorded, tools, self._world.registry):
             raise RerunRefused(run_id, faults)
-        tally, recording = _Tally(), Recording()
+        until = asyncio.get_running_loop().time() + time_s
+        tally, recording = _Tally(until), Recording()
         standing: dict[str, _Standing] = {}
         ended: list[_Standing] = []
         async for event in self._histories.events(run_id, to=seq):
@@ -112,7 +117,7 @@ class Checks:
             if isinstance(data, NodeEntered) and data.tool is not None:
                 tally.not_ended(standing.pop(data.scope, None))
                 scope, tool = recording.run.scopes[data.scope], self._tool(data.tool)
-                why = _why_not(scope, tool, tools)
+                why = _why_not(recording.run, scope, tool, tools)
                 if why is not None or tool is None:
                     tally.skipped[why or "no-tool"] += 1
                 else:
@@ -142,24 +147,25 @@ class Checks:
             if known is None:
                 tally.not_ended(each)
                 continue
-            tally.checked += 1
-            other = await self._compare(recording.run.id, each.scope, each.tool, known)
-            if other is not None and len(tally.differences) < DIFFERENCES_MAX:
-                tally.differences.append(other)
-            elif other is not None:
-                tally.more += 1
+            try:
+                async with asyncio.timeout_at(tally.until):
+                    tally.note(await self._compare(recording.run, each.scope, each.tool, known))
+            except TimeoutError:
+                tally.skipped["no-time"] += 1
         ended.clear()
 
     def _tool(self, name: str) -> Tool | None:
         return self._world.registry.tools.get(name)
 
     async def _compare(
-        self, run_id: str, scope: Scope, tool: Tool, known: Recorded
+        self, run: Run, scope: Scope, tool: Tool, known: Recorded
     ) -> CheckDifference | None:
         """Run a tool where a scope stood; returns how that is other than what is recorded."""
-        attempt, result = await self._try(run_id, scope, tool)
+        attempt, result = await self._try(run.id, scope, tool)
         assert not isinstance(result, Recalled), "the tool was called"
         command = to_command(attempt, result, scope, Secrecy(None))
+        if scope.path in run.scopes:
+            run.scopes[scope.path].state.regain(scope.state)
         if isinstance(command, ToolReturned):
             now = CheckOutcome(outcome="ok", goto=command.goto)
             patch = command.update.patch
@@ -168,7 +174,8 @@ class Checks:
         then = CheckOutcome(outcome=known.outcome, error=known.error, goto=known.goto)
         if _leads_nowhere(now, then):
             return None
-        told = tuple(changes(_after(scope.state, known.patch), _after(scope.state, patch)))
+        is_same = patch == known.patch
+        told = () if is_same else tuple(changes(*_after(scope.state, known.patch, patch)))
         if not told and _essence(now) == _essence(then):
             return None
         place = attempt.place
@@ -237,12 +244,21 @@ class _Standing(Struct, frozen=True):
 
 
 class _Tally(Struct):
-    """What a check has found so far."""
+    """What a check has found so far; ``until`` is when its time is up, by the clock of the loop."""
 
+    until: float
     checked: int = 0
     skipped: Counter[Skipped] = field(default_factory=Counter)
     differences: list[CheckDifference] = []
     more: int = 0
+
+    def note(self, other: CheckDifference | None) -> None:
+        """Count an attempt that was checked, and how it is other, if it is."""
+        self.checked += 1
+        if other is not None and len(self.differences) < DIFFERENCES_MAX:
+            self.differences.append(other)
+        elif other is not None:
+            self.more += 1
 
     def not_ended(self, attempt: _Standing | None) -> None:
         """Count an attempt that did not come to an end."""
@@ -253,7 +269,9 @@ def _drop_lines(attempt: Attempt) -> None:
     attempt.take_lines()
 
 
-def _why_not(scope: Scope, tool: Tool | None, tools: Sequence[str]) -> Skipped | None:
+def _why_not(
+    run: Run, scope: Scope, tool: Tool | None, tools: Sequence[str]
+) -> Skipped | None:
     """Return why an attempt is not to be made again, if so."""
     node = _node(scope)
     if tools and node.tool not in tools:
@@ -262,6 +280,8 @@ def _why_not(scope: Scope, tool: Tool | None, tools: Sequence[str]) -> Skipped |
         return "no-tool"
     if (node.node.effects or tool.effects) == "once":
         return "once"
+    if not all_secret_keys(run):
+        return None
     has_secret = any(name_in_json(data) is not None for _, data in scope.state.raw())
     return "secret" if has_secret or compile_graph(scope.graph).rules.secrets else None
 
@@ -271,10 +291,13 @@ def _node(scope: Scope) -> CompiledNode:
     return compile_graph(scope.graph).nodes[scope.position.node]
 
 
-def _after(state: State, patch: tuple[PatchOp, ...]) -> dict[str, Any]:
-    after = state.copy()
-    after.apply(patch)
-    return after.to_values()
+def _after(state: State, *patches: tuple[PatchOp, ...]) -> Iterator[dict[str, Any]]:
+    """Yield what each of the patches makes of the keys that they change."""
+    keys = {target(op)[0] for patch in patches for op in patch}
+    for patch in patches:
+        after = State({key: data for key, data in state.raw() if key in keys})
+        after.apply(patch)
+        yield after.to_values()
 
 
 def _leads_nowhere(now: CheckOutcome, then: CheckOutcome) -> bool:

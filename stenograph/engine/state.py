@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from itertools import groupby
 from operator import attrgetter
@@ -36,12 +37,13 @@ class State(Mapping[str, Any]):
     gives even then; only the next such conversion may meet the change.
     """
 
-    __slots__ = ("_decoded", "_encoded", "_spare", "_weight")
+    __slots__ = ("_decoded", "_digests", "_encoded", "_spare", "_weight")
 
     def __init__(self, encoded: dict[str, bytes]) -> None:
         self._encoded = encoded
         self._decoded: dict[str, Any] = {}
         self._spare: dict[str, Any] = {}  # decoded for drafts alone
+        self._digests: dict[str, bytes] = {}
         self._weight = sum(weight_of(key, data) for key, data in encoded.items())
 
     @classmethod
@@ -110,11 +112,21 @@ class State(Mapping[str, Any]):
         values: dict[str, Any] = msgspec.json.decode(self.to_json())
         return values
 
+    def digest(self) -> bytes:
+        """Return a hash of the state, in whatever order its keys are.
+
+        Asked again it costs as much as the values that changed, and little a key.
+        """
+        for key in self._encoded.keys() - self._digests.keys():
+            self._digests[key] = hashlib.sha256(self._encoded[key]).digest()
+        return hashlib.sha256(encode(sorted(self._digests.items()))).digest()
+
     def copy(self) -> State:
         """Return a state that changes apart from this one."""
         twin = State.__new__(State)
         twin._encoded, twin._decoded = self._encoded.copy(), self._decoded.copy()
         twin._spare, twin._weight = self._spare.copy(), self._weight
+        twin._digests = self._digests.copy()
         return twin
 
     def child(self, extra: Mapping[str, bytes], gone: Iterable[str] = ()) -> State:
@@ -148,8 +160,8 @@ class State(Mapping[str, Any]):
             self._spare[key] = spare + msgspec.json.decode(items)
 
     def _put(self, key: str, new: bytes | None) -> None:
-        self._decoded.pop(key, None)
-        self._spare.pop(key, None)
+        for known in (self._decoded, self._spare, self._digests):
+            known.pop(key, None)
         old = self._encoded.get(key) if new is not None else self._encoded.pop(key, None)
         self._weight -= weight_of(key, old)
         self._weight += weight_of(key, new)
@@ -160,6 +172,12 @@ class State(Mapping[str, Any]):
         """Keep values that were decoded on the way, so that nobody decodes them again."""
         values = self._decoded if self._is_small else self._spare
         values.update((key, value) for key, value in decoded.items() if key in self)
+
+    def regain(self, twin: State) -> None:
+        """Take over what was decoded for the drafts of a copy, of the values that are still there."""
+        for key, value in twin._spare.items():
+            if self._encoded.get(key) is twin._encoded[key]:
+                self._spare[key] = value
 
     def draft(self) -> Draft:
         """Return a private dict of all values for a tool; what it changes is seen by ``update``."""
