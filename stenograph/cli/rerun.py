@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 DIFFERENT: Final = 1
 PAUSE_S: Final = 0.2
-OPTIONS: Final = {"pairs": "set", "new_id": "id", "tags": "tag", "time_s": "time-s"}
+OPTIONS: Final = {"pairs": "set", "new_id": "id", "tags": "tag"}
 """How options are called whose values have other names."""
 
 
@@ -77,12 +77,14 @@ def rerun(
     RUN is an id, how one id alone begins, or @last. What is unchanged is answered from its recording:
     the same tool in the same version, config and state; the rest is run. The exit code is 1 when
     anything differs, 75 when the new run needs a person before that is known.
+
+    With --check, --time-s is how long that may take, 60 by default; what is left then is counted.
     """
     if only_check:
-        others = {"steps": steps, "time_s": time_s, **given}
+        others = {"steps": steps, **given}
         if wrong := [OPTIONS.get(name, name) for name, value in others.items() if value]:
             raise click.UsageError(f"--check makes no run, and takes no --{wrong[0]}")
-        work = checked(Output(settings()), settings(), run, tools)
+        work = checked(Output(settings()), settings(), run, tools, time_s)
     else:
         asked = {
             "tools": tools,
@@ -96,11 +98,14 @@ def rerun(
     click.get_current_context().exit(asyncio.run(work))
 
 
-async def checked(output: Output, place: Settings, name: str, tools: Iterable[str]) -> int:
+async def checked(
+    output: Output, place: Settings, name: str, tools: Iterable[str], time_s: float | None
+) -> int:
     """Check a run, and write what that found; returns the exit code."""
     async with open_client(place) as client:
         run_id = await find_run(ServerSource(client), name)
-        report = await client.check_run(run_id, tools=list(tools))
+        given: Any = {} if time_s is None else {"time_s": time_s}
+        report = await client.check_run(run_id, tools=list(tools), **given)
     write(output, report, check_lines)
     return OK if report.same else DIFFERENT
 

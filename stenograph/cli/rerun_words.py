@@ -32,6 +32,7 @@ SKIPPED: Final[Mapping[str, str]] = {
     "secret": "of a graph with secrets",
     "not-named": "of tools that were not named",
     "no-outcome": "that did not end",
+    "no-time": "because the time was up: give more with --time-s",
 }
 
 

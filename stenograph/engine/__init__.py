@@ -98,7 +98,13 @@ from stenograph.engine.playing import Played, play
 from stenograph.engine.reading import did_you_mean
 from stenograph.engine.reason_words import one_line
 from stenograph.engine.reasons import Link, Reason
-from stenograph.engine.rerun_check import CheckDifference, CheckOutcome, CheckReport
+from stenograph.engine.rerun_check import (
+    CHECK_S,
+    CheckDifference,
+    CheckOutcome,
+    CheckReport,
+    CheckTime,
+)
 from stenograph.engine.rerun_report import RerunReport, RerunVisit
 from stenograph.engine.run import Run
 from stenograph.engine.scripting import CannotRecord, record_run
@@ -109,6 +115,7 @@ from stenograph.engine.values import canonical, nested_deeper, pointer
 from stenograph.engine.views import ParkedView, RunView, StateAt, Visit, WaitView, view, visits
 
 __all__ = (
+    "CHECK_S",
     "END",
     "EVENT_TYPES",
     "EXPORT_MAX_BYTES",
@@ -126,6 +133,7 @@ __all__ = (
     "CheckDifference",
     "CheckOutcome",
     "CheckReport",
+    "CheckTime",
     "Clock",
     "Concurrency",
     "Context",

@@ -147,6 +147,9 @@ class Checks:
             if known is None:
                 tally.not_ended(each)
                 continue
+            if asyncio.get_running_loop().time() >= tally.until:
+                tally.skipped["no-time"] += 1
+                continue
             try:
                 async with asyncio.timeout_at(tally.until):
                     tally.note(await self._compare(recording.run, each.scope, each.tool, known))
@@ -174,8 +177,8 @@ class Checks:
         then = CheckOutcome(outcome=known.outcome, error=known.error, goto=known.goto)
         if _leads_nowhere(now, then):
             return None
-        is_same = patch == known.patch
-        told = () if is_same else tuple(changes(*_after(scope.state, known.patch, patch)))
+        recorded, found = _after(scope.state, known.patch, patch)
+        told = () if patch == known.patch else tuple(changes(recorded, found))
         if not told and _essence(now) == _essence(then):
             return None
         place = attempt.place
@@ -269,9 +272,7 @@ def _drop_lines(attempt: Attempt) -> None:
     attempt.take_lines()
 
 
-def _why_not(
-    run: Run, scope: Scope, tool: Tool | None, tools: Sequence[str]
-) -> Skipped | None:
+def _why_not(run: Run, scope: Scope, tool: Tool | None, tools: Sequence[str]) -> Skipped | None:
     """Return why an attempt is not to be made again, if so."""
     node = _node(scope)
     if tools and node.tool not in tools:

@@ -13,6 +13,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from stenograph.engine import (
+    CHECK_S,
     CheckReport,
     Fault,
     Graph,
@@ -360,18 +361,20 @@ class Client(Reading):
         _, begun = await self.server.post(path, RunAnswer, body, about, headers=headers)
         return await self._with_state(begun)
 
-    async def check_run(self, run_id: str, *, tools: Sequence[str] = ()) -> CheckReport:
+    async def check_run(
+        self, run_id: str, *, tools: Sequence[str] = (), time_s: float = CHECK_S
+    ) -> CheckReport:
         """Run today's tools on what they were given in a run, and return where they do otherwise.
 
         Nothing is written, and what they return goes nowhere. Tools with ``effects: once`` and
-        those whose graph has secrets are left out; ``tools`` names those to check alone.
+        those whose graph has secrets are left out, and what is not done after ``time_s`` (up to
+        3,600); ``tools`` names those to check alone.
         Raises UnknownRun, or RerunRefused for a name that is no tool's.
         """
-        body, path = (
-            msgspec.json.encode(CheckRequest(tools=list(tools))),
-            run_path(run_id, "/check"),
-        )
-        return (await self.server.post(path, CheckReport, body, About(run_id=run_id)))[1]
+        body = msgspec.json.encode(CheckRequest(tools=list(tools), time_s=time_s))
+        path, about = run_path(run_id, "/check"), About(run_id=run_id)
+        answer = await self.server.post(path, CheckReport, body, about, wait_s=time_s)
+        return answer[1]
 
     async def sql(
         self,

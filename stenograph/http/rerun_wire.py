@@ -6,7 +6,7 @@ from typing import Annotated, Any, TypeAlias
 
 from msgspec import Meta, Struct
 
-from stenograph.engine import Limits
+from stenograph.engine import CHECK_S, CheckTime, Limits
 from stenograph.http.wire import GraphId, Id, State, Tags
 
 ToolNames: TypeAlias = Annotated[
@@ -34,6 +34,10 @@ class RerunRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
 
 class CheckRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """``POST /runs/{id}/check``: with ``tools``, those alone."""
+    """``POST /runs/{id}/check``: with ``tools``, those alone; the whole body may be left out."""
 
     tools: ToolNames = []
+    time_s: Annotated[
+        CheckTime,
+        Meta(description="How long it may take, in seconds; what is not done then is left out"),
+    ] = CHECK_S

@@ -63,9 +63,10 @@ class Transport:
         *,
         query: Mapping[str, Any] | None = None,
         headers: Mapping[str, str] | None = None,
+        wait_s: float = 0.0,
     ) -> tuple[int, A]:
-        """Return the status and the answer to a JSON body."""
-        response = await self._ask("POST", path, query, body, about, headers)
+        """Return the status and the answer to a JSON body, which may take ``wait_s`` longer than most."""
+        response = await self._ask("POST", path, query, body, about, headers, wait_s)
         return response.status_code, self._read(response, kind)
 
     async def pieces(
@@ -120,6 +121,7 @@ class Transport:
         body: bytes | None,
         about: About | None,
         headers: Mapping[str, str] | None = None,
+        wait_s: float = 0.0,
     ) -> httpx.Response:
         typed = {} if body is None else {"Content-Type": "application/json"}
         try:
@@ -129,6 +131,7 @@ class Transport:
                 content=body,
                 headers={**typed, **(headers or {})},
                 params=_params(query),
+                timeout=httpx.Timeout(TIMEOUT_S + wait_s, connect=CONNECT_TIMEOUT_S),
             )
         except httpx.TransportError as error:
             raise ServerUnreachable(self.url, str(error) or type(error).__name__) from error

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+import msgspec
 import pytest
 
 import stenograph as st
@@ -155,3 +156,48 @@ async def test_what_a_tool_says_goes_nowhere() -> None:
         report = await engine.check_run("run")
         assert (report.same, report.checked) == (True, 1)
         assert (await engine.get("run")).seq == run.seq
+
+
+async def test_what_is_not_done_when_the_time_is_up_is_counted_and_given_up() -> None:
+    calls = asyncio.Queue[None]()
+    async with MemoryJournal() as journal:
+        async with Engine(journal, tools=[grow]) as engine:
+            await engine.run(chain(*["grow"] * 4), {"n": 1}, run_id="run")
+
+        @tool(name="grow", version="2")
+        async def hang(state: dict[str, Any]) -> dict[str, Any]:
+            calls.put_nowait(None)
+            if state["n"] > 1:
+                await asyncio.Event().wait()
+            return {"n": 2}
+
+        async with Engine(journal, tools=[hang]) as engine:
+            report = await engine.check_run("run", time_s=0.05)
+            assert (report.same, report.checked, report.skipped) == (True, 1, {"no-time": 3})
+            assert calls.qsize() == 2
+            for wrong in (0, float("nan"), 3601):
+                with pytest.raises(ValueError, match="Expected"):
+                    await engine.check_run("run", time_s=wrong)
+
+
+async def test_a_large_state_is_read_once_and_not_by_each_attempt(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    large = {f"key-{number}": [[number] * 50] * 20 for number in range(10)}
+    decode, decoded = msgspec.json.decode, list[int]()
+
+    def counted(data: Any, **options: Any) -> Any:
+        if 1000 < len(data) < 10_000:  # one of those values, and neither an event nor the state
+            decoded.append(len(data))
+        return decode(data, **options)
+
+    async with MemoryJournal() as journal, Engine(journal, tools=[grow]) as engine:
+        await engine.run(chain(*["grow"] * 8), {"n": 1, **large}, run_id="run")
+        monkeypatch.setattr("msgspec.json.decode", counted)
+        assert (await engine.check_run("run")).checked == 8
+        assert len(decoded) == len(large)
+        decoded.clear()
+        begun = await engine.rerun("run")
+        await engine.wait(begun.id)
+        assert (await engine.rerun_report(begun.id)).reused == 8
+        assert len(decoded) < 4 * len(large)  # when it begins, and for none of its attempts

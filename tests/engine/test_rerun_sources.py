@@ -282,6 +282,38 @@ async def test_each_attempt_of_a_sub_graph_is_answered_as_it_was() -> None:
         assert failed[0] == failed[1] == ["not yet, 1", "not yet, 2"]
 
 
+async def test_each_call_of_a_sub_graph_is_given_its_own_signals_and_waits_for_no_time() -> None:
+    @tool(version="1")
+    async def judge(state: dict[str, Any]) -> dict[str, Any]:
+        if state["go"] == "no":
+            raise ValueError("not so")
+        return {"judged": state["go"]}
+
+    nodes = {
+        "ask": ask("rest"),
+        "rest": {"wait": {"for_s": 0.001}, "next": "judge"},
+        "judge": {"tool": "judge"},
+    }
+    child = {"id": "child", "start": "ask", "nodes": nodes}
+    graph = calling("child", retry={"attempts": 3, "delay_s": 0}, next=None, out=["judged"])
+    graph["nodes"].pop("after")
+    slow = {**child, "nodes": {**nodes, "rest": {"wait": {"for_s": 3600}, "next": "judge"}}}
+    async with MemoryJournal() as journal, Engine(journal, tools=[judge]) as engine:
+        await engine.create_graph(child)
+        await engine.start(graph, run_id="run")
+        for answer in ("no", "no", "yes"):
+            await engine.signal("run", "go", answer)
+        async for _ in engine.tail("run"):
+            pass
+        await engine.rerun("run", new_id="again")
+        assert (await engine.wait("again", PATIENCE_S)).state == {"judged": "yes"}
+        report = await engine.rerun_report("again")
+        assert (report.same, report.first, report.executed) == (True, None, 0)
+        await engine.create_graph(slow)
+        await engine.rerun("run", graph=graph, new_id="slow")
+        assert (await engine.wait("slow", PATIENCE_S)).state == {"judged": "yes"}
+
+
 @pytest.mark.parametrize("moment", ["before", "ack-lost", "after"])
 async def test_a_rerun_that_dies_at_any_commit_goes_on_from_its_recording(moment: Any) -> None:
     graph = {
