@@ -94,7 +94,7 @@ def _tell(made: Made, data: OfAVisit) -> What:
     """Take in what an event tells of a visit, and return in what regard."""
     side = made.side
     if isinstance(data, NodeEntered):
-        side.attempts, side.outcome = data.attempt, "running"
+        side.attempts, side.outcome, side.error = data.attempt, "running", None
         return "entry"
     if isinstance(data, StatePatched):
         side.changed = tuple(dict.fromkeys([*side.changed, *(op.path for op in data.patch)]))

@@ -23,6 +23,7 @@ from stenograph.engine.graphs import Graphs, StoredGraph
 from stenograph.engine.histories import Histories
 from stenograph.engine.inheritance import as_new_work, inherited
 from stenograph.engine.patch import PatchOp
+from stenograph.engine.recordings import RERUN_OF
 from stenograph.engine.run import Run
 from stenograph.engine.scopes import ROOT
 from stenograph.engine.secrecy import Secrecy, all_rules, all_secret_keys
@@ -117,7 +118,7 @@ class RunForks:
         patches, given = _patched(new, origin, asked, secrecy)
         signals = [secrecy.seal_signal(each, all_rules(new)) for each in _signals(asked, secrecy)]
         _check_secrets(new, origin, vault)
-        tags = origin.tags if asked.tags is None else asked.tags
+        tags = _tags_of(origin) if asked.tags is None else asked.tags
         if vault is not None:
             said = {**tags, "actor": asked.actor, "key": asked.key or ""}
             vault.check(encode(said), "the tags, the actor or the idempotency key")
@@ -181,6 +182,11 @@ def _patched(
     update = scope.state.take(result, rules, given=result.keys(), gone=gone)
     scope.state.apply(update.patch)
     return {scope.path: update.patch} if update.patch else {}, sealed.secrets
+
+
+def _tags_of(origin: Run) -> dict[str, str]:
+    """Return the tags that a fork takes over: what its origin is a rerun of, the fork is not."""
+    return {name: value for name, value in origin.tags.items() if name != RERUN_OF}
 
 
 def _signals(asked: ForkOptions, secrecy: Secrecy) -> list[Signal]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -16,8 +17,9 @@ from stenograph.engine import (
     read_export,
     tool,
 )
-from stenograph.journal import MemoryJournal
+from stenograph.journal import JournalFailed, MemoryJournal
 from tests.crashes import FaultJournal
+from tests.engine.test_recall import RACE, racing
 from tests.engine.test_reruns import GRAPH, counting
 from tests.graphs import calling, chain, mapped
 
@@ -95,6 +97,23 @@ async def test_a_rerun_of_a_rerun_is_answered_as_that_was() -> None:
             two = await engine.wait("two")
             assert (two.state, two.tags, called) == (one.state, {"rerun_of": "one"}, [])
             assert (await engine.rerun_report("two")).rerun_of == "one"
+
+
+async def test_a_fork_of_a_rerun_is_no_rerun_and_calls_its_tools() -> None:
+    called: list[str] = []
+    async with MemoryJournal() as journal, Engine(journal, tools=counting(called)) as engine:
+        whole = await engine.run(GRAPH, {"n": 1}, run_id="run", tags={"by": "ann"})
+        await engine.rerun("run", new_id="again")
+        await engine.wait("again")
+        called.clear()
+        await engine.fork("again", 5, new_id="fork")
+        end = await engine.wait("fork")
+        assert (end.state, end.tags, called) == (whole.state, {"by": "ann"}, ["b", "c"])
+        with pytest.raises(RerunRefused, match="it is no rerun"):
+            await engine.rerun_report("fork")
+        await engine.rerun("fork", new_id="third")
+        assert (await engine.wait("third")).tags == {"by": "ann", "rerun_of": "fork"}
+        assert (await engine.rerun_report("third")).same
 
 
 async def test_a_fork_of_a_map_item_is_rerun_from_where_it_began() -> None:
@@ -357,6 +376,29 @@ async def test_a_rerun_that_dies_at_any_commit_goes_on_from_its_recording(moment
                 assert (end.status, end.state) == ("completed", whole.state)
     assert called == []
     assert points > 4
+
+
+async def test_a_race_that_a_crash_interrupts_is_no_difference() -> None:
+    gates = {name: asyncio.Event() for name in "abc"}
+    gates["b"].set()
+    points = 0
+    async with MemoryJournal() as journal:
+        async with Engine(journal, tools=racing(gates)) as engine:
+            await engine.run(RACE, run_id="run")
+        while True:
+            faulty = FaultJournal(journal, points + 1, "after")
+            async with Engine(faulty, recover=False) as engine:
+                await engine.rerun("run", new_id=f"again-{points}")
+                with suppress(JournalFailed):
+                    await engine.wait(f"again-{points}", PATIENCE_S)
+            if not faulty.died.is_set():
+                break
+            async with Engine(journal) as engine:
+                await engine.wait(f"again-{points}", PATIENCE_S)
+                report = await engine.rerun_report(f"again-{points}")
+                assert (report.same, report.first, report.done) == (True, None, True)
+            points += 1
+    assert points > 2
 
 
 async def ended(engine: Engine, rerun: asyncio.Future[Any] | None = None) -> None:
