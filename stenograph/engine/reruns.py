@@ -7,12 +7,13 @@ from typing import Any, Final
 
 import msgspec
 from msgspec import UNSET, Struct
+from msgspec.structs import replace
 
 from stenograph.engine.actors import Actors
 from stenograph.engine.audit import Audit
 from stenograph.engine.commands import Inheritance, Start
 from stenograph.engine.edges import compile_graph
-from stenograph.engine.errors import Fault, RerunRefused
+from stenograph.engine.errors import Fault, KeyReused, RerunRefused, RunExists
 from stenograph.engine.events import PinnedGraph, RerunOf, RunCreated
 from stenograph.engine.fork_fit import needed_secrets
 from stenograph.engine.graph import Graph, Limits
@@ -27,7 +28,9 @@ from stenograph.engine.secrecy import seal_start, secrets_in
 from stenograph.engine.starts import Beginning, Key, RunId, Starts, request_hash
 from stenograph.engine.state import State
 from stenograph.engine.tools import NEXT_NODE, Registry
-from stenograph.engine.views import RunView
+from stenograph.engine.values import canonical, pointer
+from stenograph.engine.vault import name_in
+from stenograph.engine.views import RunView, view
 from stenograph.journal import Journal
 
 FORKED: Final = "the run is a fork, which goes on from the middle: rerun what it was forked from"
@@ -65,7 +68,9 @@ class Reruns:
     async def rerun(
         self, run_id: str, graph: Graph | Mapping[str, Any] | str | None, asked: RerunOptions
     ) -> RunView:
-        """Begin a rerun, or return the one that was begun likewise."""
+        """Begin a rerun, or return the one that was begun likewise, whatever became of its source."""
+        if await self._journal.head(asked.new_id):
+            return await self._repeat(run_id, graph, asked)
         recorded = await self._actors.load(run_id)
         created = await self._created(run_id)
         first = await self._histories.at(run_id, 1)
@@ -73,12 +78,37 @@ class Reruns:
         # A run that was migrated is made anew in the graph that it has now; what a fork took over
         # fits the one that it began with.
         last = first if created.inherited is not UNSET else recorded
-        own = _Own(last.graph_id, last.version, last.graph, last.graphs)
+        own, named = _Own(last.graph_id, last.version, last.graph, last.graphs), None
         if graph is not None:
             stored = await self._graphs.named(graph, asked.actor)
             pinned = await self._graphs.pin(stored.graph)
             own = _Own(stored.graph_id, stored.version, stored.data, pinned)
-        return await self._starts.begin(await self._ready(recorded, created, own, asked))
+            named = graph if isinstance(graph, str) else stored.version
+        return await self._starts.begin(await self._ready(recorded, created, own, named, asked))
+
+    async def _repeat(
+        self, run_id: str, graph: Graph | Mapping[str, Any] | str | None, asked: RerunOptions
+    ) -> RunView:
+        """Return the run that there is, if it was asked for likewise; by what stands in it alone.
+
+        Raises KeyReused or RunExists. Secrets are compared as long as they are kept.
+        """
+        run = await self._actors.load(asked.new_id)
+        created = await self._histories.at(asked.new_id, 1)
+        if graph is None or isinstance(graph, str):
+            named = graph
+        else:
+            named = (await self._graphs.named(graph, asked.actor)).version
+        secret = compile_graph(created.graph).rules.secrets
+        kept = await self._journal.secrets(run.id) if secret & asked.state.keys() else {}
+        names = {key: name_in(created.state.get(key)) for key in secret & asked.state.keys()}
+        is_other = any(
+            name in kept and kept[name] != canonical(asked.state[key], pointer(key))[0]
+            for key, name in names.items()
+        )
+        if is_other or run.request != _request(run_id, named, asked, secret):
+            raise (KeyReused(asked.key, run.id) if asked.key else RunExists(run.id))
+        return replace(view(run), replayed=True)
 
     async def report(self, run_id: str) -> RerunReport:
         """Tell how far a rerun was answered, and how it differs; raises UnknownRun, RerunRefused."""
@@ -114,7 +144,12 @@ class Reruns:
             raise RerunRefused(recorded.id, faults)
 
     async def _ready(
-        self, recorded: Run, created: RunCreated, own: _Own, asked: RerunOptions
+        self,
+        recorded: Run,
+        created: RunCreated,
+        own: _Own,
+        named: str | None,
+        asked: RerunOptions,
     ) -> Beginning:
         tags = {**recorded.tags, **asked.tags, RERUN_OF: recorded.id}
         rules = compile_graph(own.graph).rules
@@ -129,7 +164,6 @@ class Reruns:
             hash=await self._histories.hash_of(recorded.id, recorded.seq),
             tools=asked.tools,
         )
-        shown = [own.version, first.to_values(), asked.limits, tags, asked.tools]
         start = Start(
             graph_id=own.graph_id,
             version=own.version,
@@ -141,13 +175,23 @@ class Reruns:
             tags=tags,
             actor=asked.actor,
             key=asked.key,
-            request=request_hash(["rerun", *shown]),
+            request=_request(recorded.id, named, asked, rules.secrets),
             secrets=sealed.secrets,
             inheritance=_inheritance(created),
             rerun=rerun,
         )
         kept = vault if secrets_in(start) else None
         return Beginning(run_id=asked.new_id, start=start, state=first, vault=kept)
+
+
+def _request(run_id: str, named: str | None, asked: RerunOptions, secret: frozenset[str]) -> str:
+    """Return a hash of what was asked, but for secrets, which could be guessed from it.
+
+    A graph counts as it was ``named``: its id means the same when it has a newer version since.
+    """
+    state = {key: None if key in secret else value for key, value in asked.state.items()}
+    shown = [run_id, named, state, asked.limits, asked.tags, asked.tools]
+    return request_hash(["rerun", *shown])
 
 
 class _Own(Struct, frozen=True):

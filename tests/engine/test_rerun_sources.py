@@ -10,7 +10,9 @@ import pytest
 
 from stenograph.engine import (
     Engine,
+    KeyReused,
     RerunRefused,
+    RunExists,
     RunGone,
     Tool,
     UnknownRun,
@@ -114,6 +116,33 @@ async def test_a_fork_of_a_rerun_is_no_rerun_and_calls_its_tools() -> None:
         await engine.rerun("fork", new_id="third")
         assert (await engine.wait("third")).tags == {"by": "ann", "rerun_of": "fork"}
         assert (await engine.rerun_report("third")).same
+
+
+async def test_the_same_asked_again_is_the_same_rerun_whatever_became_of_its_source() -> None:
+    token = {"token": {"secret": True}}
+    nodes = {"a": {"tool": "a", "next": "ask"}, "ask": ask("b"), "b": {"tool": "b"}}
+    graph = {"id": "g", "start": "a", "nodes": nodes, "state": token}
+    first: dict[str, Any] = {"n": 1, "token": "abcdefghij"}
+    async with MemoryJournal() as journal, Engine(journal, tools=counting([])) as engine:
+        await engine.run(graph, first, run_id="run", wait_s=1)
+
+        async def again(token: str = "klmnopqrst") -> tuple[str, bool]:
+            run = await engine.rerun("run", graph="g", state={"token": token}, key="k")
+            return run.id, run.replayed
+
+        run_id, _ = await again()
+        more = {**graph, "nodes": {**nodes, "b": {"tool": "a"}}}
+        await engine.migrate("run", more)
+        assert await again() == (run_id, True)
+        with pytest.raises(KeyReused):
+            await again("another one")
+        with pytest.raises(KeyReused):
+            await engine.rerun("run", graph=more, state={"token": "klmnopqrst"}, key="k")
+        with pytest.raises(RunExists):
+            await engine.rerun("run", state={"token": "klmnopqrst"}, new_id="run")
+        await engine.cancel("run")
+        await engine.erase("run")
+        assert await again() == (run_id, True)
 
 
 async def test_a_fork_of_a_map_item_is_rerun_from_where_it_began() -> None:

@@ -59,6 +59,8 @@ async def test_a_check_answers_where_the_tools_differ() -> None:
         ("r/rerun", {"graph": "none"}, "graph-not-found"),
         ("r/rerun", {"run_id": "r"}, "run-exists"),
         ("r/rerun", {"surprise": 1}, "body-invalid"),
+        ("r/check", {"time_s": 0}, "body-invalid"),
+        ("r/check", {"time_s": 3601}, "body-invalid"),
     ],
 )
 async def test_what_cannot_be_rerun_is_a_problem(
@@ -81,8 +83,9 @@ async def test_an_id_and_a_key_are_too_much() -> None:
 async def test_a_client_reruns_and_checks_as_its_engine_does() -> None:
     async with serving() as served, Client(served.url) as client:
         await client.run(COUNT, {"to": 2}, run_id="r")
-        for graph in (None, COUNT):
-            begun = await client.rerun("r", graph=graph, state={"to": 3}, tools=["count"], key="k")
+        for graph, key in ((None, "k"), (COUNT, "l"), (COUNT, "l")):
+            begun = await client.rerun("r", graph=graph, state={"to": 3}, tools=["count"], key=key)
+        assert begun.replayed
         assert begun.tags == {"rerun_of": "r"}
         end = await client.wait(begun.id)
         assert end.state["n"] == 3
@@ -90,6 +93,8 @@ async def test_a_client_reruns_and_checks_as_its_engine_does() -> None:
         assert report == await served.engine.rerun_report(begun.id)
         assert report.why == {"named": 2, "new": 1}
         assert await client.check_run("r") == await served.engine.check_run("r")
+        late = await client.check_run("r", time_s=1e-9)
+        assert (late.same, late.checked, late.skipped) == (True, 0, {"no-time": 2})
         with pytest.raises(RerunRefused, match="it is no rerun"):
             await client.rerun_report("r")
         with pytest.raises(UnknownRun):
