@@ -11,7 +11,15 @@ from msgspec.json import decode, encode
 from msgspec.structs import replace
 
 from stenograph.engine.changes import Change, changes
-from stenograph.engine.diff_visits import EventId, Made, VisitDiff, VisitReader, What, side_by_side
+from stenograph.engine.diff_visits import (
+    EventId,
+    Made,
+    VisitDiff,
+    VisitReader,
+    What,
+    kind_of,
+    side_by_side,
+)
 from stenograph.engine.diff_words import summary_of
 from stenograph.engine.events import ErrorInfo, Event, RunCreated
 from stenograph.engine.folding import evolve
@@ -258,8 +266,7 @@ def _started(left: Told, right: Told, shared: Part | None) -> Split | None:
 
 
 def _end(run: Run) -> tuple[object, ...]:
-    error = run.error
-    return run.status, run.reason, None if error is None else (error.type, error.message)
+    return run.status, run.reason, kind_of(run.error)
 
 
 def _split(pair: VisitDiff, what: What, left: Made | None, right: Made | None) -> Split:

@@ -6,13 +6,15 @@ number: what has the same in two runs stands side by side, whatever ran beside i
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from hashlib import sha256
-from typing import Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 import msgspec
 from msgspec import Struct
 
+from stenograph.engine.errors import MergeConflict
 from stenograph.engine.events import (
     ErrorInfo,
     Event,
@@ -22,6 +24,8 @@ from stenograph.engine.events import (
     StatePatched,
     TransitionTaken,
 )
+
+_EVENT: Final = re.compile(r"\(event \d+\)")
 
 Key: TypeAlias = tuple[str, str, int]
 """Scope, node and number of a visit."""
@@ -149,7 +153,7 @@ def _differences(left: Made | None, right: Made | None) -> Iterator[What]:
         yield "entry"
         return
     one, other = left.side, right.side
-    if (one.outcome, _kind(one.error)) != (other.outcome, _kind(other.error)):
+    if (one.outcome, kind_of(one.error)) != (other.outcome, kind_of(other.error)):
         yield "outcome"
     if left.digest != right.digest:
         yield "change"
@@ -157,6 +161,9 @@ def _differences(left: Made | None, right: Made | None) -> Iterator[What]:
         yield "way"
 
 
-def _kind(error: ErrorInfo | None) -> tuple[str, str] | None:
-    """Return what two errors share that are the same but for the lines they came from."""
-    return None if error is None else (error.type, error.message)
+def kind_of(error: ErrorInfo | None) -> tuple[str, str] | None:
+    """Return what two errors share that are the same but for the lines and events they came from."""
+    if error is None:
+        return None
+    is_merge = error.type == MergeConflict.code
+    return error.type, _EVENT.sub("(event)", error.message) if is_merge else error.message

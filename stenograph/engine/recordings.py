@@ -303,11 +303,13 @@ def asked_of(scope: Scope, version: str | None) -> Asked:
 def rules_of(scope: Scope, keys: tuple[str, ...], error: ErrorInfo | None = None) -> bytes:
     """Return how a scope's graph declares the keys that an attempt changes.
 
-    Of an ``error`` that the graph has judged by: how it declares all of them, and its nodes.
+    Of an ``error`` that the graph has judged by: how it declares all of them, and its nodes where
+    one was not there.
     """
     graph = compile_graph(scope.graph).graph
     if error is not None:
-        return _hash(encode([graph.state, sorted(graph.nodes)])) if error.type in JUDGED else b""
+        nodes = sorted(graph.nodes) if error.type == UNKNOWN_NODE else []
+        return _hash(encode([graph.state, nodes])) if error.type in JUDGED else b""
     return _hash(encode([graph.state.get(key) for key in keys])) if keys else b""
 
 
@@ -330,8 +332,9 @@ def _hash(data: bytes) -> bytes:
     return hashlib.sha256(data).digest()
 
 
+UNKNOWN_NODE: Final = "UnknownNode"
 JUDGED: Final = frozenset(
-    {*(kind.code for kind in (CannotReduce, SchemaViolated, SecretLeaked)), "UnknownNode"}
+    {*(kind.code for kind in (CannotReduce, SchemaViolated, SecretLeaked)), UNKNOWN_NODE}
 )
 """Errors that say of a tool's result that it does not fit the graph; another graph may take it."""
 RERUN_OF: Final = "rerun_of"

@@ -15,7 +15,7 @@ ToolNames: TypeAlias = Annotated[
 
 
 class RerunRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """``POST /runs/{id}/rerun``. ``id`` and ``run_id`` are one thing, the new run's id; give one.
+    """``POST /runs/{id}/rerun``; the whole body may be left out. ``id`` and ``run_id`` are one thing, the new run's id; give one.
 
     ``state`` sets keys of the first state. With ``tools`` these are run anew, whatever was recorded,
     and versions do not count.

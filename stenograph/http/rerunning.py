@@ -24,7 +24,7 @@ from stenograph.http.wire import RunAnswer
 RERUN_CODES = ("run-not-found", "rerun-refused", "schema-violated", "state-too-large")
 
 RerunBody: TypeAlias = Annotated[
-    RerunRequest,
+    RerunRequest | None,
     BodyKwarg(
         examples=[
             Example(summary="With another input", value={"state": {"code": "pass"}}),
@@ -53,8 +53,8 @@ CheckBody: TypeAlias = Annotated[
 )
 async def rerun_run(
     run_id: FromPath[str],
-    data: RerunBody,
     engine: NamedDependency[Engine],
+    data: RerunBody = None,
     key: Key = None,
 ) -> Response[RunAnswer]:
     """Begin a run that is made anew from the recording of another: 202, and its `Location`.
@@ -64,20 +64,21 @@ async def rerun_run(
     that is rerun. `GET` of the new run's path tells what was answered, and how the two differ.
     """
     check_key(key)
-    new_id = run_id_of(data)
+    asked = data or RerunRequest()
+    new_id = run_id_of(asked)
     if key is not None and new_id is not None:
         detail = f"{KEY_HEADER} makes an id of its own: leave the run's id out, or the key"
         raise Refused("idempotency-key-invalid", detail)
     with within(graph="/graph", state="/state"):
         begun = await engine.rerun(
             run_id,
-            graph=data.graph,
-            state=data.state,
-            tools=data.tools,
+            graph=asked.graph,
+            state=asked.state,
+            tools=asked.tools,
             new_id=new_id,
             key=key,
-            limits=data.limits,
-            tags=data.tags,
+            limits=asked.limits,
+            tags=asked.tags,
             actor=ACTOR,
         )
     return Response(

@@ -100,6 +100,10 @@ async def test_a_refused_result_is_made_anew_where_the_graph_declares_otherwise(
     whole, end, report = await rerun(strict, graph)
     assert (whole.state.get("n"), end.state["n"]) == (None, 1)
     assert report.why == {"rules": 1, "state": 1}
+    with_a_node = {**strict, "nodes": {**strict["nodes"], "more": {}}}
+    for alike in (strict, with_a_node):
+        _, end, report = await rerun(strict, alike)
+        assert (end.state.get("n"), report.why) == (None, {})
     _, end, report = await rerun(strict, strict)
     assert (end.state.get("n"), report.why, report.same) == (None, {}, True)
 

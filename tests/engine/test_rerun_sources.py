@@ -20,10 +20,10 @@ from stenograph.engine import (
     tool,
 )
 from stenograph.journal import JournalFailed, MemoryJournal
-from tests.crashes import FaultJournal
+from tests.crashes import FaultJournal, drive
 from tests.engine.test_recall import RACE, racing
 from tests.engine.test_reruns import GRAPH, counting
-from tests.graphs import calling, chain, mapped
+from tests.graphs import SAMPLES, TOOLS, calling, chain, mapped, with_more
 
 PATIENCE_S = 20
 
@@ -428,6 +428,21 @@ async def test_a_race_that_a_crash_interrupts_is_no_difference() -> None:
                 assert (report.same, report.first, report.done) == (True, None, True)
             points += 1
     assert points > 2
+
+
+async def test_a_conflict_of_the_same_branches_is_the_same_by_whatever_events() -> None:
+    sample = SAMPLES["merge conflict"]
+    async with MemoryJournal() as journal, Engine(journal, tools=TOOLS) as engine:
+        whole = await drive(engine, sample)
+        await engine.rerun("run", new_id="again")
+        await engine.migrate("again", with_more(sample.graph))
+        end = await engine.wait("again")
+        assert whole.error is not None
+        assert end.error is not None
+        assert whole.error.type == end.error.type == "merge-conflict"
+        assert whole.error.message != end.error.message
+        report = await engine.rerun_report("again")
+        assert (report.same, report.first, report.executed) == (True, None, 0)
 
 
 async def ended(engine: Engine, rerun: asyncio.Future[Any] | None = None) -> None:

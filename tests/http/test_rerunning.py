@@ -72,6 +72,13 @@ async def test_what_cannot_be_rerun_is_a_problem(
         assert answer.json()["type"] == f"/problems/{code}"
 
 
+async def test_a_rerun_with_nothing_changed_needs_no_body() -> None:
+    async with app_client() as client:
+        await run_in(client)
+        answer = await client.post("/runs/r/rerun")
+        assert (answer.status_code, answer.json()["tags"]["rerun_of"]) == (202, "r")
+
+
 async def test_an_id_and_a_key_are_too_much() -> None:
     async with app_client() as client:
         await run_in(client)
