@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated, TypeAlias
+import asyncio
+from typing import Annotated, Any, TypeAlias
 
-from litestar import get, post
+from litestar import Request, get, post
 from litestar.di import NamedDependency
 from litestar.openapi.spec import Example
 from litestar.params import BodyKwarg, FromPath
 from litestar.response import Response
 
-from stenograph.engine import CheckReport, Engine, RerunReport
+from stenograph.engine import CheckReport, Engine, EngineClosed, RerunReport
 from stenograph.http.bodies import run_id_of, within
 from stenograph.http.errors import BODY_CODES, Refused, problems
 from stenograph.http.graphs import ACTOR
@@ -19,6 +20,7 @@ from stenograph.http.requests import KEY_HEADER
 from stenograph.http.rerun_wire import CheckRequest, RerunRequest
 from stenograph.http.starting import START_CODES, headers_of, status_of
 from stenograph.http.views import run_answer
+from stenograph.http.waiting import first_of, until_gone
 from stenograph.http.wire import RunAnswer
 
 RERUN_CODES = ("run-not-found", "rerun-refused", "schema-violated", "state-too-large")
@@ -105,15 +107,27 @@ async def get_rerun(run_id: FromPath[str], engine: NamedDependency[Engine]) -> R
     tags=["Audit"],
 )
 async def check_run(
-    run_id: FromPath[str], engine: NamedDependency[Engine], data: CheckBody = None
+    request: Request[Any, Any, Any],
+    run_id: FromPath[str],
+    engine: NamedDependency[Engine],
+    stopping: NamedDependency[asyncio.Event],
+    data: CheckBody = None,
 ) -> CheckReport:
     """Run today's tools on what they were given then, and tell where they do otherwise.
 
     No run is made and nothing is written. Tools with `effects: once` are left out, and what is not
-    done after `time_s` seconds: `skipped` counts it.
+    done after `time_s` seconds: `skipped` counts it. A client that leaves ends the check.
     """
     asked = data or CheckRequest()
-    return await engine.check_run(run_id, tools=asked.tools, time_s=asked.time_s)
+    found: list[CheckReport] = []
+
+    async def check() -> None:
+        found.append(await engine.check_run(run_id, tools=asked.tools, time_s=asked.time_s))
+
+    await first_of(check, lambda: until_gone(request), stopping.wait)
+    if not found:
+        raise EngineClosed
+    return found[0]
 
 
 HANDLERS = (rerun_run, get_rerun, check_run)

@@ -76,8 +76,7 @@ def attempts(events: Iterable[st.Event]) -> dict[Place, tuple[str, dict[str, Any
     run, found = Run(), dict[Place, tuple[str, dict[str, Any]]]()
     for event in events:
         evolve(run, event)
-        if isinstance(event.data, NodeEntered) and event.data.tool is not None:
-            at = event.data
+        if isinstance(at := event.data, NodeEntered) and at.tool is not None:
             place = (at.scope, at.node, at.visit, at.attempt)
             found[place] = at.tool, run.scopes[at.scope].state.to_values()
     return found

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
+import httpx
 import pytest
 
+import stenograph as st
 from stenograph.engine import RerunRefused, UnknownRun
 from stenograph.http import Client
-from tests.http.serving import app_client, serving
+from tests.http.serving import PATIENCE_S, app_client, serving
 from tests.http.test_forking import run_in
 from tests.http.tools import COUNT
 
@@ -47,6 +50,37 @@ async def test_a_check_answers_where_the_tools_differ() -> None:
             answer = await client.post("/runs/r/check", json=body)
             assert (answer.status_code, answer.json()["same"]) == (200, True)
             assert answer.json()["checked"] == 3
+
+
+async def test_a_check_ends_when_its_client_leaves_and_when_the_server_stops() -> None:
+    called, given_up = asyncio.Queue[None](), asyncio.Queue[None]()
+    is_recorded = asyncio.Event()
+
+    @st.tool
+    async def once_quick(state: dict[str, Any]) -> None:
+        if is_recorded.is_set():
+            called.put_nowait(None)
+        else:
+            is_recorded.set()
+            return
+        try:
+            await asyncio.Event().wait()
+        finally:
+            given_up.put_nowait(None)
+
+    graph = {"start": "a", "nodes": {"a": {"tool": "once_quick"}}}
+    async with serving(lambda: st.open(":memory:", tools=[once_quick])) as served:
+        await served.engine.run(graph, run_id="r")
+        with pytest.raises(httpx.ReadTimeout):
+            await served.http.post("/runs/r/check", timeout=0.2)
+        async with asyncio.timeout(PATIENCE_S):
+            await given_up.get()
+        asked = asyncio.ensure_future(served.http.post("/runs/r/check"))
+        for _ in range(2):
+            await called.get()
+        served.stop.set()
+        answer = await asked
+        assert (answer.status_code, answer.json()["type"]) == (503, "/problems/shutting-down")
 
 
 @pytest.mark.parametrize(
