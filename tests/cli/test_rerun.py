@@ -137,6 +137,13 @@ def test_a_check_tells_what_todays_tools_do_otherwise(tmp_path: Path) -> None:
             "--url", server.url, "-o", "table", "rerun", "large", "--check", "--tool", "price"
         ).out
         assert "1 attempt checked, 1 otherwise\n  1 left out of tools that were not named\n" in text
+        late = steno(
+            "--url", server.url, "-o", "table", "rerun", "large", "--check", "--time-s", "1e-9"
+        )
+        assert (
+            "0 attempts checked, all as recorded\n  2 left out because the time was up" in late.out
+        )
+        assert rerun(server, "large", "--check", "--time-s", "3601").code == 2
         done = rerun(server, "small")
         [report] = done.documents
         assert (done.code, report["why"]) == (1, {"version": 2})
