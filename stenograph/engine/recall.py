@@ -147,9 +147,10 @@ class Recall:
         """Return what ends the wait, or the backoff, that a scope is in, if that is known."""
         at, due = scope.position, due_at(self._run, scope.path)
         assert at is not None, "only what stands somewhere can wait"
-        if at.phase == "backing-off" or at.kind in ("time", "delay"):
-            is_waiting = at.phase in ("backing-off", "waiting")
-            return Due(scope.path, due) if due is not None and is_waiting else None
+        if at.phase == "backing-off":
+            return Due(scope.path, due) if due is not None and self._was_answered(scope) else None
+        if at.kind in ("time", "delay"):
+            return Due(scope.path, due) if due is not None and at.phase == "waiting" else None
         if at.phase != "waiting" or at.signal is None:
             return None
         known = self._answers.recording.waits.get(turn_of(self._run, scope))
@@ -158,6 +159,16 @@ class Recall:
         if known.reason == "signal":
             return Signal(name=at.signal, payload=known.payload, actor=ACTOR, scope=scope.path)
         return Due(scope.path, due) if due is not None else None
+
+    def _was_answered(self, scope: Scope) -> bool:
+        """Tell whether the last try failed in the recording alone: what was called is given its time."""
+        assert scope.position is not None, "only what stands somewhere backs off"
+        name = compile_graph(scope.graph).nodes[scope.position.node].node.tool
+        if name is None:
+            return True
+        tool = self._world.registry.tools.get(name)
+        version = None if tool is None else tool.version
+        return isinstance(self._answers.look(self._run, scope, version, before=1), Recorded)
 
 
 async def recording_of(journal: Journal, rerun: RerunOf, *, values: bool = True) -> Recording:

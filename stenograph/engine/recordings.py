@@ -230,13 +230,17 @@ class Answers:
         """Tell whether a tool is to be run anew."""
         return tool in self.rerun.tools
 
-    def look(self, run: Run, scope: Scope, version: str | None) -> Recorded | What:
+    def look(
+        self, run: Run, scope: Scope, version: str | None, *, before: int = 0
+    ) -> Recorded | What:
         """Return what came of the attempt that a scope of a run stands at, or why that is not known.
 
+        Or, where it backs off, of a try ``before``, which saw the same state.
         Where tools are named, those alone are run anew; else those whose ``version`` is another. A
         tool that is not here, None, has no other.
         """
-        turn = turn_of(run, scope)
+        path, node, visit, tries, calls = turn_of(run, scope)
+        turn = path, node, visit, tries - before, calls
         found = self.recording.answers.get(turn)
         then = self.recording.cut_off.get(turn) if found is None else found.asked
         if then is None:

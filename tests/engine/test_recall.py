@@ -108,6 +108,37 @@ async def test_a_refused_result_is_made_anew_where_the_graph_declares_otherwise(
     assert (end.state.get("n"), report.why, report.same) == (None, {}, True)
 
 
+async def test_a_tool_that_is_called_and_fails_is_given_the_time_between_its_tries() -> None:
+    called = asyncio.Queue[int]()
+
+    @tool(version="1")
+    async def flaky(state: dict[str, Any], ctx: st.Context) -> None:
+        called.put_nowait(ctx.attempt)
+        if ctx.attempt < 3:
+            raise ConnectionError("nobody answers")
+
+    def graph(delay_s: float) -> dict[str, Any]:
+        retry = {"attempts": 3, "delay_s": delay_s, "jitter": False}
+        return {"start": "work", "nodes": {"work": {"tool": "flaky", "retry": retry}}}
+
+    async with MemoryJournal() as journal:
+        async with Engine(journal, tools=[flaky]) as engine:
+            await engine.run(graph(0), run_id="run")
+            await engine.rerun("run", graph=graph(3600), new_id="answered")
+            assert (await engine.wait("answered", 5)).status == "completed"
+            assert called.qsize() == 3
+            await engine.rerun("run", graph=graph(3600), tools=["flaky"], new_id="called")
+            async for event in engine.tail("called"):
+                if event.type == "node.attempt_failed":
+                    break
+            await engine.pause("called")
+        async with Engine(journal, tools=[flaky]) as engine:
+            await engine.resume("called")
+            await engine.pause("called")
+            assert (await engine.wait("called", 5)).status == "paused"
+            assert called.qsize() == 4
+
+
 async def test_a_goto_that_led_nowhere_does_so_again_but_in_a_graph_with_that_node() -> None:
     graph = one("stray", retry={"attempts": 3, "delay_s": 0}, next=CAUGHT)
     whole, end, report = await rerun(graph, graph)
