@@ -164,7 +164,7 @@ class Recall:
         """Tell whether the last try failed in the recording alone: what was called is given its time."""
         assert scope.position is not None, "only what stands somewhere backs off"
         name = compile_graph(scope.graph).nodes[scope.position.node].node.tool
-        if name is None:
+        if not isinstance(name, str):
             return True
         tool = self._world.registry.tools.get(name)
         version = None if tool is None else tool.version

@@ -167,8 +167,7 @@ class Checks:
         attempt, result = await self._try(run.id, scope, tool)
         assert not isinstance(result, Recalled), "the tool was called"
         command = to_command(attempt, result, scope, Secrecy(None))
-        if scope.path in run.scopes:
-            run.scopes[scope.path].state.regain(scope.state)
+        run.scopes[scope.path].state.regain(scope.state)
         if isinstance(command, ToolReturned):
             now = CheckOutcome(outcome="ok", goto=command.goto)
             patch = command.update.patch

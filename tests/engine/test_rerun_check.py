@@ -73,6 +73,25 @@ async def test_what_cannot_be_checked_is_counted() -> None:
             assert (report.same, report.checked, report.skipped) == (True, 0, {"no-tool": 1})
 
 
+async def test_what_may_see_a_secret_is_left_out_and_what_cannot_is_checked() -> None:
+    child = {"id": "child", **chain("grow")}
+    graph = {
+        "start": "own",
+        "state": {"token": {"secret": True}},
+        "nodes": {
+            "own": {"tool": "grow", "next": "kept"},
+            "kept": {"graph": "child", "in": {"n": "n", "token": "token"}, "next": "free"},
+            "free": {"graph": "child", "in": {"n": "n"}},
+        },
+    }
+    async with MemoryJournal() as journal, Engine(journal, tools=[grow]) as engine:
+        await engine.create_graph(child)
+        end = await engine.run(graph, {"n": 1, "token": "abcdefghij"}, run_id="run")
+        assert end.status == "completed", end.error
+        report = await engine.check_run("run")
+        assert (report.checked, report.skipped) == (1, {"secret": 2})
+
+
 async def test_a_name_that_is_no_tools_is_refused() -> None:
     async with MemoryJournal() as journal, Engine(journal, tools=[grow]) as engine:
         await engine.run(chain("grow"), {"n": 1}, run_id="run")
