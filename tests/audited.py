@@ -9,12 +9,12 @@ import msgspec
 
 import stenograph as st
 from stenograph.engine import Engine, decode
-from stenograph.engine.blame import Blamer
-from stenograph.engine.blame_view import BlameAt, blame_at
-from stenograph.engine.folding import evolve
-from stenograph.engine.reasons import Reason, why
-from stenograph.engine.run import Run
-from stenograph.engine.trails import Trails
+from stenograph.engine.audit.blame import Blamer
+from stenograph.engine.audit.blame_view import BlameAt, blame_at
+from stenograph.engine.audit.reasons import Reason, why
+from stenograph.engine.audit.trails import Trails
+from stenograph.engine.core.folding import evolve
+from stenograph.engine.core.run import Run
 from stenograph.journal import MemoryJournal
 from tests.crashes import drive
 from tests.graphs import SAMPLES, TOOLS, Sample

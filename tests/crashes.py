@@ -11,7 +11,7 @@ from typing import Any, Literal, TypeAlias
 from msgspec import Struct
 
 from stenograph.engine import Engine, Event, RunFinished, RunView, decode
-from stenograph.engine.events import NodeAttemptFailed, NodeExited, TransitionTaken
+from stenograph.engine.core.events import NodeAttemptFailed, NodeExited, TransitionTaken
 from stenograph.journal import Journal, JournalFailed, MemoryJournal, NewRecord, Record
 from tests.graphs import TOOLS, Sample, with_more
 

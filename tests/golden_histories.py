@@ -17,7 +17,7 @@ from msgspec import NODEFAULT, Struct
 from msgspec.structs import fields
 
 from stenograph.engine import Engine, Run, SystemClock, Timer, decode, fold
-from stenograph.engine.events import NodeEntered
+from stenograph.engine.core.events import NodeEntered
 from stenograph.journal import Journal, MemoryJournal, Record, envelope
 from tests.crashes import drive
 from tests.graphs import SAMPLES, TOOLS

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from stenograph.engine import Event, ParsedGraph, fold, parse_graph
-from stenograph.engine.commands import (
+from stenograph.engine.core.commands import (
     Cancel,
     Command,
     Due,
@@ -22,14 +22,14 @@ from stenograph.engine.commands import (
     ToolFailed,
     ToolReturned,
 )
-from stenograph.engine.decide import decide
-from stenograph.engine.edges import compile_graph
-from stenograph.engine.events import ErrorInfo, PinnedGraph
-from stenograph.engine.folding import evolve
-from stenograph.engine.graph import Limits, Outcome
-from stenograph.engine.run import Run
-from stenograph.engine.standing import due_at, places
-from stenograph.engine.state import State
+from stenograph.engine.core.decide import decide
+from stenograph.engine.core.edges import compile_graph
+from stenograph.engine.core.events import ErrorInfo, PinnedGraph
+from stenograph.engine.core.folding import evolve
+from stenograph.engine.core.run import Run
+from stenograph.engine.core.standing import due_at, places
+from stenograph.engine.graphs.graph import Limits, Outcome
+from stenograph.engine.state.state import State
 from stenograph.engine.times import to_text
 
 AT = "2026-11-21T00:00:00.000000Z"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from stenograph.engine.site import Site
+from stenograph.engine.tools.site import Site
 
 
 def site(**given: Any) -> Site:

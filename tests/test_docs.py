@@ -24,8 +24,8 @@ from msgspec.structs import fields
 
 import stenograph as st
 from stenograph.engine import parse_graph
-from stenograph.engine.events import Payload
-from stenograph.engine.expressions import compile_expression
+from stenograph.engine.conditions.expressions import compile_expression
+from stenograph.engine.core.events import Payload
 from stenograph.workflows import code_review
 from tests.ports import port_8000
 

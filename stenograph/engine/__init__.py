@@ -1,15 +1,29 @@
 """The engine: graphs, events, the pure core, the executor. Knows the journal's protocol only."""
 
-from stenograph.engine.blame_trees import Writer
-from stenograph.engine.blame_view import Blame, BlameAt
-from stenograph.engine.candidates import Candidate
-from stenograph.engine.changes import Change
+from stenograph.engine.audit.blame_trees import Writer
+from stenograph.engine.audit.blame_view import Blame, BlameAt
+from stenograph.engine.audit.candidates import Candidate
+from stenograph.engine.audit.changes import Change
+from stenograph.engine.audit.diff import DiffSide, Parting, RunDiff
+from stenograph.engine.audit.diff_visits import VisitDiff, VisitSide
+from stenograph.engine.audit.diff_words import lines_of
+from stenograph.engine.audit.reason_words import one_line
+from stenograph.engine.audit.reasons import Link, Reason
 from stenograph.engine.clock import Clock, SystemClock, Timer
-from stenograph.engine.context import Context
-from stenograph.engine.data_folder import DataFolder, open_data_folder
-from stenograph.engine.diff import DiffSide, Parting, RunDiff
-from stenograph.engine.diff_visits import VisitDiff, VisitSide
-from stenograph.engine.diff_words import lines_of
+from stenograph.engine.core.events import (
+    EVENT_TYPES,
+    TERMINAL,
+    ErrorInfo,
+    Event,
+    Origin,
+    StatePatched,
+    UnknownEvent,
+    decode,
+)
+from stenograph.engine.core.folding import fold
+from stenograph.engine.core.migration import GraphChange, Migration
+from stenograph.engine.core.run import Run
+from stenograph.engine.core.views import ParkedView, RunView, StateAt, Visit, WaitView, view, visits
 from stenograph.engine.engine import Engine
 from stenograph.engine.errors import (
     CannotReduce,
@@ -48,34 +62,14 @@ from stenograph.engine.errors import (
     UnknownSignal,
     WriteRefused,
 )
-from stenograph.engine.events import (
-    EVENT_TYPES,
-    TERMINAL,
-    ErrorInfo,
-    Event,
-    Origin,
-    StatePatched,
-    UnknownEvent,
-    decode,
-)
-from stenograph.engine.exported import (
+from stenograph.engine.export.exported import (
     EXPORT_MAX_BYTES,
     ExportedRun,
     ExportHeader,
     ExportReader,
     read_export,
 )
-from stenograph.engine.filters import (
-    NO_FILTER,
-    NO_LABELS,
-    Filter,
-    FilterInvalid,
-    filter_of,
-    passes,
-    words_of,
-)
-from stenograph.engine.folding import fold
-from stenograph.engine.graph import (
+from stenograph.engine.graphs.graph import (
     END,
     FAIL,
     Concurrency,
@@ -89,30 +83,52 @@ from stenograph.engine.graph import (
     as_data,
     subgraphs_of,
 )
-from stenograph.engine.graphs import StoredGraph
-from stenograph.engine.importing import IMPORTED
-from stenograph.engine.migration import GraphChange, Migration
-from stenograph.engine.parse import ParsedGraph, duplicate_keys, graph_refs, parse_graph
-from stenograph.engine.play_words import differences
-from stenograph.engine.playing import Played, play
-from stenograph.engine.reading import did_you_mean
-from stenograph.engine.reason_words import one_line
-from stenograph.engine.reasons import Link, Reason
-from stenograph.engine.rerun_check import (
+from stenograph.engine.graphs.parse import ParsedGraph, duplicate_keys, graph_refs, parse_graph
+from stenograph.engine.graphs.reading import did_you_mean
+from stenograph.engine.playing.play_words import differences
+from stenograph.engine.playing.playing import Played, play
+from stenograph.engine.playing.scripting import CannotRecord, record_run
+from stenograph.engine.playing.scripts import (
+    Did,
+    Failed,
+    RecordedRun,
+    Returned,
+    Signalled,
+    TimeCame,
+)
+from stenograph.engine.reruns.rerun_check import (
     CHECK_S,
     CheckDifference,
     CheckOutcome,
     CheckReport,
     CheckTime,
 )
-from stenograph.engine.rerun_report import RerunReport, RerunVisit
-from stenograph.engine.run import Run
-from stenograph.engine.scripting import CannotRecord, record_run
-from stenograph.engine.scripts import Did, Failed, RecordedRun, Returned, Signalled, TimeCame
-from stenograph.engine.site import Site
-from stenograph.engine.tools import Goto, Predicate, Rate, Registry, Source, Tool, predicate, tool
+from stenograph.engine.reruns.rerun_report import RerunReport, RerunVisit
+from stenograph.engine.stored.filters import (
+    NO_FILTER,
+    NO_LABELS,
+    Filter,
+    FilterInvalid,
+    filter_of,
+    passes,
+    words_of,
+)
+from stenograph.engine.stored.graphs import StoredGraph
+from stenograph.engine.stored.imported import IMPORTED
+from stenograph.engine.tools.context import Context
+from stenograph.engine.tools.data_folder import DataFolder, open_data_folder
+from stenograph.engine.tools.site import Site
+from stenograph.engine.tools.tools import (
+    Goto,
+    Predicate,
+    Rate,
+    Registry,
+    Source,
+    Tool,
+    predicate,
+    tool,
+)
 from stenograph.engine.values import canonical, nested_deeper, pointer
-from stenograph.engine.views import ParkedView, RunView, StateAt, Visit, WaitView, view, visits
 
 __all__ = (
     "CHECK_S",

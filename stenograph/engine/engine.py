@@ -10,9 +10,8 @@ from typing import Any, Final, Self
 
 from msgspec.structs import replace
 
-from stenograph.engine.actors import Actors
 from stenograph.engine.clock import Clock, SystemClock
-from stenograph.engine.commands import (
+from stenograph.engine.core.commands import (
     Cancel,
     Pause,
     Resume,
@@ -20,30 +19,31 @@ from stenograph.engine.commands import (
     Signal,
     Turn,
 )
-from stenograph.engine.data_folder import DataFolder
-from stenograph.engine.doubts import doubting
-from stenograph.engine.erasing import erase
+from stenograph.engine.core.events import RunLimits
+from stenograph.engine.core.migration import Migration
+from stenograph.engine.core.views import RunView, view
 from stenograph.engine.errors import ForkRefused, RerunRefused, RunFinished
-from stenograph.engine.events import RunLimits
-from stenograph.engine.exported import ExportedRun
-from stenograph.engine.flow import Flow
-from stenograph.engine.graph import Graph, Limits
-from stenograph.engine.graphs import Graphs, StoredGraph
-from stenograph.engine.histories import Histories
-from stenograph.engine.importing import import_run
-from stenograph.engine.migrating import migrate
-from stenograph.engine.migration import Migration
-from stenograph.engine.parse import ParsedGraph
+from stenograph.engine.executor.actors import Actors
+from stenograph.engine.executor.world import open_world
+from stenograph.engine.export.doubts import doubting
+from stenograph.engine.export.exported import ExportedRun
+from stenograph.engine.export.importing import import_run
+from stenograph.engine.graphs.graph import Graph, Limits
+from stenograph.engine.graphs.parse import ParsedGraph
 from stenograph.engine.past import Past
-from stenograph.engine.rerun_check import CHECK_S, CheckReport, Checks, CheckTime
-from stenograph.engine.rerun_report import RerunReport
-from stenograph.engine.reruns import RerunOptions, Reruns
-from stenograph.engine.run_forks import ForkOptions, RunForks
-from stenograph.engine.starts import Delay, Key, Options, RunId, Starts, checked, run_id_for
-from stenograph.engine.tools import Registry, Source
+from stenograph.engine.reruns.rerun_check import CHECK_S, CheckReport, Checks, CheckTime
+from stenograph.engine.reruns.rerun_report import RerunReport
+from stenograph.engine.reruns.reruns import RerunOptions, Reruns
+from stenograph.engine.runs.erasing import erase
+from stenograph.engine.runs.flow import Flow
+from stenograph.engine.runs.migrating import migrate
+from stenograph.engine.runs.run_forks import ForkOptions, RunForks
+from stenograph.engine.runs.starts import Delay, Key, Options, RunId, Starts, checked, run_id_for
+from stenograph.engine.stored.graphs import Graphs, StoredGraph
+from stenograph.engine.stored.histories import Histories
+from stenograph.engine.tools.data_folder import DataFolder
+from stenograph.engine.tools.tools import Registry, Source
 from stenograph.engine.values import canonical
-from stenograph.engine.views import RunView, view
-from stenograph.engine.world import open_world
 from stenograph.journal import Journal
 
 WAIT_S: Final = 60.0

@@ -8,25 +8,25 @@ from contextlib import aclosing
 
 from msgspec.structs import replace
 
-from stenograph.engine.actors import Actors
-from stenograph.engine.audit import Audit
-from stenograph.engine.blame_view import BlameAt
-from stenograph.engine.diff import RunDiff
-from stenograph.engine.erasing import left_of
+from stenograph.engine.audit.audit import Audit
+from stenograph.engine.audit.blame_view import BlameAt
+from stenograph.engine.audit.diff import RunDiff
+from stenograph.engine.audit.lineage import events_of, line_of
+from stenograph.engine.audit.reasons import Reason
+from stenograph.engine.core.events import Event, decode
+from stenograph.engine.core.run import Run
+from stenograph.engine.core.scopes import ROOT
+from stenograph.engine.core.views import RunView, StateAt, Visit, view, visits
 from stenograph.engine.errors import SeqNotReached, UnknownRun
-from stenograph.engine.events import Event, decode
-from stenograph.engine.exporting import export
-from stenograph.engine.filters import NO_FILTER, filter_of, passes, words_of
-from stenograph.engine.follow import follow
-from stenograph.engine.graphs import Graphs, StoredGraph
-from stenograph.engine.histories import Histories
-from stenograph.engine.importing import is_imported
-from stenograph.engine.lineage import events_of, line_of
-from stenograph.engine.reasons import Reason
-from stenograph.engine.run import Run
-from stenograph.engine.scopes import ROOT
-from stenograph.engine.views import RunView, StateAt, Visit, view, visits
-from stenograph.engine.world import World
+from stenograph.engine.executor.actors import Actors
+from stenograph.engine.executor.world import World
+from stenograph.engine.export.exporting import export
+from stenograph.engine.runs.erasing import left_of
+from stenograph.engine.stored.filters import NO_FILTER, filter_of, passes, words_of
+from stenograph.engine.stored.follow import follow
+from stenograph.engine.stored.graphs import Graphs, StoredGraph
+from stenograph.engine.stored.histories import Histories
+from stenograph.engine.stored.imported import is_imported
 from stenograph.journal import Record, Stream
 
 

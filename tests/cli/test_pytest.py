@@ -20,7 +20,7 @@ import stenograph as st
 from stenograph.cli.python_text import literal, text_literal
 from stenograph.cli.replay_tests import INLINE_MAX_CHARS, name_of, source_of
 from stenograph.engine import CannotRecord, Engine, decode, record_run
-from stenograph.engine.scripts import Step
+from stenograph.engine.playing.scripts import Step
 from stenograph.journal import MemoryJournal
 from stenograph.testing import (
     Did,

@@ -14,7 +14,7 @@ from stenograph.cli.marks import OF_STATUS, SIGNS
 from stenograph.cli.rows import CHANGES, PLAIN, Row, Teller
 from stenograph.cli.runs import STATUSES
 from stenograph.cli.times import local
-from stenograph.engine.events import Payload
+from stenograph.engine.core.events import Payload
 from stenograph.http.wire import Status
 from tests.cli.tools import BOOM, COUNT, boom, count
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from stenograph.engine.errors import GraphInvalid
-from stenograph.engine.parse import ParsedGraph, parse_graph
+from stenograph.engine.graphs.parse import ParsedGraph, parse_graph
 
 TOOLS = ("t", "u", "v")
 THREE = [{"id": "a", "func": "t"}, {"id": "b", "func": "u"}, {"id": "c", "func": "v"}]

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-from stenograph.engine.context import Context
-from stenograph.engine.tools import Goto, tool
+from stenograph.engine.tools.context import Context
+from stenograph.engine.tools.tools import Goto, tool
 
 State = dict[str, Any]
 

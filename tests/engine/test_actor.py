@@ -13,9 +13,9 @@ import pytest
 
 import stenograph as st
 from stenograph.engine import Engine, UnknownEvent
-from stenograph.engine.commands import Recover
-from stenograph.engine.decide import decide
-from stenograph.engine.inbox import Said
+from stenograph.engine.core.commands import Recover
+from stenograph.engine.core.decide import decide
+from stenograph.engine.executor.inbox import Said
 from stenograph.journal import (
     AppendTooLarge,
     JournalBusy,
@@ -73,7 +73,7 @@ async def test_a_new_run_does_not_wait_for_ever(monkeypatch: pytest.MonkeyPatch)
         async with Engine(journal, tools=TOOLS) as engine:
             await engine.create_graph({**chain("count"), "id": "g"})
             journal.busy = 99
-            monkeypatch.setattr("stenograph.engine.actor.asyncio.sleep", no_time)
+            monkeypatch.setattr("stenograph.engine.executor.actor.asyncio.sleep", no_time)
             with pytest.raises(JournalBusy):
                 await engine.start("g")
             assert journal.busy > 80
@@ -228,7 +228,7 @@ async def test_a_run_that_cannot_be_taken_up_stops_no_other(
         async with Engine(journal, tools=TOOLS) as engine:
             for run_id in ("bad", "good"):
                 await engine.start(one("hang", timeout_s=0.05, next="after"), run_id=run_id)
-        monkeypatch.setattr("stenograph.engine.actor.decide", broken)
+        monkeypatch.setattr("stenograph.engine.executor.actor.decide", broken)
         async with Engine(journal, tools=TOOLS) as engine:
             assert (await engine.get("bad")).status == "failed"
             assert (await engine.wait("good")).status == "failed"
@@ -262,7 +262,7 @@ async def settled(engine: Engine, run_id: str, type_: str, count: int) -> None:
 
 
 async def test_every_page_of_unfinished_runs_is_taken_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("stenograph.engine.histories.PAGE", 3)
+    monkeypatch.setattr("stenograph.engine.stored.histories.PAGE", 3)
     async with MemoryJournal() as journal:
         async with Engine(journal, tools=TOOLS) as engine:
             runs = [await engine.start(one("hang", next="after")) for _ in range(8)]
@@ -483,7 +483,7 @@ async def test_a_history_that_no_engine_wrote_is_said_to_be_unreadable() -> None
 async def test_graphs_that_were_not_asked_for_lately_are_read_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("stenograph.engine.graphs.KNOWN_MAX", 2)
+    monkeypatch.setattr("stenograph.engine.stored.graphs.KNOWN_MAX", 2)
     async with MemoryJournal() as journal, Engine(journal, tools=TOOLS) as engine:
         for _ in range(2):
             for name in "abcd":

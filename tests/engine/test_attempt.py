@@ -12,13 +12,13 @@ from typing import Any
 
 import pytest
 
-from stenograph.engine.attempt import Attempt, Raised, Result, Returned, raised
-from stenograph.engine.context import Context
-from stenograph.engine.failure import MESSAGE_MAX_CHARS, TRACEBACK_MAX_CHARS
-from stenograph.engine.gates import Gates
-from stenograph.engine.state import State
-from stenograph.engine.threads import Threads
-from stenograph.engine.tools import Function, Tool, tool
+from stenograph.engine.executor.attempt import Attempt, Raised, Result, Returned, raised
+from stenograph.engine.executor.gates import Gates
+from stenograph.engine.executor.threads import Threads
+from stenograph.engine.state.state import State
+from stenograph.engine.tools.context import Context
+from stenograph.engine.tools.failure import MESSAGE_MAX_CHARS, TRACEBACK_MAX_CHARS
+from stenograph.engine.tools.tools import Function, Tool, tool
 from tests.clocks import VirtualClock
 from tests.sites import site
 

@@ -13,9 +13,9 @@ from hypothesis import strategies as hy
 from msgspec import Raw
 
 import stenograph as st
-from stenograph.engine.blame_trees import SOURCES_MAX, Mark, Writer, joined, same
-from stenograph.engine.blame_view import ENTRIES_MAX
-from stenograph.engine.events import (
+from stenograph.engine.audit.blame_trees import SOURCES_MAX, Mark, Writer, joined, same
+from stenograph.engine.audit.blame_view import ENTRIES_MAX
+from stenograph.engine.core.events import (
     BranchEnded,
     Event,
     NodeEntered,
@@ -25,7 +25,7 @@ from stenograph.engine.events import (
     RunLimits,
     StatePatched,
 )
-from stenograph.engine.patch import patch_key
+from stenograph.engine.state.patch import patch_key
 from tests.audited import NAMES, blame, history, nodes, ran, states
 from tests.graphs import SAMPLES, Sample, calling, chain, mapped, one
 

@@ -7,8 +7,8 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stenograph.engine.graph import NODES_MAX
-from stenograph.engine.parse import parse_graph
+from stenograph.engine.graphs.graph import NODES_MAX
+from stenograph.engine.graphs.parse import parse_graph
 
 BOUND = "has no bound, so only limits.steps stops it; give an edge of it max, until or when"
 HIDDEN = "is never taken: an edge before it always is"

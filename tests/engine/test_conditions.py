@@ -6,15 +6,15 @@ from typing import Any
 
 import pytest
 
-from stenograph.engine.conditions import (
+from stenograph.engine.conditions.conditions import (
     FieldCondition,
     PredicateCondition,
     check_condition,
     compile_condition,
 )
+from stenograph.engine.conditions.expressions import EvaluationError, Expression, Verdict, View
 from stenograph.engine.errors import Fault
-from stenograph.engine.expressions import EvaluationError, Expression, Verdict, View
-from stenograph.engine.state import State
+from stenograph.engine.state.state import State
 
 STATE: dict[str, Any] = {
     "n": 3,

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from stenograph.engine.context import FIELDS_MAX_BYTES, MESSAGE_MAX_BYTES, Context, LogLine
+from stenograph.engine.tools.context import FIELDS_MAX_BYTES, MESSAGE_MAX_BYTES, Context, LogLine
 from tests.sites import site
 
 

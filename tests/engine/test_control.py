@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 
 from stenograph.engine import NotHeld, NotJson, RunFinished
-from stenograph.engine.commands import Recover, Retry, TimeUp
-from stenograph.engine.events import RunLimits
-from stenograph.engine.standing import due_at, places
-from stenograph.engine.tools import NEXT_NODE
-from stenograph.engine.views import ParkedView, view
+from stenograph.engine.core.commands import Recover, Retry, TimeUp
+from stenograph.engine.core.events import RunLimits
+from stenograph.engine.core.standing import due_at, places
+from stenograph.engine.core.views import ParkedView, view
+from stenograph.engine.tools.tools import NEXT_NODE
 from tests.scenario import Scenario
 
 TWO: dict[str, Any] = {

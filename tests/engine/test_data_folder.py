@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import stenograph as st
-from stenograph.engine.data_folder import DataFolder, find, open_data_folder
+from stenograph.engine.tools.data_folder import DataFolder, find, open_data_folder
 
 
 @pytest.fixture

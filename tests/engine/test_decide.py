@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from stenograph.engine.commands import (
+from stenograph.engine.core.commands import (
     Due,
     Fail,
     Place,
@@ -17,11 +17,11 @@ from stenograph.engine.commands import (
     ToolReturned,
     Turn,
 )
-from stenograph.engine.events import ErrorInfo
-from stenograph.engine.graph import Limits, Retry
-from stenograph.engine.retries import backoff_s
-from stenograph.engine.standing import due_at, places
-from stenograph.engine.state import Update
+from stenograph.engine.core.events import ErrorInfo
+from stenograph.engine.core.retries import backoff_s
+from stenograph.engine.core.standing import due_at, places
+from stenograph.engine.graphs.graph import Limits, Retry
+from stenograph.engine.state.state import Update
 from tests.scenario import AT, Scenario, at_s
 
 STEP = ("node.exited", "transition.taken", "node.entered")

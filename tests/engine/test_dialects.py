@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from stenograph.engine.dialects import translate
 from stenograph.engine.errors import Fault, GraphInvalid
-from stenograph.engine.graph import EDGES_MAX, NODES_MAX
-from stenograph.engine.parse import graph_refs
+from stenograph.engine.graphs.dialects import translate
+from stenograph.engine.graphs.graph import EDGES_MAX, NODES_MAX
+from stenograph.engine.graphs.parse import graph_refs
 from stenograph.engine.values import clip
 from tests.engine.dialect_graphs import (
     ABC,

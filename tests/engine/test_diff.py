@@ -10,13 +10,13 @@ from hypothesis import given
 
 import stenograph as st
 from stenograph.engine import RunDiff, lines_of
-from stenograph.engine.blame_trees import same
-from stenograph.engine.changes import applied, changes
-from stenograph.engine.diff import CHANGES_MAX, VISITS_MAX, Told, compare, diff
-from stenograph.engine.diff_visits import EventId
-from stenograph.engine.lineage import Line, Part
-from stenograph.engine.reasons import why
-from stenograph.engine.trails import Trails
+from stenograph.engine.audit.blame_trees import same
+from stenograph.engine.audit.changes import applied, changes
+from stenograph.engine.audit.diff import CHANGES_MAX, VISITS_MAX, Told, compare, diff
+from stenograph.engine.audit.diff_visits import EventId
+from stenograph.engine.audit.lineage import Line, Part
+from stenograph.engine.audit.reasons import why
+from stenograph.engine.audit.trails import Trails
 from tests.audited import NAMES, history, ran, states
 from tests.engine.test_blame import values
 from tests.graphs import SAMPLES, TOOLS, chain, looped, mapped, one

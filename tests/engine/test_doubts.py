@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from stenograph.engine import ForkRefused, UnknownRun
-from stenograph.engine.doubts import doubting
+from stenograph.engine.export.doubts import doubting
 from stenograph.journal import Journal, MemoryJournal, NewRecord
 
 NOTE = NewRecord("note", b"{}", "2026-11-20T22:00:00.000001Z")

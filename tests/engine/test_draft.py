@@ -23,8 +23,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from stenograph.engine.draft import ABSENT, Draft
-from stenograph.engine.state import OWN_MAX_BYTES, State
+from stenograph.engine.state.state import OWN_MAX_BYTES, State
+from stenograph.engine.tools.draft import ABSENT, Draft
 from tests.json_values import JSON, STATES
 
 Values: TypeAlias = dict[str, Any]

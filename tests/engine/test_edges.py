@@ -6,7 +6,8 @@ from typing import Any, Literal
 
 import pytest
 
-from stenograph.engine.edges import (
+from stenograph.engine.conditions.expressions import View
+from stenograph.engine.core.edges import (
     CompiledNode,
     Uncaught,
     Way,
@@ -15,10 +16,9 @@ from stenograph.engine.edges import (
     edge_key,
     predicates_of,
 )
-from stenograph.engine.events import Considered, ErrorInfo
-from stenograph.engine.expressions import View
-from stenograph.engine.graph import Outcome
-from stenograph.engine.parse import parse_graph
+from stenograph.engine.core.events import Considered, ErrorInfo
+from stenograph.engine.graphs.graph import Outcome
+from stenograph.engine.graphs.parse import parse_graph
 
 BROKEN = ErrorInfo("OSError", "it broke")
 

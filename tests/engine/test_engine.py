@@ -10,7 +10,7 @@ import pytest
 
 import stenograph as st
 from stenograph.engine import TERMINAL, Engine, decode
-from stenograph.engine.events import RunFailed
+from stenograph.engine.core.events import RunFailed
 from stenograph.journal import JournalFailed, MemoryJournal, NewRecord
 from tests.graphs import SAMPLES, TOOLS, chain, one
 

@@ -9,7 +9,7 @@ from hashlib import sha256
 import pytest
 
 from stenograph.engine.errors import ExportRefused
-from stenograph.engine.exported import (
+from stenograph.engine.export.exported import (
     FORMAT,
     ExportHeader,
     ExportReader,

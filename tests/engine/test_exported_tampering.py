@@ -15,7 +15,7 @@ import pytest
 
 import stenograph as st
 from stenograph.engine.errors import ExportRefused
-from stenograph.engine.exported import ExportReader, read_export
+from stenograph.engine.export.exported import ExportReader, read_export
 
 Told: TypeAlias = Callable[[str, object], None]
 

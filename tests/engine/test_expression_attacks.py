@@ -10,10 +10,10 @@ from typing import Any, Final
 
 import pytest
 
-from stenograph.engine.expression_eval import Compiler
-from stenograph.engine.expression_lookup import Program
-from stenograph.engine.expression_text import Source
-from stenograph.engine.expressions import (
+from stenograph.engine.conditions.expression_eval import Compiler
+from stenograph.engine.conditions.expression_lookup import Program
+from stenograph.engine.conditions.expression_text import Source
+from stenograph.engine.conditions.expressions import (
     EvaluationError,
     ExpressionFault,
     View,

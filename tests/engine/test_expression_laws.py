@@ -14,7 +14,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
-from stenograph.engine.expressions import (
+from stenograph.engine.conditions.expressions import (
     EvaluationError,
     Expression,
     ExpressionFault,

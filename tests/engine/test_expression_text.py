@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from stenograph.engine.expressions import (
+from stenograph.engine.conditions.expressions import (
     EXPRESSION_MAX_CHARS,
     ExpressionFault,
     View,

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from stenograph.engine.expressions import (
+from stenograph.engine.conditions.expressions import (
     RESERVED,
     EvaluationError,
     Verdict,

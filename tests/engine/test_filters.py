@@ -17,7 +17,7 @@ from stenograph.engine import (
     filter_of,
     passes,
 )
-from stenograph.engine.filters import matches, node_of
+from stenograph.engine.stored.filters import matches, node_of
 from stenograph.journal import CursorUnknown, MemoryJournal, Record
 from tests.crashes import drive
 from tests.graphs import SAMPLES, TOOLS

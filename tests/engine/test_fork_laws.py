@@ -14,11 +14,11 @@ from msgspec import Raw
 
 import stenograph as st
 from stenograph.engine import Engine, RunView, fold
-from stenograph.engine.blame_trees import same
-from stenograph.engine.changes import applied
+from stenograph.engine.audit.blame_trees import same
+from stenograph.engine.audit.changes import applied
+from stenograph.engine.core.events import NodeEntered, NodeExited, RunCreated, StatePatched
 from stenograph.engine.errors import EngineError
-from stenograph.engine.events import NodeEntered, NodeExited, RunCreated, StatePatched
-from stenograph.engine.patch import PatchOp
+from stenograph.engine.state.patch import PatchOp
 from stenograph.journal import MemoryJournal
 from tests.drawn import DRAWN_TOOLS, FIRST, Drawing, finish
 from tests.engine.test_lineage import events_of, lineage

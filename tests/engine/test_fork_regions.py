@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stenograph.engine.errors import GraphInvalid
-from stenograph.engine.fork_regions import FORKS_MAX, ForkRegions, Ways
-from stenograph.engine.graph import END, Edge
-from stenograph.engine.parse import parse_graph
+from stenograph.engine.graphs.fork_regions import FORKS_MAX, ForkRegions, Ways
+from stenograph.engine.graphs.graph import END, Edge
+from stenograph.engine.graphs.parse import parse_graph
 
 
 def faults(**nodes: Any) -> dict[str, str]:

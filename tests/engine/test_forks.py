@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from stenograph.engine.commands import Advance, Recover
-from stenograph.engine.steps import BUDGET
+from stenograph.engine.core.commands import Advance, Recover
+from stenograph.engine.core.steps import BUDGET
 from tests.scenario import Scenario
 
 A, B, C = "/split#1[0]/", "/split#1[1]/", "/split#1[2]/"

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from stenograph.engine.gates import Gates, Leave
-from stenograph.engine.tools import Tool, tool
+from stenograph.engine.executor.gates import Gates, Leave
+from stenograph.engine.tools.tools import Tool, tool
 from tests.clocks import VirtualClock
 
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as hs
 import stenograph as st
 from stenograph.engine import Predicate, Registry
 from stenograph.engine.errors import Fault, GraphInvalid, ToolRefused
-from stenograph.engine.graph import (
+from stenograph.engine.graphs.graph import (
     EDGES_MAX,
     NODES_MAX,
     Concurrency,
@@ -27,7 +27,7 @@ from stenograph.engine.graph import (
     functions_of,
     subgraphs_of,
 )
-from stenograph.engine.parse import (
+from stenograph.engine.graphs.parse import (
     FAULTS_MAX,
     HINTS_MAX,
     ParsedGraph,
@@ -35,7 +35,7 @@ from stenograph.engine.parse import (
     duplicate_keys,
     parse_graph,
 )
-from stenograph.engine.tools import Rate
+from stenograph.engine.tools.tools import Rate
 from stenograph.engine.values import VALUE_MAX_DEPTH
 from tests.graphs import SAMPLES, TOOLS
 from tests.json_values import JSON

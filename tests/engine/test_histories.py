@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from stenograph.engine import Engine, decode, fold, read_export
-from stenograph.engine.events import encode_payload
+from stenograph.engine.core.events import encode_payload
 from stenograph.journal import GENESIS, MemoryJournal, chain_hash, envelope
 from tests.golden_histories import GOLDEN, end_of, read_history, written
 

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from stenograph.engine import Engine, RunGone, tool
-from stenograph.engine.histories import Histories
-from stenograph.engine.run_data import FORMAT
-from stenograph.engine.snapshots import sealed
+from stenograph.engine.core.run_data import FORMAT
+from stenograph.engine.stored.histories import Histories
+from stenograph.engine.stored.snapshots import sealed
 from stenograph.http.following import to_its_end
 from stenograph.journal import MemoryJournal, Snapshot
 

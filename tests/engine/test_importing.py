@@ -31,9 +31,9 @@ from stenograph.engine import (
     UnknownRun,
     read_export,
 )
-from stenograph.engine.exported import ExportHeader, ExportWriter
-from stenograph.engine.run_data import FORMAT
-from stenograph.engine.used import Used
+from stenograph.engine.core.run_data import FORMAT
+from stenograph.engine.export.exported import ExportHeader, ExportWriter
+from stenograph.engine.export.used import Used
 from stenograph.journal import (
     GENESIS,
     Record,

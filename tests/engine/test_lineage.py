@@ -11,11 +11,11 @@ import pytest
 
 import stenograph as st
 from stenograph.engine import Engine, decode, lines_of, read_export
-from stenograph.engine.blame import Blamer
-from stenograph.engine.blame_trees import same
-from stenograph.engine.blame_view import blame_at
-from stenograph.engine.changes import applied
-from stenograph.engine.reason_words import one_line
+from stenograph.engine.audit.blame import Blamer
+from stenograph.engine.audit.blame_trees import same
+from stenograph.engine.audit.blame_view import blame_at
+from stenograph.engine.audit.changes import applied
+from stenograph.engine.audit.reason_words import one_line
 from stenograph.journal import MemoryJournal
 from tests.audited import NAMES, reasons, states
 from tests.crashes import drive

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from stenograph.engine.context import LogLine
-from stenograph.engine.lines import FLUSH_BYTES, WAITING_MAX_BYTES, Lines, call_on
+from stenograph.engine.tools.context import LogLine
+from stenograph.engine.tools.lines import FLUSH_BYTES, WAITING_MAX_BYTES, Lines, call_on
 from tests.clocks import VirtualClock
 
 

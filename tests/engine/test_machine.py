@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from stenograph.engine import Limits, RunFinished, fold
+from stenograph.engine.core.events import TERMINAL
+from stenograph.engine.core.standing import places
+from stenograph.engine.core.views import view
 from stenograph.engine.errors import NotHeld, SignalRefused, UnknownSignal
-from stenograph.engine.events import TERMINAL
-from stenograph.engine.standing import places
-from stenograph.engine.views import view
 from stenograph.journal import JournalFailed
 from tests.crashes import MOMENTS, Moment
 from tests.model import Ask, Call, Model, Sleep, Split, Step, Sub, as_graphs

@@ -11,11 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stenograph.engine.errors import CannotReduce, MergeConflict, SchemaViolated, StateTooLarge
-from stenograph.engine.graph import ReducerName, StateKey
-from stenograph.engine.merge import Change, merge
-from stenograph.engine.reducers import identity
-from stenograph.engine.rules import NO_RULES, Rules, rules_of
-from stenograph.engine.state import State
+from stenograph.engine.graphs.graph import ReducerName, StateKey
+from stenograph.engine.state.merge import Change, merge
+from stenograph.engine.state.reducers import identity
+from stenograph.engine.state.rules import NO_RULES, Rules, rules_of
+from stenograph.engine.state.state import State
 from stenograph.engine.values import encode
 from tests.engine.test_patch import applied, ops
 from tests.engine.test_state import LISTS, RETURNED, RULES, Calls

@@ -22,7 +22,7 @@ from stenograph.engine import (
     UnknownRun,
     read_export,
 )
-from stenograph.engine.events import RunMigrated
+from stenograph.engine.core.events import RunMigrated
 from stenograph.journal import MemoryJournal
 from tests.crashes import MOMENTS, Tally, crash_everywhere
 from tests.graphs import SAMPLES, TOOLS, chain, waiting, with_more

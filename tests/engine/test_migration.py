@@ -10,14 +10,14 @@ import pytest
 from msgspec import Raw
 
 from stenograph.engine import Event, MigrationRefused, ParsedGraph, Run, fold, parse_graph
-from stenograph.engine.commands import Advance, Migrate
-from stenograph.engine.decide import decide
-from stenograph.engine.events import PinnedGraph, RunMigrated, RunParked, RunPaused
-from stenograph.engine.folding import evolve
-from stenograph.engine.migration import CHANGES_MAX, GraphChange, graph_changes
-from stenograph.engine.run import GOING
-from stenograph.engine.run_data import from_bytes, to_bytes
-from stenograph.engine.trails import Trail, Trails
+from stenograph.engine.audit.trails import Trail, Trails
+from stenograph.engine.core.commands import Advance, Migrate
+from stenograph.engine.core.decide import decide
+from stenograph.engine.core.events import PinnedGraph, RunMigrated, RunParked, RunPaused
+from stenograph.engine.core.folding import evolve
+from stenograph.engine.core.migration import CHANGES_MAX, GraphChange, graph_changes
+from stenograph.engine.core.run import GOING
+from stenograph.engine.core.run_data import from_bytes, to_bytes
 from tests.audited import NAMES, history
 from tests.graphs import SAMPLES, TOOLS, with_more
 from tests.scenario import Scenario, outside

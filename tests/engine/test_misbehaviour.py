@@ -13,8 +13,8 @@ import pytest
 
 import stenograph as st
 from stenograph.engine import Engine, RunView, decode
-from stenograph.engine.events import NodeExited
-from stenograph.engine.state import State
+from stenograph.engine.core.events import NodeExited
+from stenograph.engine.state.state import State
 from tests.graphs import chain, count, note, one
 
 CATCHING = [{"to": "after", "on": "error"}, {"to": "after", "on": "timeout"}]
@@ -382,7 +382,7 @@ async def test_a_predicate_that_cannot_answer_fails_the_run(
     fault: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     wake = threading.Event()
-    monkeypatch.setattr("stenograph.engine.asking.TIMEOUT_S", 0.02)
+    monkeypatch.setattr("stenograph.engine.executor.asking.TIMEOUT_S", 0.02)
 
     @st.predicate
     def ready(state: dict[str, Any]) -> bool:

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import Struct
 
-from stenograph.engine.events import Event, encode_payload
+from stenograph.engine.core.events import Event, encode_payload
 from tests.stage import held, staged
 
 Choose = Callable[[list[str]], str]

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from stenograph.engine.errors import GraphInvalid
-from stenograph.engine.graph import NODES_MAX
-from stenograph.engine.parse import graph_refs, parse_graph
+from stenograph.engine.graphs.graph import NODES_MAX
+from stenograph.engine.graphs.parse import graph_refs, parse_graph
 
 NO_FORK = "is for a fork; this edge has no each, and its to is no list"
 SECRET = {"state": {"token": {"secret": True}}}

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stenograph.engine.patch import (
+from stenograph.engine.state.patch import (
     GROWTH_MAX_OPS,
     PatchOp,
     added_to,
@@ -20,7 +20,7 @@ from stenograph.engine.patch import (
     size_of,
     target,
 )
-from stenograph.engine.state import State
+from stenograph.engine.state.state import State
 from stenograph.engine.values import encode
 from tests.json_values import JSON, STATES
 

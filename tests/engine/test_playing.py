@@ -27,7 +27,7 @@ from stenograph.engine import (
     play,
     record_run,
 )
-from stenograph.engine.playing import AnyName
+from stenograph.engine.playing.playing import AnyName
 from stenograph.journal import Journal, MemoryJournal
 from tests.crashes import drive
 from tests.golden_histories import GOLDEN, read_history
@@ -46,7 +46,8 @@ from tests.graphs import (
 from tests.stage import held, staged
 
 ALL = {**SAMPLES, **LARGER}
-HISTORIES = sorted(GOLDEN.rglob("*.ndjson"))
+HISTORIES = sorted(each for each in GOLDEN.rglob("*.ndjson") if each.stem != "migrated")
+"""A run that went over to another graph is refused, as a test of its own holds."""
 
 
 @asynccontextmanager

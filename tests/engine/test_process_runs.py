@@ -13,7 +13,7 @@ from msgspec import json
 
 import stenograph as st
 from stenograph.engine import Engine, Event
-from stenograph.engine.events import LogWritten
+from stenograph.engine.core.events import LogWritten
 from tests.engine import process_tools
 from tests.graphs import TOOLS, mapped, one
 

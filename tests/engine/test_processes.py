@@ -16,13 +16,13 @@ from typing import Any
 
 import pytest
 
-from stenograph.engine.attempt import Attempt, Result, Returned
-from stenograph.engine.channel import IS_WORKER
-from stenograph.engine.context import LogLine
-from stenograph.engine.processes import Ending, Processes
-from stenograph.engine.state import State
-from stenograph.engine.threads import Threads
-from stenograph.engine.tools import Goto, Tool, tool
+from stenograph.engine.executor.attempt import Attempt, Result, Returned
+from stenograph.engine.executor.channel import IS_WORKER
+from stenograph.engine.executor.processes import Ending, Processes
+from stenograph.engine.executor.threads import Threads
+from stenograph.engine.state.state import State
+from stenograph.engine.tools.context import LogLine
+from stenograph.engine.tools.tools import Goto, Tool, tool
 from tests.clocks import VirtualClock
 from tests.engine import process_tools as tools
 from tests.sites import site
@@ -212,7 +212,7 @@ async def test_an_exception_tells_its_type_its_bases_its_message_and_its_traceba
     assert result.types == ("KeyError", "LookupError", "Exception", "BaseException")
     assert (result.error.type, result.error.message) == ("KeyError", "'colour'")
     assert 'raise dict[str, int]()["colour"]' in result.error.traceback
-    assert "stenograph/engine/worker.py" not in result.error.traceback
+    assert "stenograph/engine/executor/worker.py" not in result.error.traceback
     assert trial.draft["n"] == 1, "what was half done is dropped"
 
 
@@ -343,7 +343,7 @@ async def test_a_call_that_is_abandoned_while_its_worker_starts_is_never_made(
         assert go.wait(SOON_S)
         return start(*args, **options)
 
-    monkeypatch.setattr("stenograph.engine.processes.subprocess.Popen", slowly)
+    monkeypatch.setattr("stenograph.engine.executor.processes.subprocess.Popen", slowly)
     async with closing(Processes(1)) as processes:
         trial = Trial(processes, tools.burn)
         assert starting.wait(SOON_S)
@@ -439,7 +439,7 @@ async def test_a_process_that_cannot_be_started_is_an_error(
 
 
 async def test_a_worker_that_dies_at_its_start_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("stenograph.engine.processes._BOOT", "raise SystemExit(7)")
+    monkeypatch.setattr("stenograph.engine.executor.processes._BOOT", "raise SystemExit(7)")
     async with closing(Processes(1)) as processes:
         result = await result_of(processes, tools.pid)
     assert result.error.message == "the worker process ended with exit code 7"
@@ -477,9 +477,9 @@ class closing:
 
 PARENT = """
 import asyncio, sys
-from stenograph.engine.channel import Job
-from stenograph.engine.processes import Call, Processes
-from stenograph.engine.targets import target_of
+from stenograph.engine.executor.channel import Job
+from stenograph.engine.executor.processes import Call, Processes
+from stenograph.engine.tools.targets import target_of
 from tests.engine import process_tools as tools
 from tests.sites import site
 

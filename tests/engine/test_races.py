@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from stenograph.engine import Limits, RunFinished
-from stenograph.engine.events import TERMINAL, BranchEnded, NodeExited
+from stenograph.engine.core.events import TERMINAL, BranchEnded, NodeExited
 from tests.stage import Stage, held, staged
 
 Move = Callable[[Stage], None]

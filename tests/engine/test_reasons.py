@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 import stenograph as st
-from stenograph.engine.reason_words import one_line
+from stenograph.engine.audit.reason_words import one_line
 from tests.audited import NAMES, history, ran, reason, reasons
 from tests.graphs import SAMPLES, Sample, chain, fork, mapped, one
 from tests.stage import Stage
@@ -27,7 +27,7 @@ async def test_every_event_leads_back_to_the_beginning(name: str) -> None:
 
 
 def reasons_link(events: list[st.Event], seq: int) -> Any:
-    from stenograph.engine.reasons import link
+    from stenograph.engine.audit.reasons import link
 
     return link(events[seq - 1], "run")
 

@@ -10,8 +10,8 @@ import pytest
 
 import stenograph as st
 from stenograph.engine import Engine, Event, RerunReport, RunView, Tool, tool
-from stenograph.engine.events import RerunOf
-from stenograph.engine.recall import recording_of
+from stenograph.engine.core.events import RerunOf
+from stenograph.engine.executor.recall import recording_of
 from stenograph.journal import Journal, JournalUnreadable, MemoryJournal, Record
 from tests.engine.test_reruns import deaf
 from tests.graphs import TOOLS, chain, fork, one

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from stenograph.engine.draft import ABSENT
 from stenograph.engine.errors import CannotReduce
-from stenograph.engine.graph import ReducerName
-from stenograph.engine.reducers import identity, reduce_value
+from stenograph.engine.graphs.graph import ReducerName
+from stenograph.engine.state.reducers import identity, reduce_value
+from stenograph.engine.tools.draft import ABSENT
 from tests.json_values import FLOATS, INTS, JSON, TEXTS
 
 LISTS = st.lists(JSON, max_size=4)

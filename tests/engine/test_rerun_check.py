@@ -155,7 +155,7 @@ async def test_a_goto_that_led_nowhere_is_the_same_as_long_as_it_leads_there(
 
 
 async def test_a_difference_in_each_of_many_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("stenograph.engine.rerun_check.DIFFERENCES_MAX", 2)
+    monkeypatch.setattr("stenograph.engine.reruns.rerun_check.DIFFERENCES_MAX", 2)
     async with MemoryJournal() as journal:
         async with Engine(journal, tools=[grow]) as engine:
             await engine.run(chain(*["grow"] * 5), {"n": 1}, run_id="run")

@@ -14,15 +14,15 @@ import pytest
 
 import stenograph as st
 from stenograph.engine import Engine, RunFinished, Tool, tool
-from stenograph.engine.events import (
+from stenograph.engine.core.events import (
     NodeAttemptFailed,
     NodeEntered,
     NodeExited,
     StatePatched,
     TransitionTaken,
 )
-from stenograph.engine.folding import evolve
-from stenograph.engine.run import Run
+from stenograph.engine.core.folding import evolve
+from stenograph.engine.core.run import Run
 from stenograph.journal import Journal, MemoryJournal
 from tests.drawn import DRAWN_TOOLS, FIRST, Drawing, finish
 from tests.engine.test_lineage import events_of

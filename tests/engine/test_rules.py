@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from stenograph.engine.errors import Fault
-from stenograph.engine.graph import StateKey
-from stenograph.engine.rules import NO_RULES, rules_of
+from stenograph.engine.graphs.graph import StateKey
+from stenograph.engine.state.rules import NO_RULES, rules_of
 
 
 def test_rules_hold_what_is_declared_and_nothing_else() -> None:

@@ -10,11 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stenograph.engine import TERMINAL, decode, fold
-from stenograph.engine.commands import Cancel, Command, Fail, Recover, Stopped, TimeUp
-from stenograph.engine.events import ErrorInfo, Event, encode_payload
-from stenograph.engine.graph import Outcome
-from stenograph.engine.run import ACTIVE, Run
-from stenograph.engine.standing import due_at, first_due, places
+from stenograph.engine.core.commands import Cancel, Command, Fail, Recover, Stopped, TimeUp
+from stenograph.engine.core.events import ErrorInfo, Event, encode_payload
+from stenograph.engine.core.run import ACTIVE, Run
+from stenograph.engine.core.standing import due_at, first_due, places
+from stenograph.engine.graphs.graph import Outcome
 from stenograph.journal import Record
 from tests.scenario import AT, Scenario, failed, returned
 

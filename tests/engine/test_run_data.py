@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as some
 
 from stenograph.engine import Engine, Event, Run, decode, fold
-from stenograph.engine.events import BranchEnded
-from stenograph.engine.run_data import FORMAT, UnknownData, from_bytes, to_bytes
-from stenograph.engine.state import State
+from stenograph.engine.core.events import BranchEnded
+from stenograph.engine.core.run_data import FORMAT, UnknownData, from_bytes, to_bytes
+from stenograph.engine.state.state import State
 from stenograph.journal import MemoryJournal, Record
 from tests.crashes import drive
 from tests.golden_histories import GOLDEN, end_of, read_history
@@ -91,7 +91,7 @@ STATES = some.lists(some.tuples(KEYS, VALUES)).map(dict)
 def test_a_branch_is_what_its_fork_gave_it_and_what_has_changed(
     base: dict[str, bytes], gone: list[str], extra: list[tuple[str, bytes]]
 ) -> None:
-    from stenograph.engine.run_data import _delta
+    from stenograph.engine.core.run_data import _delta
 
     parent = State(base)
     child = parent.child({}, gone)

@@ -23,7 +23,7 @@ from stenograph.engine import (
     fold,
     tool,
 )
-from stenograph.engine.events import NodeEntered, Payload, RunCreated
+from stenograph.engine.core.events import NodeEntered, Payload, RunCreated
 from stenograph.journal import MemoryJournal, Record
 from tests.crashes import MOMENTS, FaultJournal, Moment, drive
 from tests.graphs import SAMPLES, TOOLS, Sample, chain, waiting

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stenograph.engine import schema_levels
 from stenograph.engine.errors import Fault
-from stenograph.engine.schemas import (
+from stenograph.engine.graphs import schema_levels
+from stenograph.engine.graphs.schemas import (
     PATTERNS_MAX,
     SCHEMA_MAX_BYTES,
     Schema,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from stenograph.engine import fold
-from stenograph.engine.scopes import Branch, Layer
+from stenograph.engine.core.scopes import Branch, Layer
 from tests.scenario import Scenario
 
 FORK = {

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from stenograph.engine import Engine, tool
-from stenograph.engine.run_data import FORMAT, from_bytes
-from stenograph.engine.snapshots import SNAPSHOT_MIN_BYTES, sealed
+from stenograph.engine.core.run_data import FORMAT, from_bytes
+from stenograph.engine.stored.snapshots import SNAPSHOT_MIN_BYTES, sealed
 from stenograph.journal import (
     Journal,
     JournalUnreadable,
@@ -82,7 +82,7 @@ async def test_large_runs_have_snapshots_so_rarely_that_events_are_larger() -> N
 async def test_of_a_run_that_branches_make_huge_none_is_taken(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("stenograph.engine.snapshots.SNAPSHOT_MAX_BYTES", 300_000)
+    monkeypatch.setattr("stenograph.engine.stored.snapshots.SNAPSHOT_MAX_BYTES", 300_000)
     graph = {
         "start": "split",
         "nodes": {
@@ -188,7 +188,7 @@ async def test_a_run_of_which_no_snapshot_can_be_taken_goes_on(
     def broken(run: object) -> bytes:
         raise RuntimeError("as a fault of ours would")
 
-    monkeypatch.setattr("stenograph.engine.snapshots.sealed", broken)
+    monkeypatch.setattr("stenograph.engine.stored.snapshots.sealed", broken)
     async with MemoryJournal() as journal, Engine(journal, tools=[count]) as engine:
         run = await engine.run(LOOP)
         assert (run.status, await snapshots(journal, run.id)) == ("completed", [])

@@ -10,8 +10,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stenograph.engine import state as state_module
-from stenograph.engine.draft import ABSENT
 from stenograph.engine.errors import (
     CannotReduce,
     Fault,
@@ -20,13 +18,21 @@ from stenograph.engine.errors import (
     StateRefused,
     StateTooLarge,
 )
-from stenograph.engine.graph import StateKey
-from stenograph.engine.patch import PatchOp
-from stenograph.engine.reducers import reduce_value
-from stenograph.engine.rules import NO_RULES, Rules, rules_of
-from stenograph.engine.state import OWN_MAX_BYTES, PATCH_MAX_BYTES, STATE_MAX_BYTES, State, Update
+from stenograph.engine.graphs.graph import StateKey
+from stenograph.engine.state import state as state_module
+from stenograph.engine.state.patch import PatchOp
+from stenograph.engine.state.reducers import reduce_value
+from stenograph.engine.state.rules import NO_RULES, Rules, rules_of
+from stenograph.engine.state.state import (
+    OWN_MAX_BYTES,
+    PATCH_MAX_BYTES,
+    STATE_MAX_BYTES,
+    State,
+    Update,
+)
+from stenograph.engine.state.writes import Writes
+from stenograph.engine.tools.draft import ABSENT
 from stenograph.engine.values import encode
-from stenograph.engine.writes import Writes
 from tests.engine.test_patch import ops
 from tests.json_values import JSON, KEYS, STATES
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 import stenograph as st
-from stenograph.engine.standing import due_at
+from stenograph.engine.core.standing import due_at
 from tests.graphs import COUNTING, TOOLS, calling, one
 from tests.scenario import Scenario, at_s
 

@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 
 from stenograph.engine.errors import ToolRefused
-from stenograph.engine.targets import MAIN, Target, resolve, target_of
-from stenograph.engine.tools import Registry, tool
+from stenograph.engine.tools.targets import MAIN, Target, resolve, target_of
+from stenograph.engine.tools.tools import Registry, tool
 
 State = dict[str, Any]
 
@@ -176,11 +176,11 @@ def test_a_module_that_cannot_be_loaded_says_why_each_time(tmp_path: Path) -> No
 
 SCRIPT = """
 import asyncio, sys
-import stenograph.engine.attempt  # what follows is the least that makes a call
-from stenograph.engine.channel import Job
-from stenograph.engine.processes import Call, Processes
-from stenograph.engine.targets import target_of
-from stenograph.engine.tools import tool
+import stenograph.engine.executor.attempt  # what follows is the least that makes a call
+from stenograph.engine.executor.channel import Job
+from stenograph.engine.executor.processes import Call, Processes
+from stenograph.engine.tools.targets import target_of
+from stenograph.engine.tools.tools import tool
 from tests.sites import site
 
 @tool(process=True)

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from stenograph.engine.threads import THREADS_MAX, Job, Threads
+from stenograph.engine.executor.threads import THREADS_MAX, Job, Threads
 
 SOON_S = 30
 """Long enough for anything that will happen at all."""
@@ -295,7 +295,7 @@ def test_a_job_that_no_thread_can_be_started_for_is_not_kept(
 
 HANGING = """
 import threading
-from stenograph.engine.threads import Threads
+from stenograph.engine.executor.threads import Threads
 
 begun = threading.Event()
 threads = Threads()

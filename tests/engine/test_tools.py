@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 import pytest
 
 from stenograph.engine.errors import ToolRefused
-from stenograph.engine.tools import (
+from stenograph.engine.tools.tools import (
     COUNT_MAX,
     Goto,
     Predicate,

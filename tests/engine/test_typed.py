@@ -31,10 +31,10 @@ from msgspec import UNSET, Meta, Raw, Struct
 
 from stenograph.engine import Engine, GraphInvalid, Registry, Tool, ToolRefused, predicate, tool
 from stenograph.engine.errors import Misfit
-from stenograph.engine.goto import Goto
-from stenograph.engine.shapes import Shape, shape_of
-from stenograph.engine.state import OWN_MAX_BYTES, State
-from stenograph.engine.typed import Types
+from stenograph.engine.state.state import OWN_MAX_BYTES, State
+from stenograph.engine.tools.goto import Goto
+from stenograph.engine.tools.shapes import Shape, shape_of
+from stenograph.engine.tools.typed import Types
 from stenograph.journal import MemoryJournal
 from tests.engine import typed_tools
 from tests.engine.typed_tools import (

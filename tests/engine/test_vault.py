@@ -12,12 +12,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stenograph.engine.draft import ABSENT
 from stenograph.engine.errors import NotJson, SecretLeaked, SecretRefused, StateTooLarge
-from stenograph.engine.masking import SECRET_MIN_CHARS
-from stenograph.engine.state import State
+from stenograph.engine.state.masking import SECRET_MIN_CHARS
+from stenograph.engine.state.state import State
+from stenograph.engine.state.vault import SECRETS_MAX_BYTES, Vault, name_in, ref_of
+from stenograph.engine.tools.draft import ABSENT
 from stenograph.engine.values import encode
-from stenograph.engine.vault import SECRETS_MAX_BYTES, Vault, name_in, ref_of
 from tests.json_values import JSON, TEXTS
 
 TOKEN = "sk live/4f+\"9'ä\\x"

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from stenograph.engine import RunFinished, SignalRefused, TooManySignals, UnknownSignal
-from stenograph.engine.commands import Due, Recover, Signal, Turn
-from stenograph.engine.standing import due_at, first_due
-from stenograph.engine.waits import SIGNALS_MAX
+from stenograph.engine.core.commands import Due, Recover, Signal, Turn
+from stenograph.engine.core.standing import due_at, first_due
+from stenograph.engine.core.waits import SIGNALS_MAX
 from tests.scenario import AT, Scenario, at_s
 
 NUMBER = {"type": "integer"}

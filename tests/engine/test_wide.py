@@ -11,12 +11,12 @@ import pytest
 
 import stenograph as st
 from stenograph.engine import Engine, fold
-from stenograph.engine.actor import Actor
-from stenograph.engine.attempt import Attempt
-from stenograph.engine.commands import Stopped
-from stenograph.engine.graph import BRANCHES_MAX
-from stenograph.engine.scopes import Scope
-from stenograph.engine.steps import BUDGET
+from stenograph.engine.core.commands import Stopped
+from stenograph.engine.core.scopes import Scope
+from stenograph.engine.core.steps import BUDGET
+from stenograph.engine.executor.actor import Actor
+from stenograph.engine.executor.attempt import Attempt
+from stenograph.engine.graphs.graph import BRANCHES_MAX
 from stenograph.journal import Journal, MemoryJournal, NewRecord, Record
 from tests.crashes import FaultJournal
 

@@ -9,12 +9,12 @@ from typing import Any, cast
 import pytest
 from msgspec.structs import replace
 
-from stenograph.engine.channel import Channel, Job
-from stenograph.engine.context import LogLine
 from stenograph.engine.errors import StateTooLarge
-from stenograph.engine.lines import FLUSH_BYTES
-from stenograph.engine.targets import target_of
-from stenograph.engine.worker import Speaker, _call
+from stenograph.engine.executor.channel import Channel, Job
+from stenograph.engine.executor.worker import Speaker, _call
+from stenograph.engine.tools.context import LogLine
+from stenograph.engine.tools.lines import FLUSH_BYTES
+from stenograph.engine.tools.targets import target_of
 from tests.graphs import square
 from tests.sites import site
 
@@ -60,7 +60,7 @@ def test_a_tool_whose_source_has_changed_is_not_called() -> None:
 
 
 def test_what_a_state_cannot_hold_is_not_sent_back(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("stenograph.engine.worker.STATE_MAX_BYTES", 0)
+    monkeypatch.setattr("stenograph.engine.executor.worker.STATE_MAX_BYTES", 0)
     with pytest.raises(StateTooLarge):
         _call(job(), speaker(Heard()))
 

@@ -291,7 +291,7 @@ async def test_what_no_server_takes_is_refused_before_it_is_asked(
 async def test_what_a_run_refuses_is_told_as_the_engine_tells_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("stenograph.engine.waits.SIGNALS_MAX", 1)
+    monkeypatch.setattr("stenograph.engine.core.waits.SIGNALS_MAX", 1)
     calls: list[tuple[type[Exception], Callable[[Any], Any]]] = [
         (st.UnknownRun, lambda caller: caller.signal("nobody", "go")),
         (st.UnknownRun, lambda caller: caller.pause("nobody")),

@@ -163,7 +163,7 @@ async def test_a_signal_holds_what_json_can_say() -> None:
 
 
 async def test_a_run_keeps_only_so_many_signals(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("stenograph.engine.waits.SIGNALS_MAX", 2)
+    monkeypatch.setattr("stenograph.engine.core.waits.SIGNALS_MAX", 2)
     graph = {
         "start": "long",
         "nodes": {

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 import stenograph as st
+from stenograph.engine.core.events import LogWritten
 from stenograph.engine.errors import Misfit
-from stenograph.engine.events import LogWritten
 from stenograph.workflows import code_review, placeholders, review_loop
 from stenograph.workflows.review import states
 from tests.workflows.reviewing import UNTIDY, Listener, State

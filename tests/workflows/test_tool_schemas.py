@@ -11,7 +11,7 @@ import pytest
 
 import stenograph as st
 from stenograph.engine import Registry
-from stenograph.engine.tools import Predicate, Tool
+from stenograph.engine.tools.tools import Predicate, Tool
 from tests.http.serving import app_client
 
 ROOT: Final = Path(__file__).parents[2]

@@ -1,0 +1,1 @@
+"""Why, who and in what way otherwise: what can be read from the events of runs."""

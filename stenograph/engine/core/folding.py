@@ -1,0 +1,189 @@
+"""Folding: a run as its events tell it, by the one reducer.
+
+No clock, no I/O, no randomness, and no condition is evaluated here: outcomes, patches and verdicts
+are in the events, so every machine and every later version folds the same history to the same run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+from msgspec import UNSET
+
+from stenograph.engine.core.events import (
+    Event,
+    GraphCreated,
+    LimitReached,
+    LogWritten,
+    Payload,
+    RunCancelled,
+    RunCancelling,
+    RunCompleted,
+    RunCreated,
+    RunErased,
+    RunFailed,
+    RunLimits,
+    RunMigrated,
+    RunParked,
+    RunPaused,
+    RunPausing,
+    RunRecovered,
+    RunResumed,
+    RunRetried,
+    SignalReceived,
+)
+from stenograph.engine.core.folding_scopes import evolve_scope
+from stenograph.engine.core.inheritance import inherit
+from stenograph.engine.core.placing import begin, drop, drop_branches, move, place
+from stenograph.engine.core.regraphing import regraph
+from stenograph.engine.core.run import GOING, Kept, Run, Status
+from stenograph.engine.core.scopes import ROOT, Branch, Fork, Scope, call_path
+from stenograph.engine.core.standing import position_of
+from stenograph.engine.state.patch import target
+from stenograph.engine.state.state import State
+
+_STATUS: Final[Mapping[type[Payload], Status]] = {
+    RunCreated: "running",
+    RunPaused: "paused",
+    RunParked: "parked",
+    RunResumed: "running",
+    RunRetried: "running",
+    RunCancelling: "cancelling",
+    RunCompleted: "completed",
+    RunFailed: "failed",
+    RunCancelled: "cancelled",
+}
+"""The status that an event of each type leads to; the other types leave it as it is."""
+
+
+def fold(events: Iterable[Event], run: Run | None = None) -> Run:
+    """Return what a run is after ``events``, going on from ``run``, which stays as it was."""
+    result = Run() if run is None else run.copy()
+    for event in events:
+        evolve(result, event)
+    return result
+
+
+def evolve(run: Run, event: Event) -> None:
+    """Change ``run``, which the caller owns, by what has happened; it never refuses."""
+    run.seq = event.seq
+    run.updated_at = event.at
+    run.status = _STATUS.get(type(event.data), run.status)
+    if not evolve_scope(run, event):
+        _of_the_run(run, event)
+    if run.status in GOING:
+        is_waiting = run.count("waiting") and not run.count("running", "backing-off")
+        run.status = "waiting" if is_waiting else "running"
+
+
+def _of_the_run(run: Run, event: Event) -> None:
+    """Take in what happened to the run as a whole."""
+    match event.data:
+        case RunCreated() as created:
+            _created(run, event, created)
+        case RunPausing(reason=reason):
+            run.halt, run.reason = "pause", reason
+        case RunPaused() | RunErased() | LogWritten() | GraphCreated():
+            pass
+        case SignalReceived() as signal:
+            kept = Kept(event.seq, bytes(signal.payload), signal.scope)
+            run.signals[signal.name] = (*run.signals.get(signal.name, ()), kept)
+        case LimitReached(limit=limit):
+            run.halt = "time" if limit == "time_s" else "limit"
+            if limit == "time_s":
+                _interrupt(run)
+        case RunParked() as parked:
+            run.reason, run.parked_at = parked.reason, (parked.scope, parked.node)
+        case RunResumed(limits=limits):
+            _go_on(run, limits)
+        case RunRetried(limits=limits):
+            _reopen(run)
+            _go_on(run, limits)
+        case RunMigrated(graph_id=graph_id, version=version, graph=graph, graphs=graphs):
+            run.graph_id, run.version = graph_id, version
+            regraph(run, bytes(graph), graphs)
+        case RunRecovered():
+            _interrupt(run)
+        case RunCancelling(reason=reason):
+            run.reason = reason
+        case RunCompleted(reason=reason):
+            run.reason = reason
+            _end(run, event.at)
+        case RunFailed(error=error, scope=scope):
+            run.error, run.finished_at, run.failed_in = error, event.at, scope
+        case RunCancelled():
+            _end(run, event.at)
+        case _:
+            raise AssertionError(f"not an event of a run as a whole: {event.type}")
+
+
+def _created(run: Run, event: Event, created: RunCreated) -> None:
+    run.id = event.run_id
+    run.graph_id, run.version, run.graph = created.graph_id, created.version, bytes(created.graph)
+    run.graphs, run.limits, run.tags = created.graphs, created.limits, created.tags
+    run.key, run.request, run.turn = created.key, created.request, created.turn
+    run.created_at, run.origin, run.rerun = event.at, created.origin, created.rerun
+    state = State.from_json(bytes(created.state))
+    if created.inherited is UNSET:
+        begin(run, Scope(ROOT, state, graph=run.graph))
+    else:
+        inherit(run, bytes(created.inherited), state)
+    for path, patch in created.patches.items():
+        scope = run.scopes[path]
+        scope.state.apply(patch)
+        scope.changed |= {target(op)[0]: event.seq for op in patch if path != ROOT}
+
+
+def _interrupt(run: Run) -> None:
+    """Cut off what runs: the engine stopped, or the time was up."""
+    for scope in list(run.scopes.values()) if run.count("running") else ():
+        if scope.position is not None and scope.position.phase == "running":
+            move(run, scope.position, "interrupted")
+
+
+def _go_on(run: Run, limits: RunLimits | None) -> None:
+    """Let a run go on; of what may have had its effect a person has judged what parked it."""
+    path, node = run.parked_at
+    if node and path in run.scopes:
+        judged = position_of(run, path)
+        judged.lost, judged.unsure = 0, False
+    run.limits = limits or run.limits
+    run.halt, run.reason, run.parked_at = "", "", ("", "")
+
+
+def _reopen(run: Run) -> None:
+    """Take a failed run up where it was: what failed is to be entered again, with a fresh budget."""
+    run.error, run.finished_at = None, None
+    failed = {run.failed_in}
+    for scope in run.scopes.values():
+        if scope.fork is not None:
+            failed |= {each.failed_in for each in scope.fork.branches.values() if each.error}
+    for scope in list(run.scopes.values()):
+        position = position_of(run, scope.path)
+        if scope.fork is not None:
+            _reopen_branches(scope.fork)
+        position.tries = position.lost = 0
+        if position.phase == "left" and scope.path not in failed:
+            continue  # it has come to its end, and only that is still to be said
+        if position.phase in ("left", "stopped", "running", "interrupted"):
+            had_effect = position.phase == "left" and position.kind == "ok"  # its edges failed
+            position.unsure |= had_effect or position.phase in ("running", "interrupted")
+            move(run, position, "to-enter")
+
+
+def _reopen_branches(fork: Fork) -> None:
+    for index in range(fork.next):
+        branch = fork.branches[index]
+        if branch.status == "cancelled" or (branch.status == "error" and not fork.collects):
+            fork.branches[index] = Branch("open")
+            fork.open += 1
+    fork.failed = 0
+
+
+def _end(run: Run, at: str) -> None:
+    run.finished_at = at
+    root, at_last = run.scopes[ROOT], position_of(run, ROOT)
+    drop_branches(run, root)
+    drop(run, call_path(ROOT, at_last.node, at_last.visit))
+    place(run, root, None)

@@ -1,0 +1,110 @@
+"""A run, as its events have told it so far: the struct, and the statuses it may have.
+
+What an event changes in one is in ``folding``; what can be read from one, in ``standing``.
+"""
+
+from __future__ import annotations
+
+from copy import copy
+from typing import Final, Literal, TypeAlias
+
+from msgspec import Struct, field
+
+from stenograph.engine.core.events import ErrorInfo, Origin, PinnedGraph, RerunOf, RunLimits
+from stenograph.engine.core.scopes import ROOT, Layer, Phase, Scope
+from stenograph.engine.state.state import State
+
+Status: TypeAlias = Literal[
+    "running", "waiting", "paused", "parked", "cancelling", "completed", "failed", "cancelled"
+]
+ENDED: Final[frozenset[str]] = frozenset({"completed", "failed", "cancelled"})
+ACTIVE: Final[frozenset[str]] = frozenset({"running", "cancelling"})
+"""The statuses in which the engine has something to do by itself."""
+GOING: Final[frozenset[str]] = frozenset({"running", "waiting"})
+"""The statuses in which a run goes on."""
+
+
+class Kept(Struct, frozen=True):
+    """A signal that nobody has used yet, by the event that brought it."""
+
+    seq: int
+    payload: bytes
+    scope: str | None
+
+
+class Run(Struct):
+    """A run, folded. Only ``evolve`` changes one, and only its owner calls that.
+
+    ``halt``: why nothing new is begun although the run has not come to rest yet; ``phases``: how
+    many scopes stand in each phase; ``parked_at``: the scope and the node that a person must judge.
+    """
+
+    id: str = ""
+    seq: int = 0
+    status: Status = "running"
+    graph_id: str = ""
+    version: str = ""
+    graph: bytes = b""
+    graphs: dict[str, PinnedGraph] = field(default_factory=dict)
+    limits: RunLimits = RunLimits(10_000)
+    tags: dict[str, str] = field(default_factory=dict)
+    scopes: dict[str, Scope] = field(default_factory=dict)
+    phases: dict[Phase, int] = field(default_factory=dict)
+    signals: dict[str, tuple[Kept, ...]] = field(default_factory=dict)
+    halt: Literal["", "pause", "limit", "time"] = ""
+    parked_at: tuple[str, str] = ("", "")
+    steps: int = 0
+    busy_ms: float = 0.0
+    error: ErrorInfo | None = None
+    reason: str = ""
+    failed_in: str = ""
+    key: str | None = None
+    request: str | None = None
+    turn: str | None = None
+    origin: Origin | None = None
+    rerun: RerunOf | None = None
+    created_at: str = ""
+    updated_at: str = ""
+    finished_at: str | None = None
+
+    @property
+    def state(self) -> State:
+        """The state of the run: that of scope ``/``."""
+        return self.scopes[ROOT].state
+
+    @property
+    def ended(self) -> bool:
+        """Whether a terminal event was the last word."""
+        return self.status in ENDED
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether new nodes may be entered."""
+        return self.status in GOING and not self.halt
+
+    @property
+    def is_queued(self) -> bool:
+        """Whether the run waits for its turn to begin."""
+        at = self.scopes[ROOT].position if ROOT in self.scopes else None
+        return at is not None and at.phase == "waiting" and at.kind == "turn"
+
+    def count(self, *phases: Phase) -> int:
+        """Return how many scopes stand in one of the phases."""
+        number = 0
+        for phase in phases:  # no generator: this is asked after every event
+            number += self.phases.get(phase, 0)
+        return number
+
+    def copy(self) -> Run:
+        """Return a run that changes apart from this one."""
+        twin = copy(self)
+        twin.scopes = {path: scope.copy() for path, scope in self.scopes.items()}
+        twin.phases, twin.signals = self.phases.copy(), self.signals.copy()
+        return twin
+
+    def layer(self) -> Run:
+        """Return a copy that costs what is looked at in it, for as long as this one stays."""
+        twin = copy(self)
+        twin.scopes = Layer(self.scopes)
+        twin.phases, twin.signals = self.phases.copy(), self.signals.copy()
+        return twin

@@ -1,0 +1,117 @@
+"""Steps: a decision while it is made, its events so far and the run as they leave it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from msgspec import UNSET
+
+from stenograph.engine.core.commands import Outside, Place
+from stenograph.engine.core.edges import CompiledGraph, CompiledNode, compile_graph
+from stenograph.engine.core.events import (
+    ErrorInfo,
+    Event,
+    NodeEntered,
+    Payload,
+    SignalReceived,
+    StatePatched,
+    TransitionTaken,
+    WaitOpened,
+)
+from stenograph.engine.core.folding import evolve
+from stenograph.engine.core.run import Run
+from stenograph.engine.core.scopes import Position, Scope
+from stenograph.engine.core.standing import position_of
+from stenograph.engine.errors import WriteRefused
+from stenograph.engine.times import to_text
+from stenograph.engine.values import encode
+
+BUDGET: Final = 400
+"""About how many events one decision may make; it is followed by others until all is done."""
+BUDGET_BYTES: Final = 1024 * 1024
+"""When what a decision has changed comes to so much, the rest is for the next one."""
+
+
+class Steps:
+    """What has been decided so far: the events, and the run as they leave it.
+
+    ``agenda``: the scopes that may have something to do next.
+    """
+
+    def __init__(self, run: Run, outside: Outside) -> None:
+        self.run = run.layer()
+        self.outside = outside
+        self.events: list[Payload] = []
+        self.agenda: dict[str, None] = {}
+        self._weight = 0
+        self._at = to_text(outside.now_us)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether the rest must wait for another decision."""
+        return len(self.events) >= BUDGET or self._weight >= BUDGET_BYTES
+
+    def emit(self, payload: Payload) -> None:
+        """Decide that something happens."""
+        self.events.append(payload)
+        self._weight += _weight_of(payload)
+        run = self.run
+        evolve(run, Event(0, run.id, run.seq + 1, self._at, payload.TYPE, payload, ""))
+
+    def scope(self, path: str) -> Scope:
+        """Return a scope as it is now."""
+        return self.run.scopes[path]
+
+    def position(self, path: str) -> Position:
+        """Return where a scope stands that has not ended."""
+        return position_of(self.run, path)
+
+    def place(self, path: str) -> Place:
+        """Return the attempt that a scope stands at."""
+        position = self.position(path)
+        return Place(path, position.node, position.visit, position.attempt)
+
+    def graph(self, path: str) -> CompiledGraph:
+        """Return the graph that a scope goes through."""
+        return compile_graph(self.scope(path).graph)
+
+    def node(self, path: str) -> CompiledNode:
+        """Return the node that a scope stands at."""
+        return self.graph(path).nodes[self.position(path).node]
+
+    def due(self, seconds: float) -> str:
+        """Return the time in so many seconds."""
+        return to_text(self.outside.now_us + round(seconds * 1_000_000))
+
+
+def where(place: Place) -> Mapping[str, Any]:
+    """Return a place as the fields of an event."""
+    return {
+        "scope": place.scope,
+        "node": place.node,
+        "visit": place.visit,
+        "attempt": place.attempt,
+    }
+
+
+def refusal(refused: WriteRefused, place: Place) -> ErrorInfo:
+    """Return the error of a node whose write the state does not take."""
+    return ErrorInfo(refused.code, str(refused), node=place.node)
+
+
+def _weight_of(payload: Payload) -> int:
+    """Return about how many bytes an event has, where they may be many."""
+    match payload:
+        case StatePatched(patch=patch):
+            return sum(len(op.value) for op in patch if op.value is not UNSET)
+        case SignalReceived(payload=data):
+            return len(data)
+        case WaitOpened(schema=schema):
+            return 0 if schema is UNSET else len(schema)
+        case TransitionTaken(considered=considered):
+            return len(encode(considered)) if considered else 0
+        case NodeEntered(in_=given):
+            return len(encode(given)) if given else 0
+        case _:
+            return 0

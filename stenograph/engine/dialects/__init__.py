@@ -1,5 +1,0 @@
-"""Graphs in the shapes of other engines: what they become. Only the parser comes in here."""
-
-from stenograph.engine.dialects.translation import Translation, translate
-
-__all__ = ("Translation", "translate")

@@ -1,0 +1,311 @@
+"""One actor a run: it alone appends to the run, starts its tools and hears what becomes of them."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Final
+
+from msgspec.structs import replace
+
+from stenograph.engine.core.commands import (
+    Advance,
+    Command,
+    Due,
+    Fail,
+    Signal,
+    Start,
+    Stopped,
+    ToolReturned,
+    Unanswered,
+)
+from stenograph.engine.core.decide import Decision, decide
+from stenograph.engine.core.events import ErrorInfo, RerunOf
+from stenograph.engine.core.run import ACTIVE, GOING, Run
+from stenograph.engine.core.secrecy import Secrecy, all_secret_keys
+from stenograph.engine.core.standing import running_at
+from stenograph.engine.errors import EngineClosed, EngineError, RunExists
+from stenograph.engine.executor.attempt import Attempt
+from stenograph.engine.executor.crew import Crew
+from stenograph.engine.executor.inbox import Errand, Message, Reply, Said, Settled, resolve
+from stenograph.engine.executor.lane import Events, Lane, log_events
+from stenograph.engine.executor.questions import Questions
+from stenograph.engine.executor.recall import Recall, recording_of
+from stenograph.engine.executor.recordings import Answers
+from stenograph.engine.executor.results import to_command
+from stenograph.engine.executor.timers import Deadline, Timers
+from stenograph.engine.executor.world import World
+from stenograph.engine.state.vault import Vault
+from stenograph.journal import (
+    AppendTooLarge,
+    JournalBusy,
+    JournalError,
+    JournalFailed,
+    WrongExpectedSeq,
+)
+
+LAG_MAX_S: Final = 0.5
+
+_log: Final = logging.getLogger("stenograph.engine")
+
+
+class Actor:
+    """Owns a run while it is active; ``finished`` is done when it came to rest.
+
+    A run rests when nothing happens to it by itself: it has ended, it is paused or parked, or it
+    waits for a signal or for a time, which the engine's alarms then keep.
+    """
+
+    def __init__(
+        self,
+        run: Run,
+        world: World,
+        *,
+        begun: Callable[[Actor], None],
+        vault: Vault | None = None,
+    ) -> None:
+        self.run = run
+        self.finished: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.is_second = False
+        """Whether another had begun the run."""
+        self.known = asyncio.Event()
+        """Set once it is certain whether the run has begun."""
+        self._begun, self._world = begun, world
+        self._closed = False
+        self._lane = Lane(run, world.journal, world.clock)
+        self._inbox: asyncio.Queue[tuple[Message, Reply | None]] = asyncio.Queue()
+        self._crew = Crew(
+            run,
+            world,
+            settled=lambda attempt, result: self.tell(Settled(attempt, result)),
+            said=lambda attempt: self.tell(Said(attempt)),
+        )
+        self._questions = Questions(
+            world, lambda errand: self._inbox.put_nowait((errand, errand.reply))
+        )
+        self._timers = Timers(run, world.clock, lambda due: self.tell(due))
+        self._deadline = Deadline(run, self._crew, world.clock, lambda up: self.tell(up))
+        self._secrecy = Secrecy(None)
+        if vault is not None:
+            self._keep_secrets(vault)
+        self._recall: Recall | None = None
+        self._awaits_stop = False
+        self._touched: dict[str, None] = dict.fromkeys(run.scopes)  # in the order of their entry
+        self._mode: tuple[bool, str] = (False, "")
+
+    async def taken_in(self) -> None:
+        """Return when the run has taken in what readers of its events may have seen already."""
+        with suppress(TimeoutError):  # of a commit that hangs nobody has seen anything
+            async with asyncio.timeout(LAG_MAX_S):
+                await self._lane.idle.wait()
+
+    def tell(self, message: Message) -> None:
+        """Put a message into the inbox."""
+        self._inbox.put_nowait((message, None))
+
+    async def ask(self, command: Command) -> int:
+        """Have a command handled; returns how many events it made, once they are durable.
+
+        Raises EngineError when it asks for what cannot be; the run is then as it was.
+        """
+        reply: Reply = asyncio.get_running_loop().create_future()
+        self._inbox.put_nowait((command, reply))
+        return await reply
+
+    async def live(self) -> None:
+        """Handle messages, one at a time, until the run rests or the journal fails."""
+        try:
+            if keys := all_secret_keys(self.run):
+                stored = await self._world.journal.secrets(self.run.id)
+                self._keep_secrets(Vault.stored(keys, stored))
+            while not self._rests():
+                await self._handle(*await self._inbox.get())
+            self._close(None)
+        except (JournalBusy, JournalFailed, RunExists) as error:
+            self._close(error)
+        except AppendTooLarge as error:
+            await self._fail(error)
+        except Exception as error:
+            _log.exception("run %s cannot go on", self.run.id)
+            await self._fail(error)
+        finally:
+            self._close(EngineClosed())
+
+    async def _fail(self, error: Exception) -> None:
+        """End this run, and no other, for a fault of the engine's own."""
+        with suppress(JournalError):
+            message = f"a fault in the engine: {type(error).__name__}: {error}"
+            await self._commit(Errand(Fail(ErrorInfo("internal-error", message))))
+        self._close(None if self.run.ended else error)
+
+    async def _begin_to_recall(self, rerun: RerunOf) -> None:
+        answers = Answers(await recording_of(self._world.journal, rerun, values=False), rerun)
+        self._recall = Recall(self.run, answers, self._world, self._give)
+        self._crew.recall(self._recall)
+
+    def _give(self, command: Due | Signal) -> None:
+        """Tell what a recording says; when that does not fit any more, nothing follows from it."""
+        reply: Reply = asyncio.get_running_loop().create_future()
+        self._inbox.put_nowait((command, reply))
+
+    def _keep_secrets(self, vault: Vault) -> None:
+        self._secrecy = Secrecy(vault)
+        self._crew.share(self._secrecy)
+        self._lane.has_secrets = True
+
+    def _rests(self) -> bool:
+        run = self.run
+        is_still = run.seq > 0 and run.status not in ACTIVE
+        return is_still and self._inbox.empty() and not self._questions
+
+    def _close(self, error: Exception | None) -> None:
+        """Let go of everything; whoever still waits is told why. Only the first call counts."""
+        if self._closed:
+            return
+        self._closed = True
+        self._crew.close()
+        self._timers.close()
+        self._deadline.close()
+        resolve(self.finished, error)
+        self._questions.close(error or EngineClosed())
+        while not self._inbox.empty():
+            resolve(self._inbox.get_nowait()[1], error or EngineClosed())
+
+    async def _handle(self, message: Message, reply: Reply | None) -> None:
+        seq = self.run.seq
+        try:
+            count = await self._obey(message, reply)
+        except EngineError as refused:
+            resolve(reply, refused)
+            if reply is None or isinstance(refused, RunExists):
+                raise
+        except AppendTooLarge as error:
+            resolve(reply, error)
+            if reply is None or not seq or self.run.seq != seq:
+                raise  # else somebody gave too much, and nothing of it was written
+        except Exception as error:
+            resolve(reply, error)
+            raise
+        except BaseException:
+            resolve(reply, EngineClosed())
+            raise
+        else:
+            if count is not None:
+                resolve(reply, None, count)
+
+    async def _obey(self, message: Message, reply: Reply | None) -> int | None:
+        """Handle a message; returns how many events it made, or None when that comes later."""
+        match message:
+            case Said(attempt=attempt):
+                await self._say(attempt)
+                count: int | None = 0
+            case Settled(attempt=attempt, result=result):
+                self._crew.keep(attempt)  # one that ran out of time may still be stopping
+                scope = self.run.scopes.get(attempt.place.scope)
+                command = to_command(attempt, result, scope, self._secrecy)
+                count = await self._commit(Errand(command, attempt, reply=reply))
+            case Errand():
+                count = await self._commit(message)
+            case _:
+                count = await self._commit(Errand(message, reply=reply))
+        if self.run.rerun is not None and self._recall is None:
+            await self._begin_to_recall(self.run.rerun)
+        self._reconcile()
+        return count
+
+    async def _commit(self, errand: Errand) -> int | None:
+        """Append what follows from a command, and go on until that is all.
+
+        Returns how many events it made. Where edges name predicates, these are asked first, and
+        what follows comes later: None.
+        """
+        errand = replace(errand, command=self._secrecy.seal_command(errand.command, self.run))
+        logs: Events = []
+        count = 0
+        while True:
+            try:
+                decision = decide(self.run, errand.command, self._world.outside(errand.answers))
+            except Unanswered as question:
+                self._questions.ask(errand, question)
+                return None
+            if errand.attempt is not None:
+                logs += self._logs_of(errand.attempt)
+            if decision.events and not await self._write(errand, logs, decision):
+                if isinstance(errand.command, Advance):
+                    errand = replace(errand, command=Advance())
+                continue
+            count += len(decision.events)
+            if errand.attempt is not None:
+                self._crew.let_go(errand.attempt)
+            if not decision.is_partial:
+                return count
+            errand = replace(errand, command=Advance(decision.rest), attempt=None)
+
+    async def _write(self, errand: Errand, logs: Events, decision: Decision) -> bool:
+        """Write what was decided; returns False when the run has moved on, which is then read."""
+        try:
+            await self._lane.write(logs, decision, errand.secrets)
+        except WrongExpectedSeq as moved:
+            if isinstance(errand.command, Start):
+                self.is_second = True
+                raise RunExists(self.run.id) from moved
+            await self._catch_up(errand.attempt, logs)
+            return False
+        self._touched |= dict.fromkeys(decision.touched)
+        self._has_happened(errand.command)
+        return True
+
+    def _has_happened(self, command: Command) -> None:
+        match command:
+            case Start():
+                self._begun(self)
+            case ToolReturned(place=place, update=update) if place.scope in self.run.scopes:
+                self.run.scopes[place.scope].state.remember(update.decoded)
+            case _:
+                pass
+
+    async def _say(self, attempt: Attempt) -> None:
+        """Write what an attempt has said so far."""
+        logs = self._logs_of(attempt)
+        while logs:
+            try:
+                await self._lane.write_logs(logs)
+            except WrongExpectedSeq:
+                await self._catch_up(attempt, logs)
+
+    async def _catch_up(self, attempt: Attempt | None, logs: Events) -> None:
+        """Read what somebody else has appended; logs of an attempt that is over by that are gone."""
+        await self._lane.catch_up()
+        self._touched |= dict.fromkeys(self.run.scopes)
+        if attempt is None or not self._is_on(attempt):
+            logs.clear()
+
+    def _is_on(self, attempt: Attempt) -> bool:
+        return running_at(self.run, attempt.place.scope) == attempt.place
+
+    def _logs_of(self, attempt: Attempt) -> Events:
+        """Take what an attempt has said; nothing when it is over for the run."""
+        lines = [self._secrecy.mask_line(line) for line in attempt.take_lines()]
+        return log_events(attempt.place, lines) if self._is_on(attempt) else []
+
+    def _reconcile(self) -> None:
+        """Make what runs be what the run says should run: the one place that starts and stops."""
+        run = self.run
+        mode = (run.status in GOING, run.halt)
+        if mode != self._mode:
+            known = [*run.scopes, *self._crew.scopes(), *self._timers.scopes()]
+            self._touched |= dict.fromkeys(known)
+            self._mode = mode
+        touched, self._touched = self._touched, {}
+        self._crew.follow(touched)
+        self._questions.keep(self._is_on)
+        self._timers.follow(touched)
+        if self._recall is not None:
+            self._recall.follow(touched)
+            self._crew.answer(is_idle=self._inbox.empty() and not self._questions)
+        self._deadline.set()
+        if run.status == "cancelling" and not self._crew and not self._awaits_stop:
+            self._awaits_stop = True
+            self._crew.when_stopped(lambda: self.tell(Stopped()))

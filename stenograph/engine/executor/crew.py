@@ -1,0 +1,172 @@
+"""The crew of a run: the attempts that are under way, and those being stopped."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable
+from functools import partial
+
+from stenograph.engine.core.commands import Place
+from stenograph.engine.core.edges import compile_graph
+from stenograph.engine.core.events import ErrorInfo
+from stenograph.engine.core.run import Run
+from stenograph.engine.core.secrecy import Secrecy, secret_keys
+from stenograph.engine.core.standing import running_at
+from stenograph.engine.executor.attempt import Attempt, Raised, Result
+from stenograph.engine.executor.recall import Recall
+from stenograph.engine.executor.world import STOP_GRACE_S, World
+from stenograph.engine.graphs.graph import TIMEOUT_S
+from stenograph.engine.tools.draft import Draft
+from stenograph.engine.tools.site import Site
+
+
+class Crew:
+    """Makes what runs be what the run says should run: one attempt a scope at most.
+
+    ``settled`` is told each result, ``said`` when an attempt has log lines to write.
+    """
+
+    def __init__(
+        self,
+        run: Run,
+        world: World,
+        *,
+        settled: Callable[[Attempt, Result], None],
+        said: Callable[[Attempt], None],
+    ) -> None:
+        self._run, self._world = run, world
+        self._secrecy = Secrecy(None)
+        self._recall: Recall | None = None
+        self._settled, self._said = settled, said
+        self._attempts: dict[str, Attempt] = {}
+        self._stopping: list[asyncio.Task[None]] = []
+
+    def share(self, secrecy: Secrecy) -> None:
+        """Give the tools the secrets of the run."""
+        self._secrecy = secrecy
+
+    def recall(self, recall: Recall) -> None:
+        """Have attempts answered from a recording, where they are the same."""
+        self._recall = recall
+
+    def __len__(self) -> int:
+        return len(self._attempts)
+
+    def scopes(self) -> list[str]:
+        """Return the scopes in which an attempt is under way."""
+        return list(self._attempts)
+
+    def running_ms(self) -> dict[str, float]:
+        """Return for how long each attempt has run, by scope."""
+        return {path: attempt.running_ms() for path, attempt in self._attempts.items()}
+
+    def follow(self, paths: Iterable[str]) -> None:
+        """Start and stop attempts in these scopes, as the run now is."""
+        for path in paths:
+            wanted = running_at(self._run, path)
+            attempt = self._attempts.get(path)
+            if attempt is not None and attempt.place != wanted:
+                self._give_up(path)
+            if wanted is not None and path not in self._attempts:
+                self._begin(wanted)
+
+    def answer(self, *, is_idle: bool) -> None:
+        """Have the next attempt answered that a recording answers; ``is_idle``: no more is to come."""
+        assert self._recall is not None, "only a rerun is answered"
+        self._recall.answer(self._attempts, is_idle=is_idle)
+
+    def let_go(self, attempt: Attempt) -> None:
+        """Forget an attempt that came to its result; its task may still be ending."""
+        self.keep(attempt)
+        if self._attempts.get(attempt.place.scope) is attempt:
+            del self._attempts[attempt.place.scope]
+
+    def keep(self, attempt: Attempt) -> None:
+        """Hold on to an abandoned task until it ends: the loop itself only knows it weakly."""
+        if attempt.task is not None and not attempt.task.done():
+            self._stopping.append(attempt.task)
+            self._world.strays.add(attempt.task)
+            attempt.task.add_done_callback(self._world.strays.discard)
+
+    def when_stopped(self, tell: Callable[[], None]) -> None:
+        """Tell when all have stopped that were told to, or have had STOP_GRACE_S to do so."""
+        self._stopping = [task for task in self._stopping if not task.done()]
+        if not self._stopping:
+            tell()
+            return
+        timer = self._world.clock.call_later(STOP_GRACE_S, tell)
+        left = len(self._stopping)
+
+        def stopped(_: object) -> None:
+            nonlocal left
+            left -= 1
+            if not left:
+                timer.cancel()
+                tell()
+
+        for task in self._stopping:
+            task.add_done_callback(stopped)
+
+    def close(self) -> None:
+        """Stop everything."""
+        for path in list(self._attempts):
+            self._give_up(path)
+
+    def _give_up(self, path: str) -> None:
+        attempt = self._attempts.pop(path)
+        attempt.abandon()
+        self.keep(attempt)
+
+    def _begin(self, place: Place) -> None:
+        scope = self._run.scopes[place.scope]
+        graph = compile_graph(scope.graph)
+        node = graph.nodes[place.node]
+        tools = self._world.registry.tools
+        attempt = Attempt(
+            self._site(place, graph.graph.start, is_last=not node.edges),
+            None if node.tool is None else tools.get(node.tool),
+            Draft.of({}, {}),  # until it starts: to be answered takes no decoding of the state
+            dict(node.node.config),
+            timeout_s=node.node.timeout_s or TIMEOUT_S,
+            processes=self._world.processes,
+            gates=self._world.gates,
+            clock=self._world.clock,
+            threads=self._world.threads,
+            settled=self._settled,
+            said=self._said,
+        )
+        self._attempts[place.scope] = attempt
+        begin = partial(self._start, attempt, node.tool)
+        if self._recall is None or node.tool is None:
+            begin()
+        else:
+            self._recall.hold(attempt, begin, partial(self._refuse, attempt))
+
+    def _start(self, attempt: Attempt, tool: str | None) -> None:
+        """Begin an attempt, if there is all that it needs."""
+        scope = self._run.scopes[attempt.place.scope]
+        try:
+            attempt.draft = self._secrecy.draft(scope.state, secret_keys(scope.graph))
+        except LookupError as error:
+            self._refuse(attempt, ErrorInfo("secret-forgotten", str(error)), "LookupError")
+            return
+        if tool is not None and tool not in self._world.registry.tools:
+            message = f"there is no tool {tool!r} here; start with the module that offers it"
+            self._refuse(attempt, ErrorInfo("UnknownTool", message), "UnknownTool")
+        else:
+            attempt.start()
+
+    def _refuse(self, attempt: Attempt, error: ErrorInfo, kind: str) -> None:
+        self._settled(attempt, Raised(error, (kind,)))
+
+    def _site(self, place: Place, start: str, *, is_last: bool) -> Site:
+        return Site(
+            run_id=self._run.id,
+            scope=place.scope,
+            node=place.node,
+            visit=place.visit,
+            attempt=place.attempt,
+            start=start,
+            is_last=is_last,
+            folder=self._world.folder,
+        )

@@ -1,0 +1,59 @@
+"""The inbox of an actor: what it may be told, and the answers that those wait for who ask."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any, TypeAlias
+
+from msgspec import Struct
+
+from stenograph.engine.core.commands import Asked, Command, Resume, Signal, Start, ToolReturned
+from stenograph.engine.core.edges import Answers
+from stenograph.engine.executor.attempt import Attempt, Result
+
+Reply: TypeAlias = "asyncio.Future[int]"
+"""How many events a command has made, once they are durable."""
+
+
+class Settled(Struct, frozen=True):
+    """An attempt came to its result."""
+
+    attempt: Attempt
+    result: Result
+
+
+class Said(Struct, frozen=True):
+    """An attempt has log lines to write."""
+
+    attempt: Attempt
+
+
+class Errand(Struct, frozen=True):
+    """A command to be decided: which attempt it ends, what predicates have said, and who waits."""
+
+    command: Command
+    attempt: Attempt | None = None
+    answers: Mapping[Asked, Answers] = {}
+    reply: Reply | None = None
+
+    @property
+    def secrets(self) -> Mapping[str, bytes]:
+        """What is to be kept apart from the events of the command."""
+        if isinstance(self.command, Start | ToolReturned | Signal | Resume):
+            return self.command.secrets
+        return {}
+
+
+Message: TypeAlias = Command | Settled | Said | Errand
+
+
+def resolve(future: asyncio.Future[Any] | None, error: Exception | None, value: Any = None) -> None:
+    """Answer whoever waits, if anybody still does."""
+    if future is None or future.done():
+        return
+    if error is None:
+        future.set_result(value)
+    else:
+        future.set_exception(error)
+        future.exception()  # seen: nobody need wait for it

@@ -1,0 +1,198 @@
+"""The lane of a run: its events on their way into the journal, in order, and what comes of that."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from functools import partial
+from types import MappingProxyType
+from typing import Any, Final, TypeAlias
+
+from msgspec import UNSET, Raw
+
+from stenograph.engine.clock import Clock
+from stenograph.engine.core.commands import Place
+from stenograph.engine.core.decide import Decision
+from stenograph.engine.core.edges import compile_graph
+from stenograph.engine.core.events import (
+    LogWritten,
+    Payload,
+    RunCreated,
+    RunMigrated,
+    decode,
+    encode_payload,
+    to_event,
+)
+from stenograph.engine.core.folding import evolve
+from stenograph.engine.core.run import Run
+from stenograph.engine.core.run_data import FORMAT
+from stenograph.engine.core.scopes import ROOT
+from stenograph.engine.core.standing import first_due
+from stenograph.engine.stored.snapshots import Snapshots
+from stenograph.engine.times import to_text
+from stenograph.engine.tools.context import LogLine
+from stenograph.journal import (
+    APPEND_MAX_RECORDS,
+    Journal,
+    JournalBusy,
+    NewRecord,
+    Record,
+)
+
+NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
+COMMIT_BYTES: Final = 512 * 1024
+COMMIT_RECORDS: Final = APPEND_MAX_RECORDS - 500
+"""Most log lines of one commit: what an append may hold, but for the decision that comes with them."""
+
+Events: TypeAlias = list[tuple[int, Payload]]
+"""Events on their way, each with the time at which it happened, in microseconds."""
+
+
+class Lane:
+    """Appends to a run and keeps it folded; only who owns the run may use its lane."""
+
+    def __init__(self, run: Run, journal: Journal, clock: Clock) -> None:
+        self.run = run
+        self._journal, self._clock = journal, clock
+        self._snapshots = Snapshots(run, partial(journal.keep_snapshot, run.id, version=FORMAT))
+        self._labels: dict[str, str] = {}
+        self.has_secrets = False
+        self.idle = asyncio.Event()
+        """Set while nothing is on its way: what readers of the journal see, the run has taken in."""
+        self.idle.set()
+
+    async def write(
+        self, logs: Events, decision: Decision, secrets: Mapping[str, bytes] | None = None
+    ) -> None:
+        """Write what was decided, and before it what was said; in one commit unless that is too much.
+
+        What was written of ``logs`` is gone from them, so that asking again writes nothing twice.
+        Raises WrongExpectedSeq when somebody else has appended to the run.
+        """
+        await self._write_all_but_last(logs)
+        now_us = self._clock.now_us()
+        events = [(now_us, payload) for payload in decision.events]
+        beside: dict[str, Any] = {"secrets": secrets} if secrets else {}
+        if self.has_secrets and decision.run.status in ("completed", "cancelled"):
+            beside["forget_secrets"] = True  # a failed run keeps them: it may be retried
+        await self._write([*logs, *events], self._labels_of(decision), beside)
+        logs.clear()
+
+    async def write_logs(self, logs: Events) -> None:
+        """Write what was said, in commits of a bounded size; as ``write``."""
+        await self._write_all_but_last(logs)
+        await self._write(logs, {})
+        logs.clear()
+
+    async def catch_up(self) -> None:
+        """Read what somebody else has appended to the run."""
+        while records := await self._journal.read(self.run.id, after=self.run.seq):
+            for record in records:
+                evolve(self.run, decode(record))
+        self._labels.clear()
+
+    async def _write_all_but_last(self, events: Events) -> None:
+        while (count := _fitting(events)) < len(events):
+            await self._write(events[:count], {})
+            del events[:count]
+
+    async def _write(
+        self, events: Events, labels: dict[str, str], beside: Mapping[str, Any] = NOTHING
+    ) -> None:
+        records = [
+            NewRecord(payload.TYPE, encode_payload(payload), to_text(at_us))
+            for at_us, payload in events
+        ]
+        unset = (
+            "" if self.run.seq == 0 else None
+        )  # of a run that is taken up nobody here knows them
+        changed = {k: v for k, v in labels.items() if self._labels.get(k, unset) != v}
+        self.idle.clear()
+        try:
+            committed = await self._append(records, {"labels": changed, **beside})
+            for record, (_, payload) in zip(committed, events, strict=True):
+                evolve(self.run, to_event(record, payload))
+            self._snapshots.count(records)
+        finally:
+            self.idle.set()
+        self._labels |= changed
+
+    async def _append(
+        self, records: Sequence[NewRecord], beside: Mapping[str, Any]
+    ) -> list[Record]:
+        """Append; while another process holds the file, wait and try again, a new run only so long."""
+        wait_s = 0.05
+        while True:
+            try:
+                return await self._journal.append(
+                    self.run.id, records, expected_seq=self.run.seq, **beside
+                )
+            except JournalBusy:
+                if self.run.seq == 0 and wait_s > 1:
+                    raise
+                await asyncio.sleep(wait_s)
+                wait_s = min(2 * wait_s, 2.0)
+
+    def _labels_of(self, decision: Decision) -> dict[str, str]:
+        """Return what the journal should keep beside the run, to list runs by.
+
+        A run that has more to do at once is ``running`` until that is done, so that it is taken up
+        again after a crash.
+        """
+        after = decision.run
+        status = "running" if decision.is_partial and not after.ended else after.status
+        labels = {"status": status, "due": "", "queued": "yes" if after.is_queued else ""}
+        if status == "waiting":
+            labels["due"] = first_due(after) or ""
+        created = decision.events[0]
+        if isinstance(created, RunMigrated):
+            labels["graph"] = created.graph_id
+        if isinstance(created, RunCreated):
+            tags = {f"tag:{key}": value for key, value in created.tags.items()}
+            labels |= {"kind": "run", "graph": created.graph_id, **tags}
+            if created.origin is not None:
+                labels["origin"] = created.origin.run_id
+            if created.turn is not None:
+                labels |= self._turn_of(created, decision)
+        return labels
+
+    def _turn_of(self, created: RunCreated, decision: Decision) -> dict[str, str]:
+        """Return what the engine must know of a run's turn when it is opened again."""
+        rules = compile_graph(bytes(created.graph)).graph.concurrency
+        limit = None if rules is None else rules.limit
+        position = decision.run.scopes[ROOT].position
+        starts_at = None if position is None else position.due_at
+        return {
+            "turn": created.turn or "",
+            "turn_limit": "" if limit is None else str(limit),
+            "starts_at": starts_at or to_text(self._clock.now_us()),
+        }
+
+
+def log_events(place: Place, lines: Sequence[LogLine]) -> Events:
+    """Return what an attempt has said as the events that say so."""
+    return [
+        (
+            line.at_us,
+            LogWritten(
+                scope=place.scope,
+                node=place.node,
+                visit=place.visit,
+                attempt=place.attempt,
+                message=line.message,
+                level=line.level,
+                fields=Raw(line.fields) if line.fields else UNSET,
+            ),
+        )
+        for line in lines
+    ]
+
+
+def _fitting(events: Events) -> int:
+    """Return how many of the events, from the first on, one commit may hold: one at least."""
+    size = 0
+    for count, (_, payload) in enumerate(events[:COMMIT_RECORDS]):
+        size += len(encode_payload(payload))
+        if size > COMMIT_BYTES:
+            return max(1, count)
+    return min(len(events), COMMIT_RECORDS)

@@ -1,0 +1,1 @@
+"""A run as one file: written, read, verified, and laid into a journal."""

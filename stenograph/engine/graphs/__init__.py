@@ -1,0 +1,1 @@
+"""What a graph is, and how one is read: every fault at once."""

@@ -1,0 +1,1 @@
+"""A recorded run as a test: played again by the pure core alone."""

@@ -1,0 +1,1 @@
+"""Runs made again from their recordings, and tools checked against them."""

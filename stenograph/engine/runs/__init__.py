@@ -1,0 +1,1 @@
+"""What is done with runs as a whole: begin, take turns, fork, migrate, erase."""

@@ -1,0 +1,240 @@
+"""Forks of runs: a new run goes on from another's state, and the other one is left as it is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from typing import Any, TypeAlias
+
+import msgspec
+from msgspec import Struct
+from msgspec.structs import replace
+
+from stenograph.engine.core.commands import Inheritance, Resume, Signal, Start, Unanswered
+from stenograph.engine.core.decide import decide
+from stenograph.engine.core.edges import compile_graph
+from stenograph.engine.core.events import Origin
+from stenograph.engine.core.fork_fit import key_of, move_to, needed_secrets, wanted_changes
+from stenograph.engine.core.inheritance import as_new_work, inherited
+from stenograph.engine.core.run import Run
+from stenograph.engine.core.scopes import ROOT
+from stenograph.engine.core.secrecy import Secrecy, all_rules, all_secret_keys
+from stenograph.engine.core.views import RunView, view
+from stenograph.engine.errors import Fault, ForkRefused, KeyReused, RunExists, SeqNotReached
+from stenograph.engine.executor.actors import Actors
+from stenograph.engine.executor.recordings import RERUN_OF
+from stenograph.engine.executor.world import World
+from stenograph.engine.graphs.graph import Graph, Limits
+from stenograph.engine.runs.flow import Flow
+from stenograph.engine.runs.starts import Key, RunId, request_hash
+from stenograph.engine.state.patch import PatchOp
+from stenograph.engine.state.vault import Vault
+from stenograph.engine.stored.graphs import Graphs, StoredGraph
+from stenograph.engine.stored.histories import Histories
+from stenograph.engine.tools.tools import NEXT_NODE
+from stenograph.engine.values import canonical, clip, encode
+
+Patches: TypeAlias = Mapping[str, tuple[PatchOp, ...]]
+
+
+class ForkOptions(Struct, frozen=True, kw_only=True):
+    """Where a run is to be forked, and how the fork is to go on."""
+
+    at: int
+    new_id: RunId
+    actor: str
+    state: dict[str, Any] = {}
+    patch: tuple[dict[str, Any], ...] = ()
+    scope: str = ROOT
+    signals: dict[str, Any] = {}
+    key: Key | None = None
+    limits: Limits | None = None
+    tags: dict[str, str] | None = None
+
+
+class RunForks:
+    """Forks runs; nothing is appended to the one that is forked."""
+
+    def __init__(
+        self, world: World, graphs: Graphs, flow: Flow, histories: Histories, actors: Actors
+    ) -> None:
+        self._world, self._graphs, self._flow = world, graphs, flow
+        self._histories, self._actors = histories, actors
+
+    async def fork(
+        self, run_id: str, graph: Graph | Mapping[str, Any] | str | None, asked: ForkOptions
+    ) -> RunView:
+        """Fork a run after event ``at``, or return the run that was forked likewise before."""
+        if await self._world.journal.head(asked.new_id):
+            return await self._repeat(run_id, graph, asked)
+        head = (await self._actors.load(run_id)).seq
+        if not 1 <= asked.at <= head:
+            raise SeqNotReached(run_id, asked=asked.at, head=head)
+        stored = None if graph is None else await self._graphs.named(graph, asked.actor)
+        seq = await self._histories.boundary(run_id, asked.at)
+        origin = await self._histories.at(run_id, seq)
+        named = None
+        if stored is not None:
+            named = graph if isinstance(graph, str) else stored.version
+        start, vault = await self._ready(origin, stored, named, asked)
+        with suppress(Unanswered):  # what cannot be is said before anything begins
+            decide(Run(id=asked.new_id), start, self._world.outside({}))
+        self._flow.seat(asked.new_id, start.turn)
+        try:
+            return view(await self._actors.begin(asked.new_id, start, vault))
+        except RunExists:
+            return await self._repeat(run_id, graph, asked)
+
+    async def _repeat(
+        self, run_id: str, graph: Graph | Mapping[str, Any] | str | None, asked: ForkOptions
+    ) -> RunView:
+        """Return the run that there is, if it was asked for likewise; by what stands in it alone."""
+        run = await self._actors.load(asked.new_id)
+        created = await self._histories.at(asked.new_id, 1)
+        if graph is None or isinstance(graph, str):
+            named = graph
+        else:
+            named = (await self._graphs.named(graph, asked.actor)).version
+        if run.request != _request(run_id, named, asked, all_secret_keys(created)):
+            other = KeyReused(asked.key, run.id) if asked.key else RunExists(run.id)
+            raise other
+        return replace(view(run), replayed=True)
+
+    async def _ready(
+        self, origin: Run, stored: StoredGraph | None, named: str | None, asked: ForkOptions
+    ) -> tuple[Start, Vault | None]:
+        """Return the start of a fork, whose graph was asked for as ``named``.
+
+        Raises ForkRefused, and what values from outside may raise.
+        """
+        new = as_new_work(origin, self._world.clock.now_us())
+        if stored is not None:
+            new.graph_id, new.version, new.turn = stored.graph_id, stored.version, None
+            _refuse(origin, move_to(new, stored.data, await self._graphs.pin(stored.graph)))
+        vault, secrets = await self._vault(new, origin)
+        secrecy = Secrecy(vault)
+        first = new.state.to_json()
+        data = inherited(new)
+        patches, given = _patched(new, origin, asked, secrecy)
+        signals = [secrecy.seal_signal(each, all_rules(new)) for each in _signals(asked, secrecy)]
+        _check_secrets(new, origin, vault)
+        tags = _tags_of(origin) if asked.tags is None else asked.tags
+        if vault is not None:
+            said = {**tags, "actor": asked.actor, "key": asked.key or ""}
+            vault.check(encode(said), "the tags, the actor or the idempotency key")
+        for each in signals:
+            given = {**given, **each.secrets}
+        start = Start(
+            graph_id=new.graph_id,
+            version=new.version,
+            graph=new.graph,
+            graphs=new.graphs,
+            state=first,
+            limits=asked.limits or Limits(steps=origin.limits.steps, time_s=origin.limits.time_s),
+            tags=tags,
+            actor=asked.actor,
+            key=asked.key,
+            request=_request(origin.id, named, asked, all_secret_keys(new)),
+            secrets={**secrets, **given},
+            turn=new.turn,
+            inheritance=Inheritance(
+                origin=Origin(
+                    run_id=origin.id,
+                    seq=origin.seq,
+                    hash=await self._histories.hash_of(origin.id, origin.seq),
+                ),
+                data=data,
+                patches=patches,
+                signals=tuple(signals),
+            ),
+        )
+        return start, vault
+
+    async def _vault(self, new: Run, origin: Run) -> tuple[Vault | None, Mapping[str, bytes]]:
+        """Return the vault of a fork, and what of its origin's secrets is still kept."""
+        keys = all_secret_keys(new)
+        if not keys:
+            return None, {}
+        kept = await self._world.journal.secrets(origin.id)
+        # Where some were forgotten, no new one may have a name that had been given.
+        is_whole = all(name in kept for _, _, name in needed_secrets(new))
+        return Vault.stored(keys, kept, after=0 if is_whole else origin.seq), kept
+
+
+def _patched(
+    new: Run, origin: Run, asked: ForkOptions, secrecy: Secrecy
+) -> tuple[Patches, Mapping[str, bytes]]:
+    """Change the state of a scope as asked; returns the patch and the secrets in it."""
+    scope = new.scopes.get(asked.scope)
+    if scope is None:
+        there = ", ".join(list(new.scopes)[:20])
+        told = f"there is no scope {asked.scope!r} there; there is {there}"
+        raise ForkRefused(origin.id, [Fault("/scope", clip(told))])
+    values = {key: value for key, value in asked.state.items() if key != NEXT_NODE}
+    if (values or asked.patch) and scope.fork is not None:
+        told = f"scope {scope.path} has forked: change one of its branches, or go back before that"
+        _refuse(origin, [Fault("/scope", told)])
+    changed, gone, faults = wanted_changes(scope.state, values, asked.patch)
+    _refuse(origin, faults)
+    rules = compile_graph(scope.graph).rules
+    sealed = secrecy.seal_resume(Resume(actor="", result=changed), rules)
+    result = dict(sealed.result or {})
+    update = scope.state.take(result, rules, given=result.keys(), gone=gone)
+    scope.state.apply(update.patch)
+    return {scope.path: update.patch} if update.patch else {}, sealed.secrets
+
+
+def _tags_of(origin: Run) -> dict[str, str]:
+    """Return the tags that a fork takes over: what its origin is a rerun of, the fork is not."""
+    return {name: value for name, value in origin.tags.items() if name != RERUN_OF}
+
+
+def _signals(asked: ForkOptions, secrecy: Secrecy) -> list[Signal]:
+    return [
+        Signal(name=name, payload=canonical(value, "")[0], actor=secrecy.mask(asked.actor))
+        for name, value in asked.signals.items()
+    ]
+
+
+def _check_secrets(new: Run, origin: Run, vault: Vault | None) -> None:
+    """Refuse a fork that would need secrets which its origin no longer keeps."""
+    if vault is None:
+        return
+    lost = [
+        Fault("/state", f"the secret {key!r} of scope {scope.path} is forgotten: give it anew")
+        for scope, key, name in needed_secrets(new)
+        if name not in vault.values
+    ]
+    _refuse(origin, lost)
+
+
+def _refuse(origin: Run, faults: Sequence[Fault]) -> None:
+    if faults:
+        raise ForkRefused(origin.id, list(faults))
+
+
+def _request(run_id: str, named: str | None, asked: ForkOptions, secret: frozenset[str]) -> str:
+    """Return a hash of what was asked, but for secrets, which could be guessed from it.
+
+    A graph counts as it was ``named``: its id means the same when it has a newer version since.
+    """
+    state = {key: None if key in secret else value for key, value in asked.state.items()}
+    patch = [
+        {**op, "value": None} if key_of(str(op.get("path", ""))) in secret else op
+        for op in asked.patch
+    ]
+    signals = {name: None if name in secret else each for name, each in asked.signals.items()}
+    return request_hash(
+        [
+            "fork",
+            run_id,
+            asked.at,
+            named,
+            asked.scope,
+            state,
+            msgspec.to_builtins(patch),
+            signals,
+            asked.limits,
+            asked.tags,
+        ]
+    )

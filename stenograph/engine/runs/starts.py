@@ -1,0 +1,149 @@
+"""Starts: runs are begun as they are asked for, and only once however often that is."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from typing import Annotated, Any, TypeAlias
+
+import msgspec
+from msgspec import Meta, Struct
+from msgspec.structs import replace
+
+from stenograph.engine.core.commands import Start
+from stenograph.engine.core.edges import compile_graph
+from stenograph.engine.core.secrecy import seal_start, secrets_in
+from stenograph.engine.core.views import RunView, view
+from stenograph.engine.errors import KeyReused, RunExists
+from stenograph.engine.executor.actors import Actors
+from stenograph.engine.graphs.graph import Graph, Limits
+from stenograph.engine.graphs.parse import ID_PATTERN
+from stenograph.engine.runs.flow import Flow, has_lines
+from stenograph.engine.state.state import State
+from stenograph.engine.state.vault import Vault
+from stenograph.engine.stored.graphs import Graphs, StoredGraph
+from stenograph.engine.tools.tools import NEXT_NODE
+from stenograph.journal import Journal
+
+Key: TypeAlias = Annotated[str, Meta(min_length=1, max_length=255)]
+Delay: TypeAlias = Annotated[float, Meta(ge=0, le=10 * 366 * 86_400)]
+RunId: TypeAlias = Annotated[str, Meta(pattern=f"^{ID_PATTERN.pattern}$")]
+
+
+class Options(Struct, frozen=True, kw_only=True):
+    """How a run is to begin."""
+
+    run_id: RunId
+    key: Key | None
+    delay_s: Delay
+    limits: Limits | None
+    tags: dict[str, str]
+    actor: str
+
+
+class Beginning(Struct, frozen=True, kw_only=True):
+    """A run that may begin: its id, the command, its first state, and the secrets in it."""
+
+    run_id: str
+    start: Start
+    state: State
+    vault: Vault | None
+
+
+class Starts:
+    """Begins runs, each when its graph's rules allow it."""
+
+    def __init__(self, journal: Journal, graphs: Graphs, flow: Flow, actors: Actors) -> None:
+        self._journal, self._graphs, self._flow, self._actors = journal, graphs, flow, actors
+
+    async def start(
+        self,
+        graph: Graph | Mapping[str, Any] | str,
+        state: Mapping[str, Any] | None,
+        options: Options,
+    ) -> RunView:
+        """Begin a run, or return the one that was begun likewise.
+
+        ``graph`` is a graph, or the id of one that is stored, or ``id@version``.
+        """
+        stored = await self._graphs.named(graph, options.actor)
+        named = graph if isinstance(graph, str) else stored.version
+        return await self.begin(await _ready(self._graphs, stored, named, state, options))
+
+    async def begin(self, beginning: Beginning) -> RunView:
+        """Begin a run that is ready, or return the one that was begun likewise."""
+        try:
+            return await self._begin(beginning)
+        except RunExists:
+            return await self._repeat(beginning)
+
+    async def _begin(self, beginning: Beginning) -> RunView:
+        run_id, start = beginning.run_id, beginning.start
+        if has_lines(start):
+            if await self._journal.head(run_id):
+                raise RunExists(run_id)  # before it claims a place in a line
+            start = await self._flow.admit(run_id, start, beginning.state)
+        return view(await self._actors.begin(run_id, start, beginning.vault))
+
+    async def _repeat(self, beginning: Beginning) -> RunView:
+        """Return the run that exists if it was asked for likewise; raises KeyReused or RunExists.
+
+        Secrets are compared as long as they are kept: their hash in the journal could be guessed.
+        """
+        run_id, start = beginning.run_id, beginning.start
+        run = await self._actors.load(run_id)
+        kept = await self._journal.secrets(run_id) if start.secrets else {}
+        is_other = any(kept[name] != start.secrets[name] for name in kept.keys() & start.secrets)
+        if run.request != start.request or is_other:
+            raise (KeyReused(start.key, run_id) if start.key else RunExists(run_id)) from None
+        return replace(view(run), replayed=True)
+
+
+def run_id_for(actor: str, key: str) -> str:
+    """Return the id of the run that an idempotency key starts: the same for the same asker."""
+    return f"r-{request_hash([actor, key])[:32]}"
+
+
+def checked(kind: Any, value: Any) -> Any:
+    """Return a value that is what history may hold; raises ValueError."""
+    return msgspec.convert(msgspec.to_builtins(value), kind)
+
+
+async def _ready(
+    graphs: Graphs,
+    stored: StoredGraph,
+    named: str,
+    state: Mapping[str, Any] | None,
+    options: Options,
+) -> Beginning:
+    """Make a run ready to begin; ``named`` is how its graph was asked for.
+
+    Raises UnknownGraph, NotJson, StateTooLarge, StateRefused, SecretRefused or SecretLeaked.
+    """
+    values = {key: value for key, value in (state or {}).items() if key != NEXT_NODE}
+    rules = compile_graph(stored.data).rules
+    said = {**options.tags, "actor": options.actor, "key": options.key or ""}
+    sealed, vault = seal_start(values, rules, said)
+    first = State.from_values(sealed.values, rules)
+    asked = [named, first.to_values(), options.limits, options.tags, options.delay_s]
+    start = Start(
+        graph_id=stored.graph_id,
+        version=stored.version,
+        graph=stored.data,
+        state=first.to_json(),
+        limits=options.limits or stored.graph.limits,
+        tags=options.tags,
+        actor=options.actor,
+        graphs=await graphs.pin(stored.graph),
+        secrets=sealed.secrets,
+        key=options.key,
+        request=request_hash(asked),
+        delay_s=options.delay_s,
+    )
+    kept = vault if secrets_in(start) else None
+    return Beginning(run_id=options.run_id, start=start, state=first, vault=kept)
+
+
+def request_hash(value: Any) -> str:
+    """Return a hash of what was asked: the same for the same."""
+    return hashlib.sha256(msgspec.json.encode(value, order="sorted")).hexdigest()

@@ -1,0 +1,52 @@
+"""What a graph declares of the keys of its state, ready for use: reducers, schemas, secrets."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from msgspec import Struct
+
+from stenograph.engine.errors import Fault
+from stenograph.engine.graphs.graph import ReducerName, StateKey
+from stenograph.engine.graphs.schemas import Schema, compile_schema
+from stenograph.engine.state.vault import name_in
+from stenograph.engine.values import clip, pointer
+
+
+class Rules(Struct, frozen=True):
+    """The reducer and the schema of each key that has one, and the keys that are secret."""
+
+    reducers: Mapping[str, ReducerName] = {}
+    schemas: Mapping[str, Schema] = {}
+    secrets: frozenset[str] = frozenset()
+
+    def fault(self, key: str, value: Any) -> Fault | None:
+        """Return where the value of a key does not fit its schema; the pointer begins at the state.
+
+        Of a secret key's value nothing is told, and what stands for it is not looked at.
+        """
+        schema = self.schemas.get(key)
+        is_hidden = key in self.secrets and name_in(value) is not None
+        fault = schema.fault(value) if schema and not is_hidden else None
+        if fault is None:
+            return None
+        if key in self.secrets:
+            return Fault(clip(pointer(key)), "the secret does not fit its schema")
+        return Fault(clip(pointer(key) + fault.pointer), fault.detail)
+
+
+NO_RULES: Final = Rules()
+
+
+def rules_of(keys: Mapping[str, StateKey]) -> Rules:
+    """Return the rules that a graph declares; its schemas have been checked."""
+    return Rules(
+        reducers={key: each.reducer for key, each in keys.items() if each.reducer is not None},
+        schemas={
+            key: compile_schema(each.schema)
+            for key, each in keys.items()
+            if each.schema is not None
+        },
+        secrets=frozenset(key for key, each in keys.items() if each.secret),
+    )

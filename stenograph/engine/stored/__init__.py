@@ -1,0 +1,1 @@
+"""What the journal holds: graphs, folded runs, snapshots, and records as they come."""
