@@ -239,7 +239,7 @@ def test_a_merged_state_has_the_limits_and_schemas_of_any() -> None:
         merge(State({}), changes({"k": ["x" * 500_000]} for _ in range(5)), rule("append"))
 
 
-@pytest.mark.parametrize("base", [GONE, [], ["old"]], ids=str)
+@pytest.mark.parametrize("base", [GONE, [], ["old"]], ids=["no list", "an empty list", "a list"])
 def test_a_hundred_thousand_branches_append_in_one_pass(
     monkeypatch: pytest.MonkeyPatch, base: Any
 ) -> None:
