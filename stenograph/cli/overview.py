@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import msgspec
 from msgspec import Struct
@@ -50,6 +50,14 @@ class ForkLine(Struct):
     ended: set[str] = set()
 
 
+class Migration(NamedTuple):
+    """Which event had the run go on in another graph, who wanted it, and what it was before."""
+
+    seq: int
+    actor: str
+    graph: str
+
+
 class Overview:
     """Reads records in order. As rows do, it passes over what a later version may have added."""
 
@@ -58,6 +66,8 @@ class Overview:
         """The node that wrote a key last, or how the run began with it, and by which event."""
         self.parking = Parking()
         self.at = ""
+        self.migrations: list[Migration] = []
+        self._graph = ""
         self._nodes: dict[tuple[str, str], NodeLine] = {}
         self._forks: dict[str, ForkLine] = {}
         self._over: set[str] = set()
@@ -78,6 +88,9 @@ class Overview:
                 self._ended = True
             case "run.retried":
                 self._ended = False
+            case "run.migrated":
+                self.migrations.append(Migration(record.seq, data["actor"], self._graph))
+                self._graph = graph_of(data)
             case "fork.opened" | "branch.ended" | "fork.joined":
                 self._fork(record.type, data)
             case _:
@@ -100,6 +113,7 @@ class Overview:
 
     def _create(self, seq: int, data: dict[str, Any]) -> None:
         """Begin a run; a fork has its state from its origin, and what was changed in that."""
+        self._graph = graph_of(data)
         by = "origin" if data.get("origin") else "start"
         self.writers = dict.fromkeys(data.get("state", {}), (by, seq))
         self._write("fork", seq, data.get("patches", {}).get(ROOT, ()))
@@ -175,6 +189,11 @@ class Overview:
         if (data["scope"], data["node"]) not in self._nodes:
             self._enter(data, "running")
         return self._nodes[data["scope"], data["node"]]
+
+
+def graph_of(data: dict[str, Any]) -> str:
+    """Return which version of which graph a run began with, or went over to."""
+    return f"{data['graph_id']}@{data['version'][:8]}"
 
 
 def told_together(alike: Sequence[NodeLine]) -> Sequence[NodeLine]:

@@ -64,6 +64,9 @@ async def show_run(
         overview.add(record)
     for line in head_lines(output, run, then, overview.at):
         output.line(line)
+    for seq, actor, graph in overview.migrations:
+        told = f"went over from {graph} at seq {seq}, asked by {actor}"
+        output.line(output.style(printable(told), dim=True))
     forked, _ = await source.runs({"origin": run.id}, None, FORKS_SHOWN + 1)
     if forked:
         output.line(output.style(told_forks([each.id for each in forked]), dim=True))

@@ -19,20 +19,22 @@ if TYPE_CHECKING:
 
 @click.command(short_help="Tell why an event of a run happened.")
 @click.argument("run")
-@click.argument("seq", type=click.IntRange(min=1))
+@click.argument("seq", type=click.IntRange(min=1), required=False)
 @place_options
-def why(run: str, seq: int) -> None:
-    """Tell why event SEQ of a run happened: of a transition all edges, and what each read.
+def why(run: str, seq: int | None) -> None:
+    """Tell why event SEQ of a run happened, else the last one: of a transition all edges, and
+    what each read.
 
     RUN is an id, how one id alone begins, @last, or an exported file.
     """
     asyncio.run(told(Output(settings()), settings(), run, seq))
 
 
-async def told(output: Output, place: Settings, name: str, seq: int) -> None:
-    """Write why an event happened."""
+async def told(output: Output, place: Settings, name: str, seq: int | None) -> None:
+    """Write why an event happened, the last one unless it is named."""
     async with open_source(reading(place, name)) as source:
-        reason = await source.why(await find_run(source, name), seq)
+        run_id = await find_run(source, name)
+        reason = await source.why(run_id, seq or (await source.get(run_id)).seq)
     if output.tables:
         show_reason(output, reason)
     else:

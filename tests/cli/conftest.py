@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+import stenograph
 from tests.cli.running import Server, graph_file, serving, steno
 from tests.cli.tools import BOOM, COUNT, WAIT
+
+
+@pytest.fixture(autouse=True)
+def called(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have hints name the program as one that was called with `python -m stenograph`."""
+    monkeypatch.setattr(sys, "argv", [str(Path(stenograph.__file__).with_name("__main__.py"))])
 
 
 @pytest.fixture(scope="session")

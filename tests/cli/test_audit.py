@@ -45,6 +45,14 @@ def test_people_read_why_an_edge_was_taken(server: Server, runs: tuple[str, str]
     assert lines[5].split()[1:] == ["node.exited", "count"]
 
 
+def test_without_a_seq_it_is_told_why_the_run_ended(server: Server, runs: tuple[str, str]) -> None:
+    last = steno("--url", server.url, "tail", runs[0]).documents[-1]["seq"]
+    assert (
+        steno("--url", server.url, "why", runs[0]).documents
+        == steno("--url", server.url, "why", runs[0], last).documents
+    )
+
+
 def test_the_beginning_has_no_reason_before_it(server: Server, runs: tuple[str, str]) -> None:
     out = steno("--url", server.url, "-o", "table", "why", runs[0], 1).out
     assert out.startswith("1  run.created\n")

@@ -57,7 +57,8 @@ def test_a_run_goes_on_in_another_version_and_tells_of_it(server: Server, tmp_pa
     assert (same.code, same.out) == (0, f"run mig-2  is in gated@{run['version'][:8]} already\n")
     assert shown(server, "mig-2")["seq"] == run["seq"]
     rows = steno("--url", server.url, "-o", "table", "show", "mig-2")
-    assert rows.code == 0
+    before = done.out.splitlines()[0].partition("instead of ")[2].split()[0]
+    assert f"went over from {before} at seq {run['seq']}, asked by " in rows.out
     signal = steno("--url", server.url, "signal", "mig-2", "approval", '{"ok": false}')
     assert signal.code == 0, signal.err
     tail = steno("--url", server.url, "-o", "table", "tail", "mig-2")

@@ -261,7 +261,8 @@ def test_a_fork_shows_what_it_took_over() -> None:
         {"path": "/a#2[1]/", "position": asks, "visits": {"b": 1}},
         {"path": "/a#2[2]/"},
     ]
-    begun: Happened = ("run.created", {"origin": {}, "inherited": {"scopes": scopes}})
+    graph = {"graph_id": "g", "version": "0" * 64}
+    begun: Happened = ("run.created", graph | {"origin": {}, "inherited": {"scopes": scopes}})
     found = overview(begun)
     assert statuses(found) == {"/z": "ok", "/a": "ok", "/a#2[1]/b": "waiting"}
     assert [(line.visits, line.attempt) for line in found.nodes()] == [(1, 1), (2, 1), (1, 3)]

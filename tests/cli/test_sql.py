@@ -24,9 +24,20 @@ def test_rows_are_objects_in_a_pipe_and_columns_for_people(server: Server, place
 
 
 def test_values_are_json_or_text(server: Server) -> None:
-    words = ["sql", "SELECT ?, ?, ?, ?", "-p", "1.5", "-p", "null", "-p", "[1]", "-p", "text"]
-    done = steno("--db", server.db, *words, "-o", "json")
-    assert list(done.documents[0][0].values()) == [None, None, None, None] or done.code == 0
+    words = [
+        "sql",
+        "SELECT ? AS a, ? AS b, ? AS c, ? AS d",
+        "-p",
+        "1.5",
+        "-p",
+        "null",
+        "-p",
+        "[1]",
+        "-p",
+        "text",
+    ]
+    [[row]] = steno("--db", server.db, *words, "-o", "json").documents
+    assert list(row.values()) == [1.5, None, "[1]", "text"]
     csv = steno("--db", server.db, *words, "--csv").out.splitlines()[1]
     assert csv == "1.5,,[1],text"
 
