@@ -3,6 +3,9 @@
 PYTHON  ?= python3
 BENCHES := append steps state_at
 
+# What goes to pytest: all cores, and who is done takes over from who is not.
+TESTS := -n auto --dist worksteal
+
 VENV := .venv
 BIN  := $(VENV)/bin
 PY   := $(BIN)/python
@@ -27,14 +30,14 @@ demo: $(RUN) ## serve, review a real source file, show it live; FILE=path review
 	@$(BIN)/steno demo $${FILE:+"$$FILE"}
 
 test: $(DEV) ## run the tests; ARGS="tests/engine -x" goes to pytest
-	@$(PY) -m pytest $(ARGS)
+	@$(PY) -m pytest $(TESTS) $(ARGS)
 
 check: $(DEV) ## format, lint, types, tests and branch coverage, as a change must pass them
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest $(ARGS)
+	$(BIN)/coverage run -m pytest $(TESTS) $(ARGS)
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import signal
+from collections.abc import Callable
 
 import pytest
+
+from tests.figures import NAME, Figure, figures
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -19,3 +22,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure() -> None:
     """Heed Ctrl-C, as every process started here then does: a shell's background job does not."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture
+def figure(record_property: Callable[[str, object], None]) -> Figure:
+    """What tells a figure, or a few lines of them, at the end of the test run."""
+    return lambda text: record_property(NAME, text)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    if told := figures(terminalreporter.stats.get("passed", [])):
+        terminalreporter.section("figures")
+        terminalreporter.write_line("\n".join(told))

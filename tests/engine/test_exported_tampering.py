@@ -5,19 +5,18 @@ from __future__ import annotations
 import asyncio
 import gzip
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from copy import copy, deepcopy
 from hashlib import sha256
 from itertools import combinations
-from typing import Any, TypeAlias
+from typing import Any
 
 import pytest
 
 import stenograph as st
 from stenograph.engine.errors import ExportRefused
 from stenograph.engine.export.exported import ExportReader, read_export
-
-Told: TypeAlias = Callable[[str, object], None]
+from tests.figures import Figure
 
 EVENTS = 200
 PIECE = 1024
@@ -95,11 +94,10 @@ def small() -> bytes:
     return asyncio.run(exported(1))
 
 
-def told(record_property: Told, what: str, counts: Counter[str]) -> None:
+def told(figure: Figure, what: str, counts: Counter[str]) -> None:
     total = sum(counts.values())
     listed = ", ".join(f"{number:,} {name}" for name, number in counts.items())
-    record_property("tampering", f"{what}: {total:,} of {total:,} ({listed})")
-    print(f"\n{what}: {total:,} of {total:,} ({listed})")
+    figure(f"{what}: {total:,} of {total:,} ({listed})")
 
 
 def flipped(data: bytes, place: int, bit: int) -> bytes:
@@ -112,26 +110,24 @@ def resealed(data: bytes) -> bytes:
     return body + b'{"sha256":"%b"}\n' % sha256(body).hexdigest().encode()
 
 
-def test_every_flip_of_every_bit_of_a_small_file_is_found(
-    small: bytes, record_property: Told
-) -> None:
+def test_every_flip_of_every_bit_of_a_small_file_is_found(small: bytes, figure: Figure) -> None:
     found: Counter[str] = Counter()
     for place in range(len(small)):
         for bit in range(8):
             with pytest.raises(ExportRefused):
                 read_export([flipped(small, place, bit)])
             found["of every bit"] += 1
-    told(record_property, f"flips in a file of {len(small):,} bytes, found", found)
+    told(figure, f"flips in a file of {len(small):,} bytes, found", found)
 
 
-def test_every_flip_of_every_byte_is_found(file: File, record_property: Told) -> None:
+def test_every_flip_of_every_byte_is_found(file: File, figure: Figure) -> None:
     found: Counter[str] = Counter()
     for line, begin in enumerate(file.starts[:-1]):
         for place in range(begin, file.starts[line + 1]):
             for bit in (place % 8, 5):  # the 5th makes small letters of great ones
                 assert file.is_found(flipped(file.data, place, bit), line), (place, bit)
                 found[kind_of(line)] += 1
-    told(record_property, f"flips in a file of {len(file.data):,} bytes, found", found)
+    told(figure, f"flips in a file of {len(file.data):,} bytes, found", found)
 
 
 def kind_of(line: int) -> str:
@@ -139,7 +135,7 @@ def kind_of(line: int) -> str:
 
 
 def test_with_a_new_digest_every_flip_is_found_that_the_chain_binds(
-    file: File, record_property: Told
+    file: File, figure: Figure
 ) -> None:
     found: Counter[str] = Counter()
     for line, begin in enumerate(file.starts[:-2]):
@@ -150,12 +146,10 @@ def test_with_a_new_digest_every_flip_is_found_that_the_chain_binds(
             else:
                 assert file.field_at(place) in OF_THE_FILE
     missed = file.starts[-2] - sum(found.values())
-    told(record_property, f"flips under a new digest, found ({missed} of {OF_THE_FILE})", found)
+    told(figure, f"flips under a new digest, found ({missed} of {OF_THE_FILE})", found)
 
 
-def test_every_line_taken_out_doubled_or_swapped_is_found(
-    file: File, record_property: Told
-) -> None:
+def test_every_line_taken_out_doubled_or_swapped_is_found(file: File, figure: Figure) -> None:
     found: Counter[str] = Counter()
     lines = file.lines
 
@@ -175,10 +169,10 @@ def test_every_line_taken_out_doubled_or_swapped_is_found(
         swapped = lines[:]
         swapped[one], swapped[other] = lines[other], lines[one]
         count("swapped", swapped, one)
-    told(record_property, "lines changed, found", found)
+    told(figure, "lines changed, found", found)
 
 
-def test_every_cut_is_found(file: File, record_property: Told) -> None:
+def test_every_cut_is_found(file: File, figure: Figure) -> None:
     found: Counter[str] = Counter()
     for line, begin in enumerate(file.starts[:-1]):
         for end in range(begin, file.starts[line + 1]):
@@ -187,11 +181,11 @@ def test_every_cut_is_found(file: File, record_property: Told) -> None:
         if line < len(file.lines) - 1:  # the last ones left out, and a digest made for the rest
             assert file.is_found(resealed(file.data[:begin] + file.lines[-1]), line)
             found["at a line, under a new digest"] += 1
-    told(record_property, "cuts, found", found)
+    told(figure, "cuts, found", found)
 
 
 def test_every_flip_of_a_compressed_file_is_found_or_changes_nothing_in_it(
-    file: File, small: bytes, record_property: Told
+    file: File, small: bytes, figure: Figure
 ) -> None:
     found: Counter[str] = Counter()
     for data in (file.data, small):
@@ -206,12 +200,12 @@ def test_every_flip_of_a_compressed_file_is_found_or_changes_nothing_in_it(
                     assert same, (place, bit)
                     found["with the same content"] += 1
     assert found["with the same content"] < 2 * 8 * 10  # in the 10 bytes of gzip's own header
-    told(record_property, "flips in compressed files, found", found)
+    told(figure, "flips in compressed files, found", found)
 
 
-def test_every_cut_of_a_compressed_file_is_found(small: bytes, record_property: Told) -> None:
+def test_every_cut_of_a_compressed_file_is_found(small: bytes, figure: Figure) -> None:
     packed = gzip.compress(small, mtime=0)
     for end in range(len(packed)):
         with pytest.raises(ExportRefused):
             read_export([packed[:end]])
-    told(record_property, "cuts of a compressed file, found", Counter(bytes=len(packed)))
+    told(figure, "cuts of a compressed file, found", Counter(bytes=len(packed)))

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import random
 from pathlib import Path
-from typing import Any
 
 import httpx
 
 from stenograph.journal import Record, open_journal_readonly
+from tests.figures import Figure
 from tests.http.browser import browsing, need_browser
 from tests.http.cutting import cutting
 from tests.http.test_chaos import GRAPH
@@ -28,7 +28,7 @@ source.addEventListener("status", (event) => { ended = JSON.parse(event.data).do
 
 
 async def test_a_browsers_event_source_resumes_by_itself_and_stops_at_the_end(
-    tmp_path: Path, record_property: Any
+    tmp_path: Path, figure: Figure
 ) -> None:
     need_browser()
     chance = random.Random(7)
@@ -64,8 +64,7 @@ async def test_a_browsers_event_source_resumes_by_itself_and_stops_at_the_end(
     patched = [each for each in stored if each.type == "state.patched"]
     assert filtered == [[each.seq, each.hash, each.seq] for each in patched]
     assert (cutter.cuts, opened > CUTS + 1) == (0, True)
-    record_property(
-        "streams",
+    figure(
         f"a browser's EventSource: opened {opened} times over {CUTS} cuts and a kill; "
-        f"{len(heard):,} events heard, 0 missing, 0 twice, 0 out of order",
+        f"{len(heard):,} events heard, 0 missing, 0 twice, 0 out of order"
     )

@@ -20,6 +20,7 @@ from msgspec import Struct
 from stenograph.engine import passes
 from stenograph.http import streams
 from stenograph.journal import Record, open_journal_readonly
+from tests.figures import Figure
 from tests.http.cutting import Cutter, cutting
 from tests.http.subscribers import (
     BROKEN,
@@ -115,7 +116,7 @@ async def begin(server: Server) -> None:
 async def test_whoever_is_cut_off_hears_every_event_exactly_once_and_in_order(
     tmp_path: Path,
     request: pytest.FixtureRequest,
-    record_property: Any,
+    figure: Figure,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(streams, "FIRST_DELAY_S", 0.01)  # the client's patience is not tested here
@@ -143,14 +144,12 @@ async def test_whoever_is_cut_off_hears_every_event_exactly_once_and_in_order(
             heard += len(notes.heard)
     assert done["closed"] + done["reset"] == planned >= cuts
     assert min(done["closed"], done["reset"]) > 0
-    told = (
+    figure(
         f"{len(subscribers)} subscribers, {len(stored):,} events, seed {SEED}: cut {planned} times "
         f"({done['closed']} closed, {done['reset']} reset) and by {KILLS} kills, resumed "
         f"{sum(each.resumed for each in subscribers)} times; {heard:,} events heard, "
         "0 missing, 0 twice, 0 out of order"
     )
-    print(told)
-    record_property("streams", told)
 
 
 async def kept(db: Path) -> tuple[list[Record], Mapping[str, Mapping[str, str]]]:

@@ -23,6 +23,7 @@ from websockets.exceptions import ConnectionClosed, InvalidHandshake
 
 import stenograph as st
 from tests import slow_tools
+from tests.figures import Figure
 from tests.ports import free_port
 
 ROOT = Path(__file__).parents[2]
@@ -130,7 +131,7 @@ async def follow(server: Server, run_id: str, notes: Notes) -> None:
 
 
 async def test_killing_the_server_loses_nothing_doubles_nothing_and_leaves_nothing_stuck(
-    tmp_path: Path, request: pytest.FixtureRequest
+    tmp_path: Path, request: pytest.FixtureRequest, figure: Figure
 ) -> None:
     kills = request.config.getoption("--kills")
     chance = random.Random(kills)
@@ -149,7 +150,7 @@ async def test_killing_the_server_loses_nothing_doubles_nothing_and_leaves_nothi
             enough.set()
     assert sum(each.resumed for each in notes) >= kills, "too few clients were cut off"
     runs = await check_the_journal(server.db, notes)
-    print(f"{kills} kills, {runs} runs: 0 lost, 0 doubled, 0 stuck")
+    figure(f"{kills} kills, {runs} runs: 0 lost, 0 doubled, 0 stuck")
 
 
 async def check_the_journal(db: Path, notes: list[Notes]) -> int:

@@ -32,16 +32,3 @@ def opened(
             yield it
 
     return open_it
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Tell how much was tampered with, and found."""
-    lines = [
-        str(text)
-        for report in terminalreporter.stats.get("passed", [])
-        for name, text in report.user_properties
-        if name == "tampering"
-    ]
-    if lines:
-        terminalreporter.section("tampered with and found")
-        terminalreporter.write_line("\n".join(lines))

@@ -8,7 +8,6 @@ import random
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from unittest import mock
 
@@ -32,6 +31,7 @@ from stenograph.journal import (
     read_lines,
     read_public_key,
 )
+from tests.figures import Figure
 from tests.journal.tampering import make_journal, renumbered, rows_of, some_record
 from tests.journal.test_verifying import damage, harm
 
@@ -201,7 +201,7 @@ def test_every_flip_of_what_the_journal_was_made_with_is_found(
 
 
 def test_every_flip_of_a_checkpoint_is_found(
-    journal: Path, key: SigningKey, record_property: Callable[[str, object], None]
+    journal: Path, key: SigningKey, figure: Figure
 ) -> None:
     first = make_checkpoint(journal, key, at=AT)
     lines = first + b"\n" + make_checkpoint(journal, key, at=AT, previous=read_lines(first)[0])
@@ -216,7 +216,7 @@ def test_every_flip_of_a_checkpoint_is_found(
                 "order",
             )
             flips += 1
-    record_property("tampering", f"flips of bits in checkpoints: {flips:,} of {flips:,} found")
+    figure(f"flips of bits in checkpoints: {flips:,} of {flips:,} found")
 
 
 def test_a_checkpoint_that_was_taken_out_is_found(journal: Path, key: SigningKey) -> None:

@@ -15,6 +15,7 @@ import stenograph as st
 from stenograph.workflows import data_quality
 from stenograph.workflows.table import anomalies, column_checks, table_rules, tables
 from stenograph.workflows.table.tables import ROW
+from tests.figures import Figure
 from tests.workflows import orders
 from tests.workflows.orders import Planted
 
@@ -53,7 +54,7 @@ def rates(planted: Planted, found: Planted, kinds: Iterable[str]) -> list[tuple[
 
 
 def test_what_was_planted_is_found_and_little_else(
-    planted_orders: tuple[pl.DataFrame, Planted], record_property: Any
+    planted_orders: tuple[pl.DataFrame, Planted], figure: Figure
 ) -> None:
     table, planted = planted_orders
     lines = rates(planted, found_in(table), anomalies.KINDS)
@@ -61,8 +62,7 @@ def test_what_was_planted_is_found_and_little_else(
     told += [
         f"{kind:<14}{right:>8,}{hits:>8,}{r:>8.3f}{p:>10.3f}" for kind, right, hits, r, p in lines
     ]
-    print("\n" + "\n".join(told))
-    record_property("measured", "\n".join(told))
+    figure("\n".join(told))
     assert f"The tests plant {len(planted):,} anomalies" in PAGE
     assert f"in a table of {ROWS:,} orders" in PAGE
     assert "| each | 0.95 | 0.98 | | in all | 0.99 | 0.99 |" in PAGE
@@ -80,14 +80,14 @@ def test_another_table_of_another_seed_and_size_is_judged_as_well() -> None:
 
 
 async def test_a_csv_gets_clean_round_by_round(
-    planted_orders: tuple[pl.DataFrame, Planted], tmp_path: Path
+    planted_orders: tuple[pl.DataFrame, Planted], tmp_path: Path, figure: Figure
 ) -> None:
     table, planted = planted_orders
     (tmp_path / "tables").mkdir()
     table.write_csv(tmp_path / "tables/orders.csv")
     given = {"path": "tables/orders.csv", "key": "order_id"}
     state = await run_graph(data_quality.GRAPH, given, tmp_path)
-    print("\n" + state["report"]["summary"], state["counts"])
+    figure(f"{state['report']['summary']} {state['counts']}")
     assert state["anomalies_first"] > 0.95 * len(planted)
     assert state["counts"] == sorted(state["counts"], reverse=True)
     left = Counter[str](state["by_kind"])

@@ -14,6 +14,7 @@ from msgspec import Struct
 import stenograph as st
 from stenograph.workflows import code_review, review_loop
 from stenograph.workflows.review import outline
+from tests.figures import Figure
 from tests.workflows.reviewing import CHAIN, State, module_source
 
 MODULES = [
@@ -40,13 +41,13 @@ class Reviewed(Struct, frozen=True):
 
 @pytest.mark.parametrize("graph", [CHAIN, review_loop.GRAPH], ids=["chain", "loop"])
 async def test_the_standard_library_gets_better_and_keeps_its_outline(
-    graph: dict[str, Any],
+    graph: dict[str, Any], figure: Figure
 ) -> None:
     began = time.monotonic()
     async with st.open(":memory:", tools=[code_review, review_loop]) as engine:
         slots = asyncio.Semaphore(AT_ONCE)
         every = await asyncio.gather(*(reviewed(engine, slots, graph, name) for name in MODULES))
-    print(f"\n{graph['id']}: {told(every)}, {time.monotonic() - began:.1f} s")
+    figure(f"{graph['id']}: {told(every)}, {time.monotonic() - began:.1f} s")
     assert len(every) > 50
     assert {each.status for each in every} == {"completed"}
     for each in every:

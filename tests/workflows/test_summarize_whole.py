@@ -9,6 +9,7 @@ from pydoc_data import topics
 import pytest
 
 from stenograph.workflows import summarize
+from tests.figures import Figure
 from tests.workflows.summarising import SEQUENCE, State, assert_from, summarised
 
 WORDS_A_PAGE = 500
@@ -26,7 +27,7 @@ def no_chat(monkeypatch: pytest.MonkeyPatch) -> None:
     ids=["map of 4,000", "map of 500", "sequence of 500"],
 )
 async def test_a_book_of_more_than_100_pages_is_summarised(
-    graph: State, chunk_size: int, tmp_path: Path
+    graph: State, chunk_size: int, tmp_path: Path, figure: Figure
 ) -> None:
     (tmp_path / "book.txt").write_text(BOOK, "utf-8")
     given = {"path": "book.txt", "chunk_size": chunk_size, "target_length": 1_000}
@@ -39,8 +40,8 @@ async def test_a_book_of_more_than_100_pages_is_summarised(
     assert not any(each["cut"] for each in state["report"]["sentences"])
     assert_from(BOOK, state)
     journal = (tmp_path / "book.db").stat().st_size
-    print(
-        f"\n{pages:.0f} pages ({state['source']['words']:,} words, "
+    figure(
+        f"{pages:.0f} pages ({state['source']['words']:,} words, "
         f"{state['source']['characters']:,} characters): {len(state['chunks']):,} chunks of about "
         f"{chunk_size:,}, {state['rounds']} rounds to {state['length']} characters "
         f"({state['compression_ratio']:.3%}) in {took_s:.1f} s; {len(events):,} events, "
