@@ -10,7 +10,7 @@ import click
 
 from stenograph.cli.control import controlled
 from stenograph.cli.output import Output
-from stenograph.cli.settings import place_options, settings
+from stenograph.cli.settings import Settings, place_options, settings
 
 if TYPE_CHECKING:
     from stenograph.engine import RunView
@@ -27,10 +27,14 @@ def erase(run: str, reason: str) -> None:
     RUN is an id, how one id alone begins, or @last. It cannot be undone; backups keep what they have.
     Exit code 6 when the run has not ended.
     """
+    asyncio.run(erased(Output(settings()), settings(), run, reason))
+
+
+async def erased(output: Output, place: Settings, name: str, reason: str) -> None:
+    """Erase a run, and tell what stays of it."""
 
     def ask(client: Client, run_id: str) -> Awaitable[RunView]:
         return client.erase(run_id, reason=reason)
 
-    output = Output(settings())
-    erased = asyncio.run(controlled(output, settings(), run, ask))
-    output.talk(f"-- {erased.id} is erased: times, types and hashes of its events stay, and verify")
+    run = await controlled(output, place, name, ask)
+    output.talk(f"-- {run.id} is erased: times, types and hashes of its events stay, and verify")

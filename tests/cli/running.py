@@ -56,10 +56,13 @@ def environment(**env: str) -> dict[str, str]:
 
 
 def steno_without_room(blocks: int, *words: object) -> Done:
-    """Run a command that may write files of so many blocks (at most a KiB) as if the disk was full."""
+    """Run a command that may write files of so many blocks (at most a KiB) as if the disk was full.
+
+    What it covers is not measured: that would be written to files as well.
+    """
     done = subprocess.run(
         ["sh", "-c", f'ulimit -f {blocks}; exec "$@"', "sh", *command(*words)],
-        env=environment(),
+        env={k: v for k, v in environment().items() if not k.startswith("COVERAGE")},
         capture_output=True,
         timeout=PATIENCE_S,
         check=False,

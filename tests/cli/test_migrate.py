@@ -130,3 +130,14 @@ def test_a_run_that_has_ended_is_a_conflict(server: Server, tmp_path: Path) -> N
     for flags in ([], ["--dry-run"]):
         done = steno("--url", server.url, "migrate", "mig-6", "count", *flags)
         assert (done.code, "completed" in done.err) == (6, True), done.err
+
+
+def test_the_same_graph_by_another_name_changes_nothing_else(
+    server: Server, tmp_path: Path
+) -> None:
+    waits(server, tmp_path, "mig-8")
+    version = shown(server, "mig-8")["version"][:8]
+    file = graph_file(tmp_path, {**GATED, "id": "gated-too"})
+    done = steno("--url", server.url, "-o", "table", "migrate", "mig-8", file, "--dry-run")
+    names = f"gated-too@{version}  instead of gated@{version}"
+    assert (done.code, done.out) == (0, f"run mig-8  would go on in {names}  at seq 8\n")

@@ -533,6 +533,13 @@ WAITING = of("wait.opened", kind="time")
 LEFT = [ENTERED, of("node.exited", outcome="ok")]
 
 
+async def test_a_scope_that_is_said_to_have_forked_and_has_no_branches_cannot_join_them() -> None:
+    joined = of("fork.joined", join="a", arrived=0)
+    async with st.open(":memory:") as engine:
+        with pytest.raises(ExportRefused, match="scope / has not forked"):
+            await engine.import_run(chained(("run.created", inheriting(position=AT_A)), joined))
+
+
 def patched(path: str, op: str = "add", **value: Any) -> tuple[str, bytes]:
     return of("state.patched", patch=[{"op": op, "path": path, **value}])
 

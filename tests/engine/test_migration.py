@@ -299,7 +299,7 @@ def test_everything_that_changes_is_told_once() -> None:
         GraphChange(what="key", how="added", name="m"),
         GraphChange(
             what="counter", how="changed", name="a", scopes=("/",),
-            says="edge 0 was taken 1 times; that now counts for the one in its place, which may be taken 2",
+            says="edge 0 was taken 1 time; that now counts for the one in its place, which may be taken 2",
         ),
         GraphChange(what="graph", how="removed", graph="inner"),
         GraphChange(what="graph", how="added", graph="other"),
@@ -309,11 +309,11 @@ def test_everything_that_changes_is_told_once() -> None:
 @pytest.mark.parametrize(
     ("edges", "how", "says"),
     [
-        ([], "removed", "edge 0 was taken 1 times; there is none in its place now"),
+        ([], "removed", "edge 0 was taken 1 time; there is none in its place now"),
         (
             [{"to": "b"}],
             "changed",
-            "edge 0 was taken 1 times; that now counts for the one in its place",
+            "edge 0 was taken 1 time; that now counts for the one in its place",
         ),
     ],
 )

@@ -124,13 +124,14 @@ def _counters(run: Run, name: str, data: bytes, old: Graph, new: Graph) -> Itera
                 following = edges[index] if index < len(edges) else None
                 if not taken or following == edge:
                     continue
-                says = f"edge {index} was taken {taken:,} times; there is none in its place now"
+                often = f"{taken:,} time" if taken == 1 else f"{taken:,} times"
+                says = f"edge {index} was taken {often}; there is none in its place now"
                 if following is not None:
                     most = (
                         "" if following.max is None else f", which may be taken {following.max:,}"
                     )
                     says = (
-                        f"edge {index} was taken {taken:,} times; that now counts for the one"
+                        f"edge {index} was taken {often}; that now counts for the one"
                         f" in its place{most}"
                     )
                 yield GraphChange(
