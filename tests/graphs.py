@@ -302,6 +302,18 @@ SAMPLES = {
         },
         {"log": ["first"]},
     ),
+    "fork of a tool": Sample(
+        {
+            "start": "split",
+            "nodes": {
+                "split": {"tool": "count", "next": {"to": ["a", "b"], "join": "after"}},
+                "a": {"tool": "count", "next": "after"},
+                "b": {"tool": "count", "next": "after"},
+                "after": {"tool": "note"},
+            },
+            "state": {"n": {"reducer": "add"}},
+        }
+    ),
     "merge conflict": Sample(fork({"a": {"x": 1}, "b": {"x": 2}})),
     "longer branches": Sample(
         {

@@ -145,9 +145,8 @@ class Recording:
                 self._ended(event.seq, ended)
             case StatePatched(scope=path, patch=patch):
                 self._changed(event.seq, path, patch)
-            case TransitionTaken(scope=path, reason="goto", to=to) if path in self._last:
-                turn = self._last[path]
-                self.answers[turn] = replace(self.answers[turn], goto=to, last=event.seq)
+            case TransitionTaken() as taken:
+                self._left(event.seq, taken)
             case _:
                 pass
 
@@ -208,6 +207,12 @@ class Recording:
             rules=rules_of(self.run.scopes[path], keys),
             is_whole=self._values,
         )
+
+    def _left(self, seq: int, taken: TransitionTaken) -> None:
+        """Keep where a tool said to go; what is patched from here on is a join's, and not the tool's."""
+        turn = self._last.pop(taken.scope, None)
+        if turn is not None and taken.reason == "goto":
+            self.answers[turn] = replace(self.answers[turn], goto=taken.to, last=seq)
 
 
 class _Open(Struct):
