@@ -243,6 +243,37 @@ async def test_those_who_lost_a_race_run_when_its_winner_fails() -> None:
             assert report.why == {"version": 1, "cut-off": 1}
 
 
+@pytest.mark.parametrize("effects", ["repeatable", "once"])
+async def test_those_who_lost_a_race_do_not_run_between_the_tries_of_its_winner(
+    effects: Any,
+) -> None:
+    graph = fork({})
+    graph["nodes"]["split"]["next"] |= {"to": ["a", "b"], "need": 1}
+    graph["nodes"]["a"] = {"tool": "a", "retry": {"attempts": 2, "delay_s": 0.05}}
+    graph["nodes"]["b"] = {"tool": "b"}
+
+    def winner(fails: int) -> Any:
+        @tool(name="a", version="1")
+        async def win(state: dict[str, Any], ctx: st.Context) -> dict[str, Any]:
+            if ctx.attempt <= fails:
+                raise ValueError("not yet")
+            return {"first": "a"}
+
+        return win
+
+    @tool(name="b", version="1", effects=effects)
+    async def lose(state: dict[str, Any]) -> None:
+        await asyncio.Event().wait()
+
+    async with MemoryJournal() as journal:
+        async with Engine(journal, tools=[*TOOLS, winner(0), lose]) as engine:
+            await engine.run(graph, run_id="run")
+        async with Engine(journal, tools=[*TOOLS, winner(1), deaf(lose)]) as engine:
+            await engine.rerun("run", new_id="again", tools=["a"])
+            assert (await engine.wait("again")).state.items() >= {("first", "a")}
+            assert (await engine.rerun_report("again")).why == {"named": 1, "new": 1}
+
+
 async def test_answers_are_dropped_of_branches_that_are_stopped_before() -> None:
     names = [f"b{number}" for number in range(8)]
     graph = fork({name: {name: 1} for name in names})

@@ -51,8 +51,8 @@ class Recall:
     """Answers the attempts and waits of one rerun; ``tell`` is told what ends a wait.
 
     Attempts are answered in the order in which they ended then, so that of branches that race the
-    same is first. One that was cut off then is begun when nothing else is under way any more: what
-    cut it off has not come this time.
+    same is first. One that was cut off then is begun when nothing else is under way, or tried again,
+    any more: what cut it off has not come this time.
     """
 
     def __init__(
@@ -101,7 +101,7 @@ class Recall:
                 self._next = attempt
                 answer()
                 return
-        if not is_idle or len(self._cut_off) < len(under_way):
+        if not is_idle or len(self._cut_off) < len(under_way) or self._run.count("backing-off"):
             return
         self._cut_off = [each for each in self._cut_off if _is_in(under_way, each[0])]
         if len(self._cut_off) == len(under_way) and not self._times_are_up():
