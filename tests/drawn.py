@@ -84,7 +84,8 @@ class Drawing:
             return after
         name = self._name()
         if kind in ("fork", "map"):
-            nodes[name] = {"next": self._split(kind, name, depth, nodes)}
+            own = {"tool": "tell", "config": {"name": name}} if kind == "fork" else {}
+            nodes[name] = {**own, "next": self._split(kind, name, depth, nodes)}
             nodes[f"{name}-join"] = {"tool": "tell", "config": {"name": name}, "next": after}
         elif kind == "loop":
             body = self._block(depth - 1, name, nodes, alone=alone)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 
 import stenograph as st
-from stenograph.engine import RunDiff, lines_of
+from stenograph.engine import Engine, RunDiff, lines_of
 from stenograph.engine.audit.blame_trees import same
 from stenograph.engine.audit.changes import applied, changes
 from stenograph.engine.audit.diff import CHANGES_MAX, VISITS_MAX, Told, compare, diff
@@ -17,6 +17,7 @@ from stenograph.engine.audit.diff_visits import EventId
 from stenograph.engine.audit.lineage import Line, Part
 from stenograph.engine.audit.reasons import why
 from stenograph.engine.audit.trails import Trails
+from stenograph.journal import MemoryJournal
 from tests.audited import NAMES, history, ran, states
 from tests.engine.test_blame import values
 from tests.graphs import SAMPLES, TOOLS, chain, looped, mapped, one
@@ -198,6 +199,48 @@ async def test_a_change_alone_is_the_first_difference_within_the_same_start() ->
     assert (found.first.what, found.first.node) == ("change", "hold-0")
     assert found.first.left is not None
     assert found.first.left.changed == ("/n",)
+
+
+async def forked(**outcomes: Any) -> list[st.Event]:
+    """Run a fork in which each node comes to what is named for it."""
+
+    @st.tool(name="act", version="1")
+    async def act(state: dict[str, Any], ctx: st.Context) -> Any:
+        if isinstance(outcome := outcomes[ctx.node], Exception):
+            raise outcome
+        return outcome
+
+    nodes: dict[str, Any] = {name: {"tool": "act"} for name in ("split", "a", "b", "after")}
+    nodes["split"]["next"] = {"to": ["a", "b"], "join": "after"}
+    async with Engine(MemoryJournal(), tools=[act]) as engine:
+        await engine.run({"start": "split", "nodes": nodes}, run_id="run")
+        return [event async for event in engine.tail("run")]
+
+
+@pytest.mark.parametrize(
+    ("other", "what", "node"),
+    [
+        ({"split": {"x": 2}}, "change", "split"),
+        ({"split": {}}, "change", "split"),
+        ({"a": {"y": 2}}, "change", "a"),
+        ({"b": ValueError("no")}, "outcome", "b"),
+        ({"after": {"z": 2}}, "change", "after"),
+    ],
+)
+async def test_what_a_fork_brings_together_differs_after_what_its_branches_did(
+    other: dict[str, Any], what: str, node: str
+) -> None:
+    outcomes: dict[str, Any] = {"split": {"x": 1}, "a": {"y": 1}, "b": {"w": 1}, "after": {"z": 1}}
+    left, right = await forked(**outcomes), await forked(**{**outcomes, **other})
+    for found in (diff_of(left, right), diff_of(right, left)):
+        assert found.first is not None
+        assert (found.first.what, found.first.node) == (what, node)
+        for side in (found.first.left, found.first.right):
+            assert side is not None
+            assert side.node == node
+            branch = found.visits[1].left
+            assert branch is not None
+            assert node != "split" or side.seq < branch.entered_seq
 
 
 async def test_what_one_run_alone_did_stands_where_it_was() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from stenograph.engine import Engine, KeyReused, RerunRefused, RunView, Tool, tool
 from stenograph.journal import MemoryJournal
 from tests.crashes import drive
-from tests.graphs import LARGER, SAMPLES, TOOLS, Sample, chain
+from tests.graphs import LARGER, SAMPLES, TOOLS, Sample, chain, fork
 
 ALL = {**SAMPLES, **LARGER}
 
@@ -292,3 +293,26 @@ async def test_a_rerun_that_was_interrupted_goes_on_from_its_recording() -> None
             assert engine.recovered == ["again"]
             assert (await engine.wait("again")).state == (await engine.get("run")).state
             assert called == []
+
+
+async def test_a_fork_that_a_rerun_has_still_to_join_is_no_difference() -> None:
+    graph = fork({"a": {"x": 1}, "b": {"y": 1}})
+    graph["nodes"]["b"] = {"tool": "stand", "next": "after"}
+    gate = asyncio.Event()
+
+    @tool(version="1")
+    async def stand(state: dict[str, Any]) -> dict[str, Any]:
+        await gate.wait()
+        return {"y": 1}
+
+    async with MemoryJournal() as journal, Engine(journal, tools=[*TOOLS, stand]) as engine:
+        gate.set()
+        await engine.run(graph, run_id="run")
+        gate.clear()
+        await engine.rerun("run", new_id="again", tools=["stand"])
+        await engine.wait("again", 0.1)
+        report = await engine.rerun_report("again")
+        assert (report.done, report.same, report.first) == (False, True, None)
+        gate.set()
+        assert (await engine.wait("again")).done
+        assert (await engine.rerun_report("again")).same

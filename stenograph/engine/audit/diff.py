@@ -14,11 +14,14 @@ from stenograph.engine.audit.changes import Change, changes
 from stenograph.engine.audit.diff_visits import (
     EventId,
     Made,
+    Regard,
     VisitDiff,
     VisitReader,
     What,
+    differences,
     kind_of,
     side_by_side,
+    what_of,
 )
 from stenograph.engine.audit.diff_words import summary_of
 from stenograph.engine.audit.lineage import Line, Part
@@ -191,9 +194,14 @@ def compare(left: Told, right: Told, shared: Part | None, *, so_far: bool = Fals
         last = last if one is None else (rank[one.side.run_id], one.side.seq)
         if so_far and (pair.right is None or pair.right.outcome == "running"):
             continue
-        if pair.differs:
-            split = _split(pair, pair.differs[0], one, other)
+        regard = next(differences(one, other), None)
+        if regard == "join" and so_far and other is not None and other.joined is None:
+            continue
+        if regard is not None:
+            split = _split(pair, regard, one, other)
             when = last if split.left is None else (rank[split.left[0]], split.left[1])
+            if regard == "join" and one is not None and one.joined is None:
+                when = (len(rank), 0)  # why it never joined is told by what came before
             if first is None or when < first[0]:
                 first = when, split
         off = [each for each in pair.differs if each != "change"]
@@ -269,13 +277,21 @@ def _end(run: Run) -> tuple[object, ...]:
     return run.status, run.reason, kind_of(run.error)
 
 
-def _split(pair: VisitDiff, what: What, left: Made | None, right: Made | None) -> Split:
-    return Split(what, pair, _id(left, what), _id(right, what))
+def _split(pair: VisitDiff, regard: Regard, left: Made | None, right: Made | None) -> Split:
+    return Split(what_of(regard), pair, _id(left, regard), _id(right, regard))
 
 
-def _id(made: Made | None, what: What) -> EventId | None:
-    """Return the event that tells most of a visit in some regard; None where it was not made."""
-    return None if made is None else made.ids.get(what, (made.side.run_id, made.side.seq))
+def _id(made: Made | None, regard: Regard) -> EventId | None:
+    """Return the event that tells most of a visit in some regard; None where it was not made.
+
+    Where it changed nothing, that it went on.
+    """
+    if made is None:
+        return None
+    last = made.side.run_id, made.side.seq
+    if regard == "change":
+        return made.ids.get("change", made.ids.get("way", last))
+    return made.ids.get(regard, last)
 
 
 def _parting(

@@ -17,6 +17,7 @@ from msgspec import Struct
 from stenograph.engine.core.events import (
     ErrorInfo,
     Event,
+    ForkJoined,
     NodeAttemptFailed,
     NodeEntered,
     NodeExited,
@@ -33,6 +34,8 @@ EventId: TypeAlias = tuple[str, int]
 """Run and seq of an event."""
 What: TypeAlias = Literal["outcome", "change", "way", "entry"]
 """How a visit may differ: how it ended, what it changed, where it led, or in that it was made."""
+Regard: TypeAlias = What | Literal["join"]
+"""The same, with what branches brought together apart: the visit that forked changes that, but later."""
 
 
 OfAVisit: TypeAlias = NodeEntered | NodeAttemptFailed | NodeExited | StatePatched | TransitionTaken
@@ -71,11 +74,15 @@ class VisitDiff(Struct, frozen=True, kw_only=True):
 
 
 class Made(Struct):
-    """A visit, what it changed as a digest, and the events that say so."""
+    """A visit, what it changed as a digest, and the events that say so.
+
+    ``joined`` is what its branches changed, once they were brought together.
+    """
 
     side: VisitSide
     digest: bytes = b""
-    ids: dict[What, EventId] = {}
+    joined: bytes | None = None
+    ids: dict[Regard, EventId] = {}
 
 
 class VisitReader:
@@ -86,15 +93,18 @@ class VisitReader:
 
     def note(self, event: Event) -> None:
         """Take in what has happened."""
-        data = event.data
-        if isinstance(data, OfAVisit):
-            of = event.run_id
-            side = VisitSide(entered_in=of, entered_seq=event.seq, run_id=of, seq=event.seq)
-            made = self.visits.setdefault((data.scope, data.node, data.visit), Made(side))
-            made.side.run_id, made.side.seq = made.ids[_tell(made, data)] = of, event.seq
+        data, of, seq = event.data, event.run_id, event.seq
+        if not isinstance(data, OfAVisit | ForkJoined):
+            return
+        side = VisitSide(entered_in=of, entered_seq=seq, run_id=of, seq=seq)
+        made = self.visits.setdefault((data.scope, data.node, data.visit), Made(side))
+        if isinstance(data, ForkJoined):
+            made.joined, made.ids["join"] = b"", (of, seq)
+        else:
+            made.side.run_id, made.side.seq = made.ids[_tell(made, data)] = of, seq
 
 
-def _tell(made: Made, data: OfAVisit) -> What:
+def _tell(made: Made, data: OfAVisit) -> Regard:
     """Take in what an event tells of a visit, and return in what regard."""
     side = made.side
     if isinstance(data, NodeEntered):
@@ -102,7 +112,11 @@ def _tell(made: Made, data: OfAVisit) -> What:
         return "entry"
     if isinstance(data, StatePatched):
         side.changed = tuple(dict.fromkeys([*side.changed, *(op.path for op in data.patch)]))
-        made.digest = sha256(made.digest + msgspec.json.encode(data.patch)).digest()
+        digest = sha256(msgspec.json.encode(data.patch)).digest()
+        if made.joined is not None:
+            made.joined = digest
+            return "join"
+        made.digest = digest
         return "change"
     if isinstance(data, TransitionTaken):
         side.to, side.edge, side.fork = data.to, data.edge, data.fork
@@ -143,12 +157,18 @@ def _paired(
         visit=visit,
         left=None if left is None else left.side,
         right=None if right is None else right.side,
-        differs=tuple(_differences(left, right)),
+        differs=tuple(dict.fromkeys(map(what_of, differences(left, right)))),
     )
     return pair, left, right
 
 
-def _differences(left: Made | None, right: Made | None) -> Iterator[What]:
+def what_of(regard: Regard) -> What:
+    """Return how it is told that a visit differs."""
+    return "change" if regard == "join" else regard
+
+
+def differences(left: Made | None, right: Made | None) -> Iterator[Regard]:
+    """Yield in what regards a visit differs, in the order in which they come to be."""
     if left is None or right is None:
         yield "entry"
         return
@@ -159,6 +179,8 @@ def _differences(left: Made | None, right: Made | None) -> Iterator[What]:
         yield "change"
     if (one.to, one.edge, one.fork) != (other.to, other.edge, other.fork):
         yield "way"
+    if left.joined != right.joined:
+        yield "join"
 
 
 def kind_of(error: ErrorInfo | None) -> tuple[str, str] | None:
