@@ -24,6 +24,7 @@ from tests.crashes import FaultJournal, drive
 from tests.engine.test_recall import RACE, racing
 from tests.engine.test_reruns import GRAPH, counting
 from tests.graphs import SAMPLES, TOOLS, calling, chain, mapped, with_more
+from tests.stage import staged
 
 PATIENCE_S = 20
 
@@ -66,6 +67,21 @@ async def test_a_run_that_goes_on_is_rerun_as_far_as_it_has_come() -> None:
             report = await engine.rerun_report("again")
             assert (report.why, report.done) == ({"cut-off": 1, "new": 1}, True)
             assert report.rerun_of_seq < (await engine.get("run")).seq
+
+
+async def test_what_a_person_said_to_have_happened_is_answered() -> None:
+    graph = chain("once", "hold")
+    async with staged() as stage:
+        await stage.engine.start(graph, run_id="run")
+        await stage.settle()
+        await stage.restart(crash=True)
+        await stage.engine.resume("run", result={"charged": True})
+        await stage.finish("run/hold-1#1.1", {"n": 1})
+        await stage.engine.rerun("run", new_id="again")
+        await stage.settle()
+        report = await stage.engine.rerun_report("again")
+        assert (report.status, report.same, report.reused, report.why) == ("completed", True, 2, {})
+        assert (await stage.engine.check_run("run", tools=["once"])).skipped["once"] == 1
 
 
 async def test_a_run_that_was_cancelled_goes_on_where_it_was() -> None:

@@ -108,8 +108,9 @@ class Recording:
     """Takes in the events of a run in their order, and says what came of each attempt and wait.
 
     Of a visit that a person had retried, what came of it in the end. Attempts that the engine lost
-    are as if they had not been made; those that never came to an end are ``cut_off``: others decided,
-    or the recording ends there. ``timed_out``: the turns at which a sub-graph was too slow. Without ``values`` it takes as much memory as there are attempts,
+    are as if they had not been made, unless a person told what came of one; those that never came to
+    an end are ``cut_off``: others decided, or the recording ends there. ``timed_out``: the turns at
+    which a sub-graph was too slow. Without ``values`` it takes as much memory as there are attempts,
     whatever they changed and said. ``run`` is the recorded run, folded.
     """
 
@@ -135,7 +136,7 @@ class Recording:
                 pass
         evolve(self.run, event)
         match event.data:
-            case NodeEntered(tool=str()) as entered:
+            case NodeEntered() as entered:
                 self._entered(event.seq, entered)
             case LogWritten(scope=path) as line if path in self._open:
                 self._open[path].lines.append(event.seq)
@@ -160,6 +161,9 @@ class Recording:
         self.waits[turn] = Answered(resolved.reason, payload)
 
     def _entered(self, seq: int, entered: NodeEntered) -> None:
+        self._open.pop(entered.scope, None)
+        if entered.tool is None:
+            return
         scope = self.run.scopes[entered.scope]
         turn, asked = turn_of(self.run, scope), asked_of(scope, entered.tool_version)
         self._open[entered.scope] = _Open(seq, turn, asked)
@@ -172,6 +176,7 @@ class Recording:
             return
         opened, error = self._open.pop(ended.scope), ended.error
         if isinstance(ended, NodeAttemptFailed) and ended.error.type in NOT_A_TRY:
+            self._open[ended.scope] = _Open(opened.seq, opened.turn, opened.asked)
             return
         del self.cut_off[opened.turn]
         scope, is_whole = self.run.scopes[ended.scope], self._values or error is None
