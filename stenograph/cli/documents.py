@@ -37,13 +37,16 @@ def run_document(run: RunView) -> dict[str, Any]:
     }
 
 
-def past_document(run: RunView, then: StateAt) -> dict[str, Any]:
-    """Return a run as it was after event ``seq``; ``head`` is the last event there is."""
+def past_document(run: RunView, then: StateAt, graph_id: str, version: str) -> dict[str, Any]:
+    """Return a run as it was after event ``seq``, in the graph that it was in then.
+
+    ``head`` is the last event there is.
+    """
     return {
         "id": run.id,
         "run_id": run.id,
-        "graph_id": run.graph_id,
-        "version": run.version,
+        "graph_id": graph_id,
+        "version": version,
         "status": then.status,
         "seq": then.seq,
         "head": run.seq,

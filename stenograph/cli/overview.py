@@ -67,7 +67,8 @@ class Overview:
         self.parking = Parking()
         self.at = ""
         self.migrations: list[Migration] = []
-        self._graph = ""
+        self.graph = ""
+        """The graph that the run is in, and the beginning of its version."""
         self._nodes: dict[tuple[str, str], NodeLine] = {}
         self._forks: dict[str, ForkLine] = {}
         self._over: set[str] = set()
@@ -89,8 +90,8 @@ class Overview:
             case "run.retried":
                 self._ended = False
             case "run.migrated":
-                self.migrations.append(Migration(record.seq, data["actor"], self._graph))
-                self._graph = graph_of(data)
+                self.migrations.append(Migration(record.seq, data["actor"], self.graph))
+                self.graph = graph_of(data)
             case "fork.opened" | "branch.ended" | "fork.joined":
                 self._fork(record.type, data)
             case _:
@@ -113,7 +114,7 @@ class Overview:
 
     def _create(self, seq: int, data: dict[str, Any]) -> None:
         """Begin a run; a fork has its state from its origin, and what was changed in that."""
-        self._graph = graph_of(data)
+        self.graph = graph_of(data)
         by = "origin" if data.get("origin") else "start"
         self.writers = dict.fromkeys(data.get("state", {}), (by, seq))
         self._write("fork", seq, data.get("patches", {}).get(ROOT, ()))

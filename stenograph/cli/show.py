@@ -7,9 +7,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 import click
+import msgspec
 
 from stenograph.cli.documents import past_document, run_document
 from stenograph.cli.marks import OF_STATUS
+from stenograph.cli.only import Only
 from stenograph.cli.output import Output
 from stenograph.cli.overview import ForkLine, NodeLine, Overview
 from stenograph.cli.phrases import sentence
@@ -52,7 +54,22 @@ async def shown(output: Output, place: Settings, name: str, at: int | None) -> N
         elif at is None:
             output.document(run_document(run))
         else:
-            output.document(past_document(run, then))
+            graph_id, version = await graph_then(source, run.id, then.seq)
+            output.document(past_document(run, then, graph_id, version))
+
+
+async def graph_then(source: Source, run_id: str, seq: int) -> tuple[str, str]:
+    """Return the graph that a run was in after an event, and its version."""
+    begun_or_migrated = Only(types=("run.created", "run.migrated"))
+    found, after = ("", ""), 0
+    while page := await source.read(run_id, after=after, only=begun_or_migrated):
+        for record in page:
+            if record.seq > seq:
+                return found
+            data = msgspec.json.decode(record.data)
+            found = data["graph_id"], data["version"]
+        after = page[-1].seq
+    return found
 
 
 async def show_run(
@@ -62,7 +79,7 @@ async def show_run(
     overview = Overview()
     async for record in records(source, run.id, to=then.seq):
         overview.add(record)
-    for line in head_lines(output, run, then, overview.at):
+    for line in head_lines(output, run, then, overview):
         output.line(line)
     for seq, actor, graph in overview.migrations:
         told = f"went over from {graph} at seq {seq}, asked by {actor}"
@@ -89,12 +106,12 @@ async def show_run(
         output.table(("key", "value", "last written by"), rows)
 
 
-def head_lines(output: Output, run: RunView, then: StateAt, at: str) -> Iterator[str]:
+def head_lines(output: Output, run: RunView, then: StateAt, overview: Overview) -> Iterator[str]:
     """Yield what a run is as a whole."""
-    age = duration(seconds_between(run.created_at, at))
+    age = duration(seconds_between(run.created_at, overview.at))
     place = f"at seq {then.seq}" if then.seq == run.seq else f"at seq {then.seq} of {run.seq}"
     mark = output.sign(OF_STATUS[then.status])
-    yield f"run {run.id}  {run.graph_id}@{run.version[:8]}  {mark} {then.status} {place} ({age})"
+    yield f"run {run.id}  {overview.graph}  {mark} {then.status} {place} ({age})"
     if run.imported:
         yield output.style("imported: it is only read here, and forked", dim=True)
     yield output.style(f"started {local(run.created_at)}", dim=True)

@@ -59,6 +59,10 @@ def test_a_run_goes_on_in_another_version_and_tells_of_it(server: Server, tmp_pa
     rows = steno("--url", server.url, "-o", "table", "show", "mig-2")
     before = done.out.splitlines()[0].partition("instead of ")[2].split()[0]
     assert f"went over from {before} at seq {run['seq']}, asked by " in rows.out
+    then = steno("--url", server.url, "-o", "table", "show", "mig-2", "--at", str(run["seq"] - 1))
+    assert then.out.startswith(f"run mig-2  {before}  ")
+    [told] = steno("--url", server.url, "show", "mig-2", "--at", str(run["seq"] - 1)).documents
+    assert f"{told['graph_id']}@{told['version'][:8]}" == before
     signal = steno("--url", server.url, "signal", "mig-2", "approval", '{"ok": false}')
     assert signal.code == 0, signal.err
     tail = steno("--url", server.url, "-o", "table", "tail", "mig-2")
