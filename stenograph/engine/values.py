@@ -63,6 +63,8 @@ def nested_deeper(data: bytes, limit: int) -> bool:
 
 def pointer(*keys: object) -> str:
     """Return the JSON pointer (RFC 6901) of a path of keys."""
+    if len(keys) == 1 and (key := keys[0]).__class__ is str and "~" not in key and "/" not in key:
+        return "/" + key  # as almost every pointer is, and each step makes some
     return "".join("/" + _text(key).replace("~", "~0").replace("/", "~1") for key in keys)
 
 

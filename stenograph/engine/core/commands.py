@@ -201,7 +201,8 @@ Asked: TypeAlias = tuple[str, str, int]
 class Outside(Struct, frozen=True):
     """What a decision needs from outside: the tools' versions and effects, the time, chance.
 
-    ``draw``: a number from [0, 1); ``answers``: what the predicates said that were asked.
+    ``draw``: a number from [0, 1); ``answers``: what the predicates said that were asked;
+    ``ahead``: how many events are written first, which change nothing that a decision looks at.
     """
 
     version: Callable[[str], str | None]
@@ -209,6 +210,7 @@ class Outside(Struct, frozen=True):
     now_us: int
     draw: float
     answers: Mapping[Asked, Answers] = {}
+    ahead: int = 0
 
 
 class Unanswered(Exception):

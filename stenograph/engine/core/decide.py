@@ -57,12 +57,13 @@ from stenograph.engine.values import pointer
 
 
 class Decision(Struct, frozen=True):
-    """What follows from a command: the events, and the run as they will leave it.
+    """What follows from a command: the events, ``at`` what time, and the run as they will leave it.
 
     ``is_partial``: there is more than one commit may hold; Advance goes on with ``rest``.
     """
 
     events: list[Payload]
+    at: str
     run: Run
     is_partial: bool
     rest: tuple[str, ...] = ()
@@ -83,7 +84,7 @@ def decide(run: Run, command: Command, outside: Outside) -> Decision:
     steps = Steps(run, outside)
     _obey(steps, command)
     settle(steps)
-    return Decision(steps.events, steps.run, steps.is_full, tuple(steps.agenda))
+    return Decision(steps.events, steps.at, steps.run, steps.is_full, tuple(steps.agenda))
 
 
 def _obey(steps: Steps, command: Command) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Callable, Mapping
+from typing import Any, Final
 
 import msgspec
 from msgspec import UNSET, Raw
@@ -16,6 +17,7 @@ from stenograph.engine.core.events import (
     NodeAttemptFailed,
     NodeEntered,
     NodeExited,
+    Payload,
     StatePatched,
     TimerFired,
     TimerSet,
@@ -48,37 +50,14 @@ NOT_A_TRY: Final = frozenset({"Lost", "Interrupted"})
 
 def evolve_scope(run: Run, event: Event) -> bool:
     """Take in what happened in a scope; returns whether the event is of that kind."""
-    match event.data:
-        case NodeEntered() as entered:
-            _entered(run, event.at, entered)
-        case NodeExited() as exited:
-            _exited(run, exited)
-        case StatePatched() as patched:
-            _patched(run.scopes[patched.scope], event.seq, patched)
-        case TransitionTaken() as taken:
-            _transition(run, run.scopes[taken.scope], taken)
-        case NodeAttemptFailed() as failed:
-            _attempt_failed(run, failed)
-        case ForkOpened() as opened:
-            _fork_opened(run, run.scopes[opened.scope], opened)
-        case BranchEnded() as ended:
-            _branch_ended(run, ended)
-        case ForkJoined() as joined:
-            _fork_joined(run, run.scopes[joined.scope], joined)
-        case WaitOpened() as wait:
-            _wait_opened(run, event, wait)
-        case WaitResolved() as resolved:
-            _wait_resolved(run, resolved)
-        case TimerSet(scope=scope, due_at=due_at):
-            position_of(run, scope).due_at = due_at
-        case TimerFired(scope=scope):
-            position_of(run, scope).due_at = None
-        case _:
-            return False
+    take_in = _OF_A_SCOPE.get(type(event.data))
+    if take_in is None:
+        return False
+    take_in(run, event, event.data)
     return True
 
 
-def _entered(run: Run, at: str, entered: NodeEntered) -> None:
+def _entered(run: Run, event: Event, entered: NodeEntered) -> None:
     if entered.scope not in run.scopes:
         _branch(run, entered.scope)
     scope = run.scopes[entered.scope]
@@ -88,7 +67,13 @@ def _entered(run: Run, at: str, entered: NodeEntered) -> None:
     scope.visits[entered.node] = entered.visit
     phase: Phase = "running" if entered.graph is None else "calling"
     now = Position(
-        entered.node, entered.visit, entered.attempt, phase, old.tries, old.lost, entered_at=at
+        entered.node,
+        entered.visit,
+        entered.attempt,
+        phase,
+        old.tries,
+        old.lost,
+        entered_at=event.at,
     )
     place(run, scope, now)
     if entered.graph is not None:
@@ -115,7 +100,7 @@ def _call(run: Run, scope: Scope, entered: NodeEntered, ref: str) -> None:
     begin(run, Scope(path, state, graph=bytes(run.graphs[ref].graph)))
 
 
-def _exited(run: Run, exited: NodeExited) -> None:
+def _exited(run: Run, _: Event, exited: NodeExited) -> None:
     run.busy_ms += exited.duration_ms
     position = position_of(run, exited.scope)
     if position.phase == "calling":
@@ -124,14 +109,15 @@ def _exited(run: Run, exited: NodeExited) -> None:
     position.due_at, position.kind = None, exited.outcome
 
 
-def _patched(scope: Scope, seq: int, patched: StatePatched) -> None:
+def _patched(run: Run, event: Event, patched: StatePatched) -> None:
+    scope = run.scopes[patched.scope]
     scope.state.apply(patched.patch)
     if scope.path != ROOT:
         for op in patched.patch:
-            scope.changed[target(op)[0]] = seq
+            scope.changed[target(op)[0]] = event.seq
 
 
-def _attempt_failed(run: Run, failed: NodeAttemptFailed) -> None:
+def _attempt_failed(run: Run, _: Event, failed: NodeAttemptFailed) -> None:
     run.busy_ms += failed.duration_ms
     position = position_of(run, failed.scope)
     if position.phase == "calling":
@@ -146,7 +132,8 @@ def _attempt_failed(run: Run, failed: NodeAttemptFailed) -> None:
     move(run, position, "to-enter" if failed.retry_at is None else "backing-off")
 
 
-def _transition(run: Run, scope: Scope, taken: TransitionTaken) -> None:
+def _transition(run: Run, _: Event, taken: TransitionTaken) -> None:
+    scope = run.scopes[taken.scope]
     if taken.edge is not None:
         key = edge_key(taken.node, taken.edge)
         scope.taken[key] = scope.taken.get(key, 0) + 1
@@ -154,7 +141,8 @@ def _transition(run: Run, scope: Scope, taken: TransitionTaken) -> None:
         aim(run, scope, taken.to)
 
 
-def _fork_opened(run: Run, scope: Scope, opened: ForkOpened) -> None:
+def _fork_opened(run: Run, _: Event, opened: ForkOpened) -> None:
+    scope = run.scopes[opened.scope]
     items: list[bytes] | None = None
     if opened.each is not None:
         whole = encode(look_up(scope.state, opened.each))
@@ -172,7 +160,7 @@ def _fork_opened(run: Run, scope: Scope, opened: ForkOpened) -> None:
     move(run, position_of(run, scope.path), "forked")
 
 
-def _branch_ended(run: Run, ended: BranchEnded) -> None:
+def _branch_ended(run: Run, _: Event, ended: BranchEnded) -> None:
     index = index_of(ended.scope)
     fork = run.scopes[parent_of(ended.scope)[0]].open_fork
     changed: dict[str, tuple[bytes | None, int]] = {}
@@ -194,7 +182,8 @@ def _branch_ended(run: Run, ended: BranchEnded) -> None:
     )
 
 
-def _fork_joined(run: Run, scope: Scope, joined: ForkJoined) -> None:
+def _fork_joined(run: Run, _: Event, joined: ForkJoined) -> None:
+    scope = run.scopes[joined.scope]
     position = position_of(run, scope.path)
     drop_branches(run, scope)
     if joined.error is not None or joined.join.startswith("$"):
@@ -210,7 +199,7 @@ def _wait_opened(run: Run, event: Event, wait: WaitOpened) -> None:
     position.schema = b"" if wait.schema is UNSET else bytes(wait.schema)
 
 
-def _wait_resolved(run: Run, resolved: WaitResolved) -> None:
+def _wait_resolved(run: Run, _: Event, resolved: WaitResolved) -> None:
     position = position_of(run, resolved.scope)
     is_before_entry = position.kind in ("delay", "turn")
     move(run, position, "to-enter" if is_before_entry else "running")
@@ -220,3 +209,27 @@ def _wait_resolved(run: Run, resolved: WaitResolved) -> None:
         if not run.signals[position.signal]:
             del run.signals[position.signal]
     position.due_at = None
+
+
+def _timer_set(run: Run, _: Event, timer: TimerSet) -> None:
+    position_of(run, timer.scope).due_at = timer.due_at
+
+
+def _timer_fired(run: Run, _: Event, timer: TimerFired) -> None:
+    position_of(run, timer.scope).due_at = None
+
+
+_OF_A_SCOPE: Final[Mapping[type[Payload], Callable[[Run, Event, Any], None]]] = {
+    NodeEntered: _entered,
+    NodeExited: _exited,
+    StatePatched: _patched,
+    TransitionTaken: _transition,
+    NodeAttemptFailed: _attempt_failed,
+    ForkOpened: _fork_opened,
+    BranchEnded: _branch_ended,
+    ForkJoined: _fork_joined,
+    WaitOpened: _wait_opened,
+    WaitResolved: _wait_resolved,
+    TimerSet: _timer_set,
+    TimerFired: _timer_fired,
+}

@@ -108,3 +108,14 @@ class Run(Struct):
         twin.scopes = Layer(self.scopes)
         twin.phases, twin.signals = self.phases.copy(), self.signals.copy()
         return twin
+
+    def adopt(self, layer: Run) -> None:
+        """Become what a layer over this run has become, which is not used any more."""
+        assert isinstance(layer.scopes, Layer), "only a layer knows what was changed"
+        scopes = layer.scopes.settle()
+        for name in _FIELDS:
+            setattr(self, name, getattr(layer, name))
+        self.scopes = scopes
+
+
+_FIELDS: Final = tuple(name for name in Run.__struct_fields__ if name != "scopes")

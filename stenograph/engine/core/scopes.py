@@ -7,7 +7,7 @@ first visit, ``/call#1/`` the sub-graph that node ``call`` runs; each may hold o
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from copy import copy
 from typing import Any, Final, Literal, TypeAlias
 
@@ -145,6 +145,13 @@ class Scope(Struct):
         twin.fork = None if self.fork is None else self.fork.layer()
         return twin
 
+    def settle(self, below: Scope | None) -> None:
+        """Take the place of the scope that this one is a layer over."""
+        if self.fork is not None and isinstance(self.fork.branches, Layer):
+            self.fork.branches = self.fork.branches.settle()
+        if below is not None:
+            self.state.succeed(below.state)
+
     @property
     def open_fork(self) -> Fork:
         """The fork that is open here."""
@@ -163,10 +170,12 @@ class Layer(dict[Any, Any]):
     Costs as much as what is looked up, however large the dict below is.
     """
 
-    def __init__(self, below: Mapping[Any, Any]) -> None:
+    def __init__(self, below: dict[Any, Any]) -> None:
         super().__init__()
         self._below = below
         self.gone: set[Any] = set()
+        self._moved: dict[Any, None] = {}
+        """The keys that were taken out once: what came back has its place at the end."""
 
     @property
     def touched(self) -> list[Any]:
@@ -201,6 +210,7 @@ class Layer(dict[Any, Any]):
         value = self.get(key, *default)
         super().pop(key, None)
         self.gone.add(key)
+        self._moved[key] = None
         return value
 
     def __setitem__(self, key: Any, value: Any) -> None:
@@ -209,7 +219,22 @@ class Layer(dict[Any, Any]):
 
     def keys(self) -> Any:
         """Return all keys, in the order of the dict below, then those that are new."""
-        return dict.fromkeys([*(key for key in self._below if key in self), *super().keys()])
+        kept = (key for key in self._below if key not in self._moved)
+        return dict.fromkeys([*kept, *super().keys()])
+
+    def settle(self) -> dict[Any, Any]:
+        """Make the dict below what this one is, and return it; this one is not used any more.
+
+        Costs as much as what was looked up here.
+        """
+        below = self._below
+        for key in self._moved:
+            below.pop(key, None)
+        for key, value in super().items():
+            if isinstance(value, Scope):
+                value.settle(below.get(key))
+            below[key] = value
+        return below
 
     def __iter__(self) -> Iterator[Any]:
         return iter(self.keys())

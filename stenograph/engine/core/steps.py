@@ -41,11 +41,12 @@ class Steps:
 
     def __init__(self, run: Run, outside: Outside) -> None:
         self.run = run.layer()
+        self.run.seq += outside.ahead
         self.outside = outside
         self.events: list[Payload] = []
         self.agenda: dict[str, None] = {}
         self._weight = 0
-        self._at = to_text(outside.now_us)
+        self.at = to_text(outside.now_us)
 
     @property
     def is_full(self) -> bool:
@@ -57,7 +58,7 @@ class Steps:
         self.events.append(payload)
         self._weight += _weight_of(payload)
         run = self.run
-        evolve(run, Event(0, run.id, run.seq + 1, self._at, payload.TYPE, payload, ""))
+        evolve(run, Event(0, run.id, run.seq + 1, self.at, payload.TYPE, payload, ""))
 
     def scope(self, path: str) -> Scope:
         """Return a scope as it is now."""

@@ -18,7 +18,6 @@ from stenograph.engine.core.commands import (
     Signal,
     Start,
     Stopped,
-    ToolReturned,
     Unanswered,
 )
 from stenograph.engine.core.decide import Decision, decide
@@ -199,13 +198,14 @@ class Actor:
         """Handle a message; returns how many events it made, or None when that comes later."""
         match message:
             case Said(attempt=attempt):
-                await self._say(attempt)
+                await self._write_said(attempt, self._said_by(attempt))
                 count: int | None = 0
             case Settled(attempt=attempt, result=result):
                 self._crew.keep(attempt)  # one that ran out of time may still be stopping
                 scope = self.run.scopes.get(attempt.place.scope)
                 command = to_command(attempt, result, scope, self._secrecy)
-                count = await self._commit(Errand(command, attempt, reply=reply))
+                said = self._said_by(attempt)
+                count = await self._commit(Errand(command, attempt, reply=reply, said=said))
             case Errand():
                 count = await self._commit(message)
             case _:
@@ -222,17 +222,16 @@ class Actor:
         what follows comes later: None.
         """
         errand = replace(errand, command=self._secrecy.seal_command(errand.command, self.run))
-        logs: Events = []
         count = 0
         while True:
+            await self._write_said(errand.attempt, errand.said, keep_last=True)
+            outside = self._world.outside(errand.answers, ahead=len(errand.said))
             try:
-                decision = decide(self.run, errand.command, self._world.outside(errand.answers))
+                decision = decide(self.run, errand.command, outside)
             except Unanswered as question:
                 self._questions.ask(errand, question)
                 return None
-            if errand.attempt is not None:
-                logs += self._logs_of(errand.attempt)
-            if decision.events and not await self._write(errand, logs, decision):
+            if decision.events and not await self._write(errand, decision):
                 if isinstance(errand.command, Advance):
                     errand = replace(errand, command=Advance())
                 continue
@@ -243,49 +242,44 @@ class Actor:
                 return count
             errand = replace(errand, command=Advance(decision.rest), attempt=None)
 
-    async def _write(self, errand: Errand, logs: Events, decision: Decision) -> bool:
+    async def _write(self, errand: Errand, decision: Decision) -> bool:
         """Write what was decided; returns False when the run has moved on, which is then read."""
         try:
-            await self._lane.write(logs, decision, errand.secrets)
+            await self._lane.write(errand.said, decision, errand.secrets)
         except WrongExpectedSeq as moved:
             if isinstance(errand.command, Start):
                 self.is_second = True
                 raise RunExists(self.run.id) from moved
-            await self._catch_up(errand.attempt, logs)
+            await self._catch_up(errand.attempt, errand.said)
             return False
         self._touched |= dict.fromkeys(decision.touched)
-        self._has_happened(errand.command)
+        if isinstance(errand.command, Start):
+            self._begun(self)
         return True
 
-    def _has_happened(self, command: Command) -> None:
-        match command:
-            case Start():
-                self._begun(self)
-            case ToolReturned(place=place, update=update) if place.scope in self.run.scopes:
-                self.run.scopes[place.scope].state.remember(update.decoded)
-            case _:
-                pass
-
-    async def _say(self, attempt: Attempt) -> None:
-        """Write what an attempt has said so far."""
-        logs = self._logs_of(attempt)
-        while logs:
+    async def _write_said(
+        self, attempt: Attempt | None, said: Events, *, keep_last: bool = False
+    ) -> None:
+        """Write what an attempt has said; ``keep_last``: but for what goes with what is decided."""
+        while said:
             try:
-                await self._lane.write_logs(logs)
+                await self._lane.write_said(said, keep_last=keep_last)
             except WrongExpectedSeq:
-                await self._catch_up(attempt, logs)
+                await self._catch_up(attempt, said)
+            else:
+                return
 
-    async def _catch_up(self, attempt: Attempt | None, logs: Events) -> None:
-        """Read what somebody else has appended; logs of an attempt that is over by that are gone."""
+    async def _catch_up(self, attempt: Attempt | None, said: Events) -> None:
+        """Read what somebody else has appended; what an attempt said that is over by that is gone."""
         await self._lane.catch_up()
         self._touched |= dict.fromkeys(self.run.scopes)
         if attempt is None or not self._is_on(attempt):
-            logs.clear()
+            said.clear()
 
     def _is_on(self, attempt: Attempt) -> bool:
         return running_at(self.run, attempt.place.scope) == attempt.place
 
-    def _logs_of(self, attempt: Attempt) -> Events:
+    def _said_by(self, attempt: Attempt) -> Events:
         """Take what an attempt has said; nothing when it is over for the run."""
         lines = [self._secrecy.mask_line(line) for line in attempt.take_lines()]
         return log_events(attempt.place, lines) if self._is_on(attempt) else []

@@ -11,6 +11,7 @@ from msgspec import Struct
 from stenograph.engine.core.commands import Asked, Command, Resume, Signal, Start, ToolReturned
 from stenograph.engine.core.edges import Answers
 from stenograph.engine.executor.attempt import Attempt, Result
+from stenograph.engine.executor.lane import Events
 
 Reply: TypeAlias = "asyncio.Future[int]"
 """How many events a command has made, once they are durable."""
@@ -30,12 +31,16 @@ class Said(Struct, frozen=True):
 
 
 class Errand(Struct, frozen=True):
-    """A command to be decided: which attempt it ends, what predicates have said, and who waits."""
+    """A command to be decided: which attempt it ends, what predicates have said, and who waits.
+
+    ``said``: what the attempt has said and is still to be written, before what is decided.
+    """
 
     command: Command
     attempt: Attempt | None = None
     answers: Mapping[Asked, Answers] = {}
     reply: Reply | None = None
+    said: Events = []
 
     @property
     def secrets(self) -> Mapping[str, bytes]:

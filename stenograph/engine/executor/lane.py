@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from types import MappingProxyType
 from typing import Any, Final, TypeAlias
 
 from msgspec import UNSET, Raw
@@ -15,13 +14,13 @@ from stenograph.engine.core.commands import Place
 from stenograph.engine.core.decide import Decision
 from stenograph.engine.core.edges import compile_graph
 from stenograph.engine.core.events import (
+    Event,
     LogWritten,
     Payload,
     RunCreated,
     RunMigrated,
     decode,
     encode_payload,
-    to_event,
 )
 from stenograph.engine.core.folding import evolve
 from stenograph.engine.core.run import Run
@@ -36,16 +35,14 @@ from stenograph.journal import (
     Journal,
     JournalBusy,
     NewRecord,
-    Record,
 )
 
-NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
 COMMIT_BYTES: Final = 512 * 1024
 COMMIT_RECORDS: Final = APPEND_MAX_RECORDS - 500
 """Most log lines of one commit: what an append may hold, but for the decision that comes with them."""
 
-Events: TypeAlias = list[tuple[int, Payload]]
-"""Events on their way, each with the time at which it happened, in microseconds."""
+Events: TypeAlias = list[tuple[str, Payload]]
+"""Events on their way, each with the time at which it happened."""
 
 
 class Lane:
@@ -62,27 +59,33 @@ class Lane:
         self.idle.set()
 
     async def write(
-        self, logs: Events, decision: Decision, secrets: Mapping[str, bytes] | None = None
+        self, said: Events, decision: Decision, secrets: Mapping[str, bytes] | None = None
     ) -> None:
-        """Write what was decided, and before it what was said; in one commit unless that is too much.
+        """Write what was decided, and before it what was ``said``, in one commit.
 
-        What was written of ``logs`` is gone from them, so that asking again writes nothing twice.
+        Then the run is what the decision says; that was made with as many events ahead of it.
         Raises WrongExpectedSeq when somebody else has appended to the run.
         """
-        await self._write_all_but_last(logs)
-        now_us = self._clock.now_us()
-        events = [(now_us, payload) for payload in decision.events]
         beside: dict[str, Any] = {"secrets": secrets} if secrets else {}
         if self.has_secrets and decision.run.status in ("completed", "cancelled"):
             beside["forget_secrets"] = True  # a failed run keeps them: it may be retried
-        await self._write([*logs, *events], self._labels_of(decision), beside)
-        logs.clear()
+        labels = self._labels_of(decision)
+        unset = "" if self.run.seq == 0 else None  # of one that is taken up nobody here knows them
+        beside["labels"] = {k: v for k, v in labels.items() if self._labels.get(k, unset) != v}
+        events = [(decision.at, payload) for payload in decision.events]
+        await self._append([*said, *events], beside, partial(self.run.adopt, decision.run))
+        self._labels |= beside["labels"]
+        said.clear()
 
-    async def write_logs(self, logs: Events) -> None:
-        """Write what was said, in commits of a bounded size; as ``write``."""
-        await self._write_all_but_last(logs)
-        await self._write(logs, {})
-        logs.clear()
+    async def write_said(self, said: Events, *, keep_last: bool = False) -> None:
+        """Write what was said, in commits of a bounded size; ``keep_last``: but for the last of them.
+
+        What was written is gone from ``said``, so that asking again writes nothing twice. Raises
+        WrongExpectedSeq.
+        """
+        while said and not ((count := _fitting(said)) == len(said) and keep_last):
+            await self._append(said[:count], {}, partial(self._take_in, said[:count]))
+            del said[:count]
 
     async def catch_up(self) -> None:
         """Read what somebody else has appended to the run."""
@@ -91,47 +94,33 @@ class Lane:
                 evolve(self.run, decode(record))
         self._labels.clear()
 
-    async def _write_all_but_last(self, events: Events) -> None:
-        while (count := _fitting(events)) < len(events):
-            await self._write(events[:count], {})
-            del events[:count]
-
-    async def _write(
-        self, events: Events, labels: dict[str, str], beside: Mapping[str, Any] = NOTHING
+    async def _append(
+        self, events: Events, beside: Mapping[str, Any], committed: Callable[[], None]
     ) -> None:
-        records = [
-            NewRecord(payload.TYPE, encode_payload(payload), to_text(at_us))
-            for at_us, payload in events
-        ]
-        unset = (
-            "" if self.run.seq == 0 else None
-        )  # of a run that is taken up nobody here knows them
-        changed = {k: v for k, v in labels.items() if self._labels.get(k, unset) != v}
+        """Append; while another process holds the file, wait and try again, a new run only so long."""
+        run = self.run
+        records = [NewRecord(payload.TYPE, encode_payload(payload), at) for at, payload in events]
+        wait_s = 0.05
         self.idle.clear()
         try:
-            committed = await self._append(records, {"labels": changed, **beside})
-            for record, (_, payload) in zip(committed, events, strict=True):
-                evolve(self.run, to_event(record, payload))
+            while True:
+                try:
+                    await self._journal.append(run.id, records, expected_seq=run.seq, **beside)
+                    break
+                except JournalBusy:
+                    if run.seq == 0 and wait_s > 1:
+                        raise
+                    await asyncio.sleep(wait_s)
+                    wait_s = min(2 * wait_s, 2.0)
+            committed()
             self._snapshots.count(records)
         finally:
             self.idle.set()
-        self._labels |= changed
 
-    async def _append(
-        self, records: Sequence[NewRecord], beside: Mapping[str, Any]
-    ) -> list[Record]:
-        """Append; while another process holds the file, wait and try again, a new run only so long."""
-        wait_s = 0.05
-        while True:
-            try:
-                return await self._journal.append(
-                    self.run.id, records, expected_seq=self.run.seq, **beside
-                )
-            except JournalBusy:
-                if self.run.seq == 0 and wait_s > 1:
-                    raise
-                await asyncio.sleep(wait_s)
-                wait_s = min(2 * wait_s, 2.0)
+    def _take_in(self, said: Events) -> None:
+        for at, payload in said:
+            event = Event(0, self.run.id, self.run.seq + 1, at, payload.TYPE, payload, "")
+            evolve(self.run, event)
 
     def _labels_of(self, decision: Decision) -> dict[str, str]:
         """Return what the journal should keep beside the run, to list runs by.
@@ -173,7 +162,7 @@ def log_events(place: Place, lines: Sequence[LogLine]) -> Events:
     """Return what an attempt has said as the events that say so."""
     return [
         (
-            line.at_us,
+            to_text(line.at_us),
             LogWritten(
                 scope=place.scope,
                 node=place.node,

@@ -42,9 +42,11 @@ class World(Struct, frozen=True):
     folder: DataFolder | None
     draw: Callable[[], float] = random.random
 
-    def outside(self, answers: Mapping[Asked, Answers]) -> Outside:
-        """Return what a decision may know of the world now."""
-        return Outside(self._version, self._effects, self.clock.now_us(), self.draw(), answers)
+    def outside(self, answers: Mapping[Asked, Answers], ahead: int = 0) -> Outside:
+        """Return what a decision may know of the world now; ``ahead``: so many events come first."""
+        return Outside(
+            self._version, self._effects, self.clock.now_us(), self.draw(), answers, ahead
+        )
 
     async def close(self) -> None:
         """Give the tools that were told to stop a moment to tidy up, then end threads and processes."""

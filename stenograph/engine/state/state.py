@@ -37,12 +37,13 @@ class State(Mapping[str, Any]):
     gives even then; only the next such conversion may meet the change.
     """
 
-    __slots__ = ("_decoded", "_digests", "_encoded", "_spare", "_weight")
+    __slots__ = ("_decoded", "_digests", "_drafts", "_encoded", "_spare", "_weight")
 
     def __init__(self, encoded: dict[str, bytes]) -> None:
         self._encoded = encoded
         self._decoded: dict[str, Any] = {}
         self._spare: dict[str, Any] = {}  # decoded for drafts alone
+        self._drafts = 0  # how many were made
         self._digests: dict[str, bytes] = {}
         self._weight = sum(weight_of(key, data) for key, data in encoded.items())
 
@@ -126,8 +127,16 @@ class State(Mapping[str, Any]):
         twin = State.__new__(State)
         twin._encoded, twin._decoded = self._encoded.copy(), self._decoded.copy()
         twin._spare, twin._weight = self._spare.copy(), self._weight
-        twin._digests = self._digests.copy()
+        twin._digests, twin._drafts = self._digests.copy(), self._drafts
         return twin
+
+    def succeed(self, original: State) -> None:
+        """Take the place of the state that this one is a copy of.
+
+        What was handed out there meanwhile is not handed out again here.
+        """
+        if self._drafts != original._drafts:
+            self._drafts, self._spare = original._drafts, {}
 
     def child(self, extra: Mapping[str, bytes], gone: Iterable[str] = ()) -> State:
         """Return a copy without some keys and with others put on top as JSON: a branch's view."""
@@ -183,6 +192,7 @@ class State(Mapping[str, Any]):
         """Return a private dict of all values for a tool; what it changes is seen by ``update``."""
         # What is taken here comes back with ``update``, or never: a tool that fails may spoil it.
         spare, self._spare = {} if self._is_small else self._spare, {}
+        self._drafts += 1
         given = {
             key: spare[key] if key in spare else msgspec.json.decode(data)
             for key, data in self._encoded.items()
