@@ -27,6 +27,7 @@ from stenograph.engine.core.edges import compile_graph
 from stenograph.engine.core.events import ErrorInfo, PinnedGraph
 from stenograph.engine.core.folding import evolve
 from stenograph.engine.core.run import Run
+from stenograph.engine.core.run_data import to_bytes
 from stenograph.engine.core.standing import due_at, places
 from stenograph.engine.graphs.graph import Limits, Outcome
 from stenograph.engine.state.state import State
@@ -77,11 +78,17 @@ class Scenario:
         )
 
     def when(self, command: Command) -> Scenario:
-        self.happened = list(decide(self.run, command, outside(self.now_us, self.draw)).events)
+        """Decide, and fold what was decided: that comes to what the decision itself has come to."""
+        before = self.run.copy()
+        decision = decide(before, command, outside(self.now_us, self.draw))
+        self.happened = list(decision.events)
         for payload in self.happened:
-            event = Event(0, "run", self.run.seq + 1, AT, payload.TYPE, payload, "")
+            event = Event(0, "run", self.run.seq + 1, decision.at, payload.TYPE, payload, "")
             self.history.append(event)
             evolve(self.run, event)
+        if self.happened:
+            before.adopt(decision.run)
+            assert to_bytes(before) == to_bytes(self.run)
         return self
 
     def when_returned(

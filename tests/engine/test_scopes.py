@@ -45,6 +45,15 @@ def test_what_was_taken_out_of_a_layer_is_gone_there_until_it_is_set_again() -> 
     assert (layer.peek("a"), layer["a"]) == (6, 6)
 
 
+def test_a_layer_can_take_the_place_of_the_dict_below() -> None:
+    below, layer = layered()
+    layer.pop("c")
+    layer["c"] = 7
+    expected = layer.items()
+    assert layer.settle() is below
+    assert list(below.items()) == expected == [("b", 5), ("d", 4), ("c", 7)]
+
+
 def test_what_is_only_peeked_at_does_not_come_up() -> None:
     layer = Layer({"a": 1})
     assert (layer.peek("a"), layer.touched) == (1, [])
