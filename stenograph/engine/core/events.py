@@ -491,11 +491,6 @@ def decode(record: Record) -> Event:
     except (KeyError, msgspec.MsgspecError) as error:
         where = f"{record.run_id} seq {record.seq}"
         raise UnknownEvent(f"{where}: cannot read a {record.type}: {error}") from error
-    return to_event(record, payload)
-
-
-def to_event(record: Record, payload: Payload) -> Event:
-    """Return a committed record together with the payload that it was made of."""
     return Event(
         record.offset, record.run_id, record.seq, record.at, record.type, payload, record.hash
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from msgspec import UNSET
@@ -56,7 +56,8 @@ class Steps:
     def emit(self, payload: Payload) -> None:
         """Decide that something happens."""
         self.events.append(payload)
-        self._weight += _weight_of(payload)
+        if (weigh := _WEIGHED.get(type(payload))) is not None:
+            self._weight += weigh(payload)
         run = self.run
         evolve(run, Event(0, run.id, run.seq + 1, self.at, payload.TYPE, payload, ""))
 
@@ -101,18 +102,11 @@ def refusal(refused: WriteRefused, place: Place) -> ErrorInfo:
     return ErrorInfo(refused.code, str(refused), node=place.node)
 
 
-def _weight_of(payload: Payload) -> int:
-    """Return about how many bytes an event has, where they may be many."""
-    match payload:
-        case StatePatched(patch=patch):
-            return sum(len(op.value) for op in patch if op.value is not UNSET)
-        case SignalReceived(payload=data):
-            return len(data)
-        case WaitOpened(schema=schema):
-            return 0 if schema is UNSET else len(schema)
-        case TransitionTaken(considered=considered):
-            return len(encode(considered)) if considered else 0
-        case NodeEntered(in_=given):
-            return len(encode(given)) if given else 0
-        case _:
-            return 0
+_WEIGHED: Final[Mapping[type[Payload], Callable[[Any], int]]] = {
+    StatePatched: lambda it: sum(len(op.value) for op in it.patch if op.value is not UNSET),
+    SignalReceived: lambda it: len(it.payload),
+    WaitOpened: lambda it: 0 if it.schema is UNSET else len(it.schema),
+    TransitionTaken: lambda it: len(encode(it.considered)) if it.considered else 0,
+    NodeEntered: lambda it: len(encode(it.in_)) if it.in_ else 0,
+}
+"""About how many bytes an event has, where they may be many."""

@@ -88,7 +88,10 @@ class Attempt:
         self._clock, self._threads, self._on_settled = clock, threads, settled
         self._processes, self._gates = processes, gates
         self._loop = asyncio.get_running_loop()
-        self._lines = Lines(clock, lambda: said(self))
+        self._said = said
+        self._lines: Lines | None = None
+        if tool is not None and (tool.process or "ctx" in tool.extras):
+            self._may_speak()  # now: who speaks may do so from a thread
         self._job: ThreadJob | None = None
         self._process_call: Call | None = None
         self._leave: Leave | None = None
@@ -129,7 +132,7 @@ class Attempt:
         for line in recorded.logs:
             fields = b"" if line.fields is UNSET else bytes(line.fields)
             level = cast("Level", line.level)
-            self._lines.put(LogLine(self._clock.now_us(), level, line.message, fields))
+            self._may_speak().put(LogLine(self._clock.now_us(), level, line.message, fields))
         self._settle(Recalled(recorded))
 
     def _pass(self, tool: Tool) -> None:
@@ -160,7 +163,7 @@ class Attempt:
         """Stop what can be stopped, and drop whatever still comes of it."""
         if not self._over:
             self._finish()
-            self._lines.take()
+            self.take_lines()
         if self.task is not None:
             self.task.cancel()
         if self._job is not None:
@@ -174,7 +177,7 @@ class Attempt:
 
     def take_lines(self) -> list[LogLine]:
         """Return the log lines that wait to be written, and forget them."""
-        return self._lines.take()
+        return [] if self._lines is None else self._lines.take()
 
     def _call(self, tool: Tool) -> Any:
         offered = {"config": self._own_config, "ctx": self._context}
@@ -184,7 +187,13 @@ class Attempt:
         return copy.deepcopy(self._config)  # the graph's own, which later runs read as well
 
     def _context(self) -> Context:
-        return Context(self._site, now_us=self._clock.now_us, write=self._lines.put)
+        return Context(self._site, now_us=self._clock.now_us, write=self._may_speak().put)
+
+    def _may_speak(self) -> Lines:
+        """Return what takes the lines of who has something to say, made once on the loop."""
+        if self._lines is None:
+            self._lines = Lines(self._clock, lambda: self._said(self))
+        return self._lines
 
     def _call_in_thread(self, tool: Tool) -> None:
         call_on(self._loop, self._begin_to_count)
@@ -208,7 +217,7 @@ class Attempt:
         return Call(
             job,
             begun=lambda: call_on(self._loop, self._begin_to_count),
-            write=self._lines.put,
+            write=self._may_speak().put,
             ended=lambda ending: call_on(self._loop, partial(self._process_ended, ending)),
         )
 
@@ -255,7 +264,8 @@ class Attempt:
 
     def _finish(self) -> None:
         self._over = True
-        self._lines.close()
+        if self._lines is not None:
+            self._lines.close()
         if self._timer is not None:
             self._timer.cancel()
         if self._leave is not None:
