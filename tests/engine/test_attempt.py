@@ -15,6 +15,7 @@ import pytest
 from stenograph.engine.executor.attempt import Attempt, Raised, Result, Returned, raised
 from stenograph.engine.executor.gates import Gates
 from stenograph.engine.executor.threads import Threads
+from stenograph.engine.executor.time_limits import TimeLimits
 from stenograph.engine.state.state import State
 from stenograph.engine.tools.context import Context
 from stenograph.engine.tools.failure import MESSAGE_MAX_CHARS, TRACEBACK_MAX_CHARS
@@ -45,6 +46,7 @@ class Bench:
             config,
             timeout_s=5,
             clock=self.clock,
+            limits=TimeLimits(self.clock),
             threads=self.threads,
             settled=self.settle,
             said=self.say,

@@ -20,6 +20,7 @@ from stenograph.engine.executor.attempt import Attempt, Result, Returned
 from stenograph.engine.executor.channel import IS_WORKER
 from stenograph.engine.executor.processes import Ending, Processes
 from stenograph.engine.executor.threads import Threads
+from stenograph.engine.executor.time_limits import TimeLimits
 from stenograph.engine.state.state import State
 from stenograph.engine.tools.context import LogLine
 from stenograph.engine.tools.tools import Goto, Tool, tool
@@ -54,6 +55,7 @@ class Trial:
             {"a": 1},
             timeout_s=5,
             clock=self.clock,
+            limits=TimeLimits(self.clock),
             threads=Threads(1),
             settled=self.settle,
             said=self.take,

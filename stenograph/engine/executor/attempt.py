@@ -22,6 +22,7 @@ from stenograph.engine.executor.processes import Call, Died, Ending, Processes
 from stenograph.engine.executor.recordings import Recorded
 from stenograph.engine.executor.threads import Job as ThreadJob
 from stenograph.engine.executor.threads import Threads
+from stenograph.engine.executor.time_limits import TimeLimits
 from stenograph.engine.tools.context import Context, Level, LogLine
 from stenograph.engine.tools.draft import Draft
 from stenograph.engine.tools.failure import Failure, failure_of
@@ -73,6 +74,7 @@ class Attempt:
         *,
         timeout_s: float,
         clock: Clock,
+        limits: TimeLimits,
         threads: Threads,
         settled: Callable[[Attempt, Result], None],
         said: Callable[[Attempt], None],
@@ -84,7 +86,7 @@ class Attempt:
         self.started_us = clock.monotonic_us()
         self.task: asyncio.Task[None] | None = None
         self._site, self._tool, self._config = site, tool, config
-        self._timeout_s = timeout_s
+        self._timeout_s, self._limits = timeout_s, limits
         self._clock, self._threads, self._on_settled = clock, threads, settled
         self._processes, self._gates = processes, gates
         self._loop = asyncio.get_running_loop()
@@ -157,7 +159,7 @@ class Attempt:
         """Count time from here on: that of waiting for a gate, a thread or a worker is not the tool's."""
         if not self._over:
             self.started_us = self._clock.monotonic_us()
-            self._timer = self._clock.call_later(self._timeout_s, self._time_out)
+            self._timer = self._limits.set(self._timeout_s, self._time_out)
 
     def abandon(self) -> None:
         """Stop what can be stopped, and drop whatever still comes of it."""

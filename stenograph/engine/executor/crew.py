@@ -131,6 +131,7 @@ class Crew:
             processes=self._world.processes,
             gates=self._world.gates,
             clock=self._world.clock,
+            limits=self._world.limits,
             threads=self._world.threads,
             settled=self._settled,
             said=self._said,

@@ -16,6 +16,7 @@ from stenograph.engine.executor.asking import ASKING_MAX
 from stenograph.engine.executor.gates import Gates
 from stenograph.engine.executor.processes import Processes
 from stenograph.engine.executor.threads import Threads
+from stenograph.engine.executor.time_limits import TimeLimits
 from stenograph.engine.tools.data_folder import DataFolder
 from stenograph.engine.tools.tools import Effects, Registry
 from stenograph.journal import Journal
@@ -34,6 +35,7 @@ class World(Struct, frozen=True):
     journal: Journal
     registry: Registry
     clock: Clock
+    limits: TimeLimits
     threads: Threads
     asking: Threads
     processes: Processes
@@ -52,6 +54,7 @@ class World(Struct, frozen=True):
         """Give the tools that were told to stop a moment to tidy up, then end threads and processes."""
         if self.strays:
             await asyncio.wait(self.strays, timeout=STOP_GRACE_S)
+        self.limits.close()
         self.threads.close()
         self.asking.close()
         await self.processes.close()
@@ -73,6 +76,7 @@ def open_world(
         journal=journal,
         registry=registry,
         clock=clock,
+        limits=TimeLimits(clock),
         threads=Threads(),
         asking=Threads(ASKING_MAX),
         processes=Processes(),

@@ -223,6 +223,7 @@ class Checks:
             processes=self._world.processes,
             gates=self._world.gates,
             clock=self._world.clock,
+            limits=self._world.limits,
             threads=self._world.threads,
             settled=settled,
             said=_drop_lines,
