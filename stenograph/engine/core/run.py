@@ -117,5 +117,10 @@ class Run(Struct):
             setattr(self, name, getattr(layer, name))
         self.scopes = scopes
 
+    def rebase(self, run: Run) -> None:
+        """Be a layer over a run that has adopted the layer that this one was over."""
+        assert isinstance(self.scopes, Layer), "only a layer lies over another run"
+        self.scopes.rebase(run.scopes)
+
 
 _FIELDS: Final = tuple(name for name in Run.__struct_fields__ if name != "scopes")

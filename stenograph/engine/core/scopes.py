@@ -193,7 +193,10 @@ class Layer(dict[Any, Any]):
         """Return a value for reading alone: it does not come up for that; None when there is none."""
         if key in self.gone:
             return None
-        return super().get(key) if super().__contains__(key) else self._below.get(key)
+        if super().__contains__(key):
+            return super().get(key)
+        below = self._below
+        return below.peek(key) if isinstance(below, Layer) else below.get(key)
 
     def __contains__(self, key: object) -> bool:
         return super().__contains__(key) or (key not in self.gone and key in self._below)
@@ -221,6 +224,10 @@ class Layer(dict[Any, Any]):
         """Return all keys, in the order of the dict below, then those that are new."""
         kept = (key for key in self._below if key not in self._moved)
         return dict.fromkeys([*kept, *super().keys()])
+
+    def rebase(self, below: dict[Any, Any]) -> None:
+        """Lie over another dict, which has become what the one below was."""
+        self._below = below
 
     def settle(self) -> dict[Any, Any]:
         """Make the dict below what this one is, and return it; this one is not used any more.

@@ -21,6 +21,7 @@ from stenograph.engine.core.commands import (
     Unanswered,
 )
 from stenograph.engine.core.decide import Decision, decide
+from stenograph.engine.core.edges import compile_graph
 from stenograph.engine.core.events import ErrorInfo, RerunOf
 from stenograph.engine.core.run import ACTIVE, GOING, Run
 from stenograph.engine.core.secrecy import Secrecy, all_secret_keys
@@ -46,6 +47,8 @@ from stenograph.journal import (
 )
 
 LAG_MAX_S: Final = 0.5
+AHEAD_MAX: Final = 32
+"""How many decisions pure tools may be ahead of the journal."""
 
 _log: Final = logging.getLogger("stenograph.engine")
 
@@ -73,7 +76,7 @@ class Actor:
         """Set once it is certain whether the run has begun."""
         self._begun, self._world = begun, world
         self._closed = False
-        self._lane = Lane(run, world.journal, world.clock)
+        self._lane = Lane(run, world.journal, world.clock, lambda: self.tell(Advance(())))
         self._inbox: asyncio.Queue[tuple[Message, Reply | None]] = asyncio.Queue()
         self._crew = Crew(
             run,
@@ -167,6 +170,7 @@ class Actor:
         self._crew.close()
         self._timers.close()
         self._deadline.close()
+        self._lane.close()
         resolve(self.finished, error)
         self._questions.close(error or EngineClosed())
         while not self._inbox.empty():
@@ -196,13 +200,15 @@ class Actor:
 
     async def _obey(self, message: Message, reply: Reply | None) -> int | None:
         """Handle a message; returns how many events it made, or None when that comes later."""
+        if not isinstance(message, Settled):
+            await self._drain()
         match message:
             case Said(attempt=attempt):
                 await self._write_said(attempt, self._said_by(attempt))
                 count: int | None = 0
             case Settled(attempt=attempt, result=result):
                 self._crew.keep(attempt)  # one that ran out of time may still be stopping
-                scope = self.run.scopes.get(attempt.place.scope)
+                scope = self._lane.head.scopes.get(attempt.place.scope)
                 command = to_command(attempt, result, scope, self._secrecy)
                 said = self._said_by(attempt)
                 count = await self._commit(Errand(command, attempt, reply=reply, said=said))
@@ -224,20 +230,28 @@ class Actor:
         errand = replace(errand, command=self._secrecy.seal_command(errand.command, self.run))
         count = 0
         while True:
-            await self._write_said(errand.attempt, errand.said, keep_last=True)
+            if errand.said:
+                await self._drain()
+                await self._write_said(errand.attempt, errand.said, keep_last=True)
             outside = self._world.outside(errand.answers, ahead=len(errand.said))
             try:
-                decision = decide(self.run, errand.command, outside)
+                decision = decide(self._lane.head, errand.command, outside)
             except Unanswered as question:
                 self._questions.ask(errand, question)
                 return None
+            if self._may_run_ahead(errand, decision):
+                self._lane.run_ahead(decision)
+                self._has_decided(errand, decision)
+                return len(decision.events)
+            if self._lane.ahead:
+                await self._drain()
+                continue
             if decision.events and not await self._write(errand, decision):
                 if isinstance(errand.command, Advance):
                     errand = replace(errand, command=Advance())
                 continue
             count += len(decision.events)
-            if errand.attempt is not None:
-                self._crew.let_go(errand.attempt)
+            self._has_decided(errand, decision)
             if not decision.is_partial:
                 return count
             errand = replace(errand, command=Advance(decision.rest), attempt=None)
@@ -252,10 +266,50 @@ class Actor:
                 raise RunExists(self.run.id) from moved
             await self._catch_up(errand.attempt, errand.said)
             return False
-        self._touched |= dict.fromkeys(decision.touched)
         if isinstance(errand.command, Start):
             self._begun(self)
         return True
+
+    def _has_decided(self, errand: Errand, decision: Decision) -> None:
+        self._touched |= dict.fromkeys(decision.touched)
+        if errand.attempt is not None:
+            self._crew.let_go(errand.attempt)
+
+    def _may_run_ahead(self, errand: Errand, decision: Decision) -> bool:
+        """Tell whether what was decided need not be durable before the run goes on.
+
+        That is so while all that goes on are pure tools: what they do is done again after a crash,
+        and nobody has seen it. Forks, timers, and whatever somebody waits for are left out.
+        """
+        run = decision.run
+        if self._lane.ahead >= AHEAD_MAX or not decision.events or decision.is_partial:
+            return False
+        if errand.attempt is None or errand.reply or errand.said or errand.secrets:
+            return False
+        if run.status != "running" or run.halt or run.rerun or run.limits.time_s is not None:
+            return False
+        was_pure = self._is_in_pure(self._lane.head, errand.attempt.place.scope)
+        touched = [path for path in decision.touched if path in run.scopes]
+        return (
+            was_pure
+            and not self._timers.scopes()
+            and all(self._is_in_pure(run, path) for path in touched)
+        )
+
+    def _is_in_pure(self, run: Run, path: str) -> bool:
+        """Tell whether a pure node is all that a scope is in."""
+        scope = run.scopes.get(path)
+        if scope is None or scope.fork is not None or scope.position is None:
+            return False
+        node = compile_graph(scope.graph).nodes[scope.position.node]
+        return scope.position.phase == "running" and self._world.is_pure(node)
+
+    async def _drain(self) -> None:
+        """Have all be durable that was decided; when somebody else has appended, read that instead."""
+        try:
+            await self._lane.drain()
+        except WrongExpectedSeq:
+            await self._catch_up(None, [])
 
     async def _write_said(
         self, attempt: Attempt | None, said: Events, *, keep_last: bool = False
@@ -272,12 +326,12 @@ class Actor:
     async def _catch_up(self, attempt: Attempt | None, said: Events) -> None:
         """Read what somebody else has appended; what an attempt said that is over by that is gone."""
         await self._lane.catch_up()
-        self._touched |= dict.fromkeys(self.run.scopes)
+        self._touched |= dict.fromkeys([*self.run.scopes, *self._crew.scopes()])
         if attempt is None or not self._is_on(attempt):
             said.clear()
 
     def _is_on(self, attempt: Attempt) -> bool:
-        return running_at(self.run, attempt.place.scope) == attempt.place
+        return running_at(self._lane.head, attempt.place.scope) == attempt.place
 
     def _said_by(self, attempt: Attempt) -> Events:
         """Take what an attempt has said; nothing when it is over for the run."""
@@ -286,14 +340,14 @@ class Actor:
 
     def _reconcile(self) -> None:
         """Make what runs be what the run says should run: the one place that starts and stops."""
-        run = self.run
+        run = self._lane.head
         mode = (run.status in GOING, run.halt)
         if mode != self._mode:
             known = [*run.scopes, *self._crew.scopes(), *self._timers.scopes()]
             self._touched |= dict.fromkeys(known)
             self._mode = mode
         touched, self._touched = self._touched, {}
-        self._crew.follow(touched)
+        self._crew.follow(touched, run)
         self._questions.keep(self._is_on)
         self._timers.follow(touched)
         if self._recall is not None:

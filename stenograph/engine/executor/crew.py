@@ -60,15 +60,15 @@ class Crew:
         """Return for how long each attempt has run, by scope."""
         return {path: attempt.running_ms() for path, attempt in self._attempts.items()}
 
-    def follow(self, paths: Iterable[str]) -> None:
-        """Start and stop attempts in these scopes, as the run now is."""
+    def follow(self, paths: Iterable[str], run: Run) -> None:
+        """Start and stop attempts in these scopes, as ``run`` says, which may be ahead of the journal."""
         for path in paths:
-            wanted = running_at(self._run, path)
+            wanted = running_at(run, path)
             attempt = self._attempts.get(path)
             if attempt is not None and attempt.place != wanted:
                 self._give_up(path)
             if wanted is not None and path not in self._attempts:
-                self._begin(wanted)
+                self._begin(wanted, run)
 
     def answer(self, *, is_idle: bool) -> None:
         """Have the next attempt answered that a recording answers; ``is_idle``: no more is to come."""
@@ -117,8 +117,8 @@ class Crew:
         attempt.abandon()
         self.keep(attempt)
 
-    def _begin(self, place: Place) -> None:
-        scope = self._run.scopes[place.scope]
+    def _begin(self, place: Place, run: Run) -> None:
+        scope = run.scopes[place.scope]
         graph = compile_graph(scope.graph)
         node = graph.nodes[place.node]
         tools = self._world.registry.tools
@@ -137,15 +137,15 @@ class Crew:
             said=self._said,
         )
         self._attempts[place.scope] = attempt
-        begin = partial(self._start, attempt, node.tool)
+        begin = partial(self._start, attempt, node.tool, run)
         if self._recall is None or node.tool is None:
             begin()
         else:
             self._recall.hold(attempt, begin, partial(self._refuse, attempt))
 
-    def _start(self, attempt: Attempt, tool: str | None) -> None:
+    def _start(self, attempt: Attempt, tool: str | None, run: Run) -> None:
         """Begin an attempt, if there is all that it needs."""
-        scope = self._run.scopes[attempt.place.scope]
+        scope = run.scopes[attempt.place.scope]
         try:
             attempt.draft = self._secrecy.draft(scope.state, secret_keys(scope.graph))
         except LookupError as error:

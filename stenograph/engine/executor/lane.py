@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, Final, TypeAlias
@@ -46,10 +47,19 @@ Events: TypeAlias = list[tuple[str, Payload]]
 
 
 class Lane:
-    """Appends to a run and keeps it folded; only who owns the run may use its lane."""
+    """Appends to a run and keeps it folded; only who owns the run may use its lane.
 
-    def __init__(self, run: Run, journal: Journal, clock: Clock) -> None:
+    ``run`` is what the journal holds; ``broken`` is called when what was to follow it cannot.
+    """
+
+    def __init__(
+        self, run: Run, journal: Journal, clock: Clock, broken: Callable[[], None]
+    ) -> None:
         self.run = run
+        self._broken = broken
+        self._ahead: deque[Decision] = deque()
+        self._failure: BaseException | None = None
+        self._catching_up: asyncio.Task[None] | None = None
         self._journal, self._clock = journal, clock
         self._snapshots = Snapshots(run, partial(journal.keep_snapshot, run.id, version=FORMAT))
         self._labels: dict[str, str] = {}
@@ -69,13 +79,67 @@ class Lane:
         beside: dict[str, Any] = {"secrets": secrets} if secrets else {}
         if self.has_secrets and decision.run.status in ("completed", "cancelled"):
             beside["forget_secrets"] = True  # a failed run keeps them: it may be retried
-        labels = self._labels_of(decision)
-        unset = "" if self.run.seq == 0 else None  # of one that is taken up nobody here knows them
-        beside["labels"] = {k: v for k, v in labels.items() if self._labels.get(k, unset) != v}
+        beside["labels"] = self._changed(self._labels_of(decision))
         events = [(decision.at, payload) for payload in decision.events]
         await self._append([*said, *events], beside, partial(self.run.adopt, decision.run))
         self._labels |= beside["labels"]
         said.clear()
+
+    @property
+    def head(self) -> Run:
+        """The run as it will be once all is durable that was decided: a layer over ``run``, or that."""
+        return self._ahead[-1].run if self._ahead else self.run
+
+    @property
+    def ahead(self) -> int:
+        """How many decisions are not durable yet."""
+        return len(self._ahead)
+
+    def run_ahead(self, decision: Decision) -> None:
+        """Write what was decided of ``head`` without waiting; ``drain`` waits, and says what failed."""
+        self._ahead.append(decision)
+        if self._catching_up is None:
+            self._catching_up = asyncio.create_task(self._commit_ahead())
+
+    async def drain(self) -> None:
+        """Return when nothing is ahead of the journal any more; raises what an append raises."""
+        if self._catching_up is not None:
+            await asyncio.wait({self._catching_up})
+        failure, self._failure = self._failure, None
+        if failure is not None:
+            raise failure
+
+    def close(self) -> None:
+        """Give up what is not durable."""
+        if self._catching_up is not None:
+            self._catching_up.cancel()
+
+    async def _commit_ahead(self) -> None:
+        try:
+            while self._ahead:
+                decisions = list(self._ahead)
+                events = [(each.at, one) for each in decisions for one in each.events]
+                changed = self._changed(self._labels_of(decisions[-1]))
+                await self._append(
+                    events, {"labels": changed}, partial(self._adopt, len(decisions))
+                )
+                self._labels |= changed
+        except BaseException as error:
+            self._ahead.clear()
+            self._failure = error
+            self._broken()
+        finally:
+            self._catching_up = None
+
+    def _adopt(self, count: int) -> None:
+        for _ in range(count):
+            self.run.adopt(self._ahead.popleft().run)
+            if self._ahead:
+                self._ahead[0].run.rebase(self.run)
+
+    def _changed(self, labels: dict[str, str]) -> dict[str, str]:
+        unset = "" if self.run.seq == 0 else None  # of one that is taken up nobody here knows them
+        return {k: v for k, v in labels.items() if self._labels.get(k, unset) != v}
 
     async def write_said(self, said: Events, *, keep_last: bool = False) -> None:
         """Write what was said, in commits of a bounded size; ``keep_last``: but for the last of them.

@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from stenograph.engine.clock import Clock
 from stenograph.engine.core.commands import Asked, Outside
-from stenograph.engine.core.edges import Answers
+from stenograph.engine.core.edges import Answers, CompiledNode
 from stenograph.engine.executor.asking import ASKING_MAX
 from stenograph.engine.executor.gates import Gates
 from stenograph.engine.executor.processes import Processes
@@ -49,6 +49,12 @@ class World(Struct, frozen=True):
         return Outside(
             self._version, self._effects, self.clock.now_us(), self.draw(), answers, ahead
         )
+
+    def is_pure(self, node: CompiledNode) -> bool:
+        """Tell whether nothing but its result comes of a node: it says so, or its tool, if it has one."""
+        if node.node.effects is not None or node.tool is None:
+            return node.node.effects in ("pure", None)
+        return self._effects(node.tool) == "pure"
 
     async def close(self) -> None:
         """Give the tools that were told to stop a moment to tidy up, then end threads and processes."""
