@@ -230,6 +230,9 @@ SAMPLES = {
         one("count", next=[{"to": "after", "when": "n == 1"}, {"to": "$fail"}]),
     ),
     "bounded loop": Sample(one("count", next=[{"to": "work", "max": 6}, {"to": "after"}])),
+    "pure loop": Sample(
+        one("count", effects="pure", next=[{"to": "work", "max": 6}, {"to": "after"}])
+    ),
     "loop until": Sample(one("count", next=[{"to": "work", "until": "n >= 5", "max": 9}])),
     "loop to its cap": Sample(one("count", next=[{"to": "work", "until": "n > 99", "max": 4}])),
     "predicate": Sample(

@@ -72,7 +72,7 @@ def histories(draw: st.DrawFn) -> list[Event]:
 def as_read(history: list[Event]) -> list[Event]:
     """Return a history as it comes back from a journal, through its bytes."""
     return [
-        decode(Record(0, "run", each.seq, AT, each.type, encode_payload(each.data), ""))
+        decode(Record(0, "run", each.seq, each.at, each.type, encode_payload(each.data), ""))
         for each in history
     ]
 
