@@ -48,6 +48,14 @@ def test_who_is_done_before_is_not_late() -> None:
     assert late.names == [("b", 5)]
 
 
+def test_without_a_limit_there_is_no_timer() -> None:
+    late = Late()
+    limits = [late.limits.set(5, late.is_late("a")) for _ in range(3)]
+    for limit in limits:
+        limit.cancel()
+    assert late.clock.timers == []
+
+
 def test_another_may_be_set_by_who_is_late() -> None:
     late = Late()
 

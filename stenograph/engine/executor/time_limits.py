@@ -42,37 +42,41 @@ class _Limit:
 
     def cancel(self) -> None:
         """Lift the limit."""
-        self._line.waiting.pop(self, None)
+        self._line.lift(self)
 
 
 class _Line:
     """The limits of one length, the first to end first; ``gone`` is called when none is left."""
 
     def __init__(self, clock: Clock, seconds: float, gone: Callable[[], object]) -> None:
-        self.waiting: dict[_Limit, None] = {}
+        self._waiting: dict[_Limit, None] = {}
         self._clock, self._seconds, self._gone = clock, seconds, gone
         self._timer = clock.call_later(seconds, self._look)
 
     def add(self, late: Callable[[], None]) -> _Limit:
         limit = _Limit(self, self._clock.monotonic_us() + round(self._seconds * 1_000_000), late)
-        self.waiting[limit] = None
+        self._waiting[limit] = None
         return limit
 
+    def lift(self, limit: _Limit) -> None:
+        if self._waiting.pop(limit, self) is None and not self._waiting:
+            self.close()
+
     def close(self) -> None:
-        self.waiting.clear()
+        self._waiting.clear()
         self._timer.cancel()
         self._gone()
 
     def _look(self) -> None:
         """Call those whose time is up, and look again when that of the next one is."""
         now_us = self._clock.monotonic_us()
-        while self.waiting:
-            limit = next(iter(self.waiting))
+        while self._waiting:
+            limit = next(iter(self._waiting))
             if limit.due_us > now_us:
                 self._timer = self._clock.call_later(
                     (limit.due_us - now_us) / 1_000_000, self._look
                 )
                 return
-            del self.waiting[limit]
+            del self._waiting[limit]
             limit.late()
         self._gone()
