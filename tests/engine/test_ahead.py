@@ -14,7 +14,7 @@ from msgspec import UNSET
 import stenograph as st
 from stenograph.engine import Engine
 from stenograph.engine.core.events import LogWritten, encode_payload
-from stenograph.engine.executor.actor import AHEAD_MAX
+from stenograph.engine.executor.lane import AHEAD_BYTES, AHEAD_MAX
 from stenograph.journal import (
     Journal,
     JournalFailed,
@@ -89,8 +89,10 @@ class Held:
 
 
 @asynccontextmanager
-async def held(**work: Any) -> AsyncIterator[Held]:
+async def held(tool: st.Tool | None = None, **work: Any) -> AsyncIterator[Held]:
     tools = Tools()
+    if tool is not None:
+        tools.tools[0] = tool
     async with MemoryJournal() as inner:
         journal = HeldJournal(inner)
         async with Engine(journal, tools=tools.tools) as engine:
@@ -131,6 +133,20 @@ async def test_they_run_no_more_than_so_many_steps_ahead() -> None:
         assert AHEAD_MAX <= ahead <= AHEAD_MAX + 2
         await it.still()
         assert it.tools.worked == ahead
+
+
+async def test_a_large_step_is_waited_for() -> None:
+    calls = []
+
+    @st.tool(effects="pure")
+    async def work(state: dict[str, Any]) -> dict[str, Any]:
+        calls.append(state.get("n", 0))
+        return {"large": "x" * AHEAD_BYTES, "n": len(calls)}
+
+    async with held(work) as it:
+        assert len(calls) <= 2
+        it.journal.open.set()
+        assert (await it.engine.wait("r", 60)).state["n"] == STEPS
 
 
 async def test_what_is_ahead_is_seen_by_nobody() -> None:

@@ -47,8 +47,6 @@ from stenograph.journal import (
 )
 
 LAG_MAX_S: Final = 0.5
-AHEAD_MAX: Final = 32
-"""How many decisions pure tools may be ahead of the journal."""
 
 _log: Final = logging.getLogger("stenograph.engine")
 
@@ -239,8 +237,7 @@ class Actor:
             except Unanswered as question:
                 self._questions.ask(errand, question)
                 return None
-            if self._may_run_ahead(errand, decision):
-                self._lane.run_ahead(decision)
+            if self._may_run_ahead(errand, decision) and self._lane.run_ahead(decision):
                 self._has_decided(errand, decision)
                 return len(decision.events)
             if self._lane.ahead:
@@ -282,7 +279,7 @@ class Actor:
         and nobody has seen it. Forks, timers, and whatever somebody waits for are left out.
         """
         run = decision.run
-        if self._lane.ahead >= AHEAD_MAX or not decision.events or decision.is_partial:
+        if not decision.events or decision.is_partial:
             return False
         if errand.attempt is None or errand.reply or errand.said or errand.secrets:
             return False

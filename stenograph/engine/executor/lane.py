@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any, Final, TypeAlias
 
@@ -42,6 +42,12 @@ COMMIT_BYTES: Final = 512 * 1024
 COMMIT_RECORDS: Final = APPEND_MAX_RECORDS - 500
 """Most log lines of one commit: what an append may hold, but for the decision that comes with them."""
 
+AHEAD_MAX: Final = 32
+"""How many decisions pure tools may be ahead of the journal."""
+AHEAD_RECORDS: Final = 16
+AHEAD_BYTES: Final = 64 * 1024
+"""The largest decision that goes ahead: so all that do fit into one append."""
+
 Events: TypeAlias = list[tuple[str, Payload]]
 """Events on their way, each with the time at which it happened."""
 
@@ -57,7 +63,7 @@ class Lane:
     ) -> None:
         self.run = run
         self._broken = broken
-        self._ahead: deque[Decision] = deque()
+        self._ahead: deque[tuple[Decision, list[NewRecord]]] = deque()
         self._failure: BaseException | None = None
         self._catching_up: asyncio.Task[None] | None = None
         self._journal, self._clock = journal, clock
@@ -80,26 +86,35 @@ class Lane:
         if self.has_secrets and decision.run.status in ("completed", "cancelled"):
             beside["forget_secrets"] = True  # a failed run keeps them: it may be retried
         beside["labels"] = self._changed(self._labels_of(decision))
-        events = [(decision.at, payload) for payload in decision.events]
-        await self._append([*said, *events], beside, partial(self.run.adopt, decision.run))
+        records = _records([*said, *((decision.at, payload) for payload in decision.events)])
+        await self._append(records, beside, partial(self.run.adopt, decision.run))
         self._labels |= beside["labels"]
         said.clear()
 
     @property
     def head(self) -> Run:
         """The run as it will be once all is durable that was decided: a layer over ``run``, or that."""
-        return self._ahead[-1].run if self._ahead else self.run
+        return self._ahead[-1][0].run if self._ahead else self.run
 
     @property
     def ahead(self) -> int:
         """How many decisions are not durable yet."""
         return len(self._ahead)
 
-    def run_ahead(self, decision: Decision) -> None:
-        """Write what was decided of ``head`` without waiting; ``drain`` waits, and says what failed."""
-        self._ahead.append(decision)
+    def run_ahead(self, decision: Decision) -> bool:
+        """Write what was decided of ``head`` without waiting; ``drain`` waits, and says what failed.
+
+        Returns False, and writes nothing, where so many have gone ahead, or for one that is large.
+        """
+        if len(self._ahead) >= AHEAD_MAX or len(decision.events) > AHEAD_RECORDS:
+            return False
+        records = _records((decision.at, payload) for payload in decision.events)
+        if sum(len(each.data) for each in records) > AHEAD_BYTES:
+            return False
+        self._ahead.append((decision, records))
         if self._catching_up is None:
             self._catching_up = asyncio.create_task(self._commit_ahead())
+        return True
 
     async def drain(self) -> None:
         """Return when nothing is ahead of the journal any more; raises what an append raises."""
@@ -117,12 +132,10 @@ class Lane:
     async def _commit_ahead(self) -> None:
         try:
             while self._ahead:
-                decisions = list(self._ahead)
-                events = [(each.at, one) for each in decisions for one in each.events]
-                changed = self._changed(self._labels_of(decisions[-1]))
-                await self._append(
-                    events, {"labels": changed}, partial(self._adopt, len(decisions))
-                )
+                count = len(self._ahead)
+                records = [each for _, several in self._ahead for each in several]
+                changed = self._changed(self._labels_of(self._ahead[-1][0]))
+                await self._append(records, {"labels": changed}, partial(self._adopt, count))
                 self._labels |= changed
         except BaseException as error:
             self._ahead.clear()
@@ -133,9 +146,10 @@ class Lane:
 
     def _adopt(self, count: int) -> None:
         for _ in range(count):
-            self.run.adopt(self._ahead.popleft().run)
+            decision, _ = self._ahead.popleft()
+            self.run.adopt(decision.run)
             if self._ahead:
-                self._ahead[0].run.rebase(self.run)
+                self._ahead[0][0].run.rebase(self.run)
 
     def _changed(self, labels: dict[str, str]) -> dict[str, str]:
         unset = "" if self.run.seq == 0 else None  # of one that is taken up nobody here knows them
@@ -148,7 +162,8 @@ class Lane:
         WrongExpectedSeq.
         """
         while said and not ((count := _fitting(said)) == len(said) and keep_last):
-            await self._append(said[:count], {}, partial(self._take_in, said[:count]))
+            some = said[:count]
+            await self._append(_records(some), {}, partial(self._take_in, some))
             del said[:count]
 
     async def catch_up(self) -> None:
@@ -159,11 +174,13 @@ class Lane:
         self._labels.clear()
 
     async def _append(
-        self, events: Events, beside: Mapping[str, Any], committed: Callable[[], None]
+        self,
+        records: Sequence[NewRecord],
+        beside: Mapping[str, Any],
+        committed: Callable[[], None],
     ) -> None:
         """Append; while another process holds the file, wait and try again, a new run only so long."""
         run = self.run
-        records = [NewRecord(payload.TYPE, encode_payload(payload), at) for at, payload in events]
         wait_s = 0.05
         self.idle.clear()
         try:
@@ -239,6 +256,10 @@ def log_events(place: Place, lines: Sequence[LogLine]) -> Events:
         )
         for line in lines
     ]
+
+
+def _records(events: Iterable[tuple[str, Payload]]) -> list[NewRecord]:
+    return [NewRecord(payload.TYPE, encode_payload(payload), at) for at, payload in events]
 
 
 def _fitting(events: Events) -> int:
