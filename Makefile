@@ -1,7 +1,7 @@
 # Everything a person or CI does here, with pip alone; uv, when it is on the PATH, makes it faster.
 
 PYTHON  ?= python3
-BENCHES := append steps state_at
+BENCHES := append steps pure state late replay state_at
 
 # What goes to pytest: all cores, and who is done takes over from who is not.
 TESTS := -n auto --dist worksteal

@@ -7,41 +7,49 @@ the same engine asked again. It is flat when all three tenths of the run take ab
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import random
+from collections.abc import Iterator
 from pathlib import Path
 from statistics import quantiles
 from tempfile import TemporaryDirectory
 from time import perf_counter
-from typing import Any
+from typing import Final
 
-import stenograph as st
+from benchmarks import figures
+from benchmarks.figures import Asked, Figure, counted
+from benchmarks.replay import make
 from stenograph.engine import Engine
 from stenograph.journal import open_journal
 
-EVENTS_A_STEP = 4
-TENTHS = {"first": 0, "middle": 5, "last": 9}
+TENTHS: Final = {"first": 0, "middle": 5, "last": 9}
 
 
-@st.tool
-async def count(state: dict[str, Any]) -> dict[str, Any]:
-    """Count, among other keys that stay as they are."""
-    return {"n": state["n"] + 1}
+def measure(asked: Asked) -> Iterator[Figure]:
+    """Yield the median cold and warm for each tenth of the run."""
+    with TemporaryDirectory(dir=asked.folder) as folder:
+        path = Path(folder) / "long.db"
+        head = asyncio.run(make(path, asked.size(25_000, 300)))
+        for name, tenth in TENTHS.items():
+            cold, warm = asyncio.run(ask(path, head, tenth, asked.size(20, 3)))
+            yield figure(f"state of the {name} tenth of {head:,} events, cold", cold)
+            yield figure(f"state of the {name} tenth of {head:,} events, warm", warm)
 
 
-async def make(path: Path, events: int) -> int:
-    """Make a run of so many events; returns how many they are."""
-    steps = events // EVENTS_A_STEP
-    graph = {
-        "start": "work",
-        "nodes": {"work": {"tool": "count", "next": [{"to": "work", "max": steps - 1}]}},
-        "limits": {"steps": steps},
-    }
-    state = {"n": 0} | {f"key-{number}": "x" * 50 for number in range(20)}
-    async with st.open(path, tools=[count], durability="normal") as engine:
-        run = await engine.run(graph, state, run_id="long", wait_s=3600)
-        return run.seq
+def figure(name: str, times: list[float]) -> Figure:
+    """Return the figure with its median, and the 99th percentile beside it."""
+    return counted(name, "ms", times, beside=f"p99 {quantiles(times, n=100)[98]:.1f} ms")
+
+
+async def ask(path: Path, head: int, tenth: int, questions: int) -> tuple[list[float], list[float]]:
+    """Return the times of so many questions, each asked cold and then warm."""
+    points = range(head * tenth // 10 + 1, head * (tenth + 1) // 10)
+    cold, warm = [], []
+    for at in random.Random(tenth).sample(points, questions):
+        async with open_journal(path) as journal, Engine(journal, recover=False) as engine:
+            cold.append(await asked_ms(engine, at))
+            warm.append(await asked_ms(engine, at))
+    return cold, warm
 
 
 async def asked_ms(engine: Engine, at: int) -> float:
@@ -53,46 +61,5 @@ async def asked_ms(engine: Engine, at: int) -> float:
     return took
 
 
-async def measure(path: Path, head: int, tenth: int, questions: int) -> tuple[list[float], ...]:
-    """Return the times of so many questions, each asked cold and then warm."""
-    points = random.Random(tenth).sample(
-        range(head * tenth // 10 + 1, head * (tenth + 1) // 10), questions
-    )
-    cold, warm = [], []
-    for at in points:
-        async with open_journal(path) as journal, Engine(journal, recover=False) as engine:
-            cold.append(await asked_ms(engine, at))
-            warm.append(await asked_ms(engine, at))
-    return cold, warm
-
-
-def told(times: list[float]) -> str:
-    """Return the median and the 99th percentile."""
-    cuts = quantiles(times, n=100)
-    return f"p50 {cuts[49]:6.1f} ms, p99 {cuts[98]:6.1f} ms"
-
-
-async def report(asked: argparse.Namespace) -> None:
-    """Make the run, and print a line for each tenth."""
-    with TemporaryDirectory(dir=asked.folder) as folder:
-        path = Path(folder) / "long.db"
-        head = await make(path, asked.events)
-        for name, tenth in TENTHS.items():
-            cold, warm = await measure(path, head, tenth, asked.questions)
-            print(
-                f"state?at= in the {name:>6} tenth of {head:,} events: "
-                f"cold {told(cold)}; warm {told(warm)}",
-                flush=True,
-            )
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
-    parser.add_argument("--events", type=int, default=100_000, help="of the run")
-    parser.add_argument("--questions", type=int, default=100, help="in each tenth")
-    parser.add_argument("--folder", type=Path, help="on the disk to measure")
-    asyncio.run(report(parser.parse_args()))
-
-
 if __name__ == "__main__":
-    main()
+    figures.main(__doc__, measure)
