@@ -1,0 +1,63 @@
+"""How fast events become durable while a tool keeps the event loop busy, beside an idle loop.
+
+16 appenders, as in append.py. The tool computes for a while, gives way once, and computes again: the
+writer's thread then gets Python's lock only when the interpreter takes it from the loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from time import perf_counter
+from typing import Final
+
+import stenograph as st
+from benchmarks import figures
+from benchmarks.append import append_until, in_folder
+from benchmarks.figures import Asked, Figure, at_least, compared, interleaved
+from benchmarks.tools import once, spin
+
+APPENDERS: Final = 16
+SPINS_US: Final = (500, 100)
+
+
+def measure(asked: Asked) -> Iterator[Figure]:
+    """Yield a figure for each time that the tool computes without giving way."""
+    for spin_us in SPINS_US:
+        pairs = interleaved(
+            asked.rounds,
+            partial(in_folder, partial(appended_per_s, spin_us / 1e6), APPENDERS, asked),
+            partial(in_folder, partial(appended_per_s, 0.0), APPENDERS, asked),
+        )
+        name = f"appends while a tool computes {spin_us} µs at a time"
+        yield compared(name, "events/s", pairs, against="idle loop", goal=at_least(0.3))
+
+
+def appended_per_s(spin_s: float, path: Path, appenders: int, seconds: float) -> float:
+    """Return events a second, beside a tool that keeps the loop busy (0: none does)."""
+
+    async def append() -> float:
+        async with st.open(path, tools=[spin]) as engine:
+            if spin_s:
+                await engine.start(
+                    once("spin"), {"spin_s": spin_s, "seconds": seconds + 0.2}, run_id="busy"
+                )
+                await asyncio.sleep(0.1)
+            begin = perf_counter()
+            streams = (f"stream-{n}" for n in range(appenders))
+            until = begin + seconds
+            events = await asyncio.gather(
+                *(append_until(engine.journal, stream, until) for stream in streams)
+            )
+            per_s = sum(events) / (perf_counter() - begin)
+            if spin_s:
+                assert (await engine.wait("busy")).status == "completed"
+            return per_s
+
+    return asyncio.run(append())
+
+
+if __name__ == "__main__":
+    figures.main(__doc__, measure)

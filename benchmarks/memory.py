@@ -1,0 +1,82 @@
+"""How much memory a run takes that waits for a signal, and one that is parked at its limit.
+
+The growth of the process's resident memory over so many runs, after enough others that everything
+of a bounded size (the ring of recent events, SQLite's cache) has it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Final
+
+import stenograph as st
+from benchmarks import figures
+from benchmarks.figures import Asked, Figure, at_most, counted
+from benchmarks.tools import WAITING, count, loop
+from stenograph.engine import Engine
+
+AT_ONCE: Final = 256
+PARKING: Final = loop("count", 10) | {"limits": {"steps": 1}}
+ROUNDED: Final = 0.02
+"""KiB that count as nothing."""
+
+
+def measure(asked: Asked) -> Iterator[Figure]:
+    """Yield the two figures."""
+    many, parked = asked.size(100_000, 300), asked.size(20_000, 300)
+    waiting = in_folder(WAITING, "waiting", many, asked)
+    yield counted(f"memory a waiting run, of {many:,}", "KiB", [waiting], goal=at_most(2.0))
+    growth = in_folder(PARKING, "parked", parked, asked)
+    yield counted(
+        f"memory a parked run, of {parked:,}",
+        "KiB",
+        [0.0 if growth < ROUNDED else growth],
+        goal=at_most(0.0),
+        beside=f"measured {growth:.4f}",
+    )
+
+
+def in_folder(graph: dict[str, Any], status: str, many: int, asked: Asked) -> float:
+    """Return the KiB a run in an engine of its own."""
+    with TemporaryDirectory(dir=asked.folder) as folder:
+        path = Path(folder) / "memory.db"
+        return asyncio.run(kib_a_run(path, graph, status, many, asked.size(20_000, 50)))
+
+
+async def kib_a_run(path: Path, graph: dict[str, Any], status: str, many: int, warm: int) -> float:
+    """Return by how many KiB the process grows a run."""
+    async with st.open(path, tools=[count]) as engine:
+        graph_id = (await engine.create_graph(graph)).graph_id
+        await begin(engine, graph_id, status, warm)
+        before = resident_kib()
+        await begin(engine, graph_id, status, many)
+        return (resident_kib() - before) / many
+
+
+async def begin(engine: Engine, graph: str, status: str, many: int) -> None:
+    """Begin so many runs, some at once, and see each come to rest."""
+    left = iter(range(many))
+
+    async def some() -> None:
+        for _ in left:
+            run = await engine.run(graph, {"n": 0}, wait_s=600)
+            assert run.status == status, run
+
+    await asyncio.gather(*(some() for _ in range(AT_ONCE)))
+
+
+def resident_kib() -> int:
+    """Return the resident memory of this process."""
+    gc.collect()
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith("VmRSS:"):
+            return int(line.split()[1])
+    raise RuntimeError("this system does not tell how much memory a process has")
+
+
+if __name__ == "__main__":
+    figures.main(__doc__, measure)

@@ -1,0 +1,34 @@
+"""Stenograph on the peers' workloads, as they run it: in a process of its own, durability full."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+
+import stenograph as st
+from benchmarks.disk import grow
+from benchmarks.peers.workloads import CONSTANT, Work, asked, run_all
+from benchmarks.tools import count, loop
+
+
+async def main(work: Work) -> None:
+    """Do what is asked."""
+    async with st.open(work.folder / "ours.db", tools=[count, grow]) as engine:
+        if work.name == "w3":
+            graph = loop("grow", work.steps, state={"items": {"reducer": "append"}})
+            state = {"n": 0, "blob": CONSTANT, "items": []}
+        else:
+            graph, state = loop("count", work.steps), {"n": 0}
+        graph_id = (await engine.create_graph(graph)).graph_id
+
+        async def run(number: int) -> int:
+            ended = await engine.run(graph_id, state, run_id=f"run-{number}", wait_s=600)
+            assert ended.status == "completed", ended
+            return ended.steps
+
+        await run_all(work, run)
+
+
+if __name__ == "__main__":
+    importlib.import_module("stenograph.http.app")  # as the engine in memory has its server's code
+    asyncio.run(main(asked()))
