@@ -1,7 +1,6 @@
 # Everything a person or CI does here, with pip alone; uv, when it is on the PATH, makes it faster.
 
-PYTHON  ?= python3
-BENCHES := append steps pure state late replay state_at
+PYTHON ?= python3
 
 # What goes to pytest: all cores, and who is done takes over from who is not.
 TESTS := -n auto --dist worksteal
@@ -20,10 +19,10 @@ DEV  := $(VENV)/ready-to-develop
 export FILE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check torture bench lock clean
+.PHONY: help demo test check torture bench bench-peers lock clean
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
 	@echo 'PYTHON=python3.13 chooses an interpreter.'
 
 demo: $(RUN) ## serve, review a real source file, show it live; FILE=path reviews another
@@ -44,8 +43,11 @@ check: $(DEV) ## format, lint, types, tests and branch coverage, as a change mus
 torture: $(DEV) ## crash at every event boundary and recover; ARGS goes to the script
 	@$(PY) -m benchmarks.torture $(ARGS)
 
-bench: $(DEV) ## measure appends and steps beside the raw SQLite ceiling, and how fast the past is read
-	@set -e; for bench in $(BENCHES); do $(PY) -m benchmarks.$$bench $(ARGS); done
+bench: $(DEV) ## measure all beside its ceilings, into benchmarks/RESULTS.md; ARGS="--rounds 3" goes along
+	@$(PY) -m benchmarks $(ARGS)
+
+bench-peers: $(DEV) ## measure beside other engines, which it installs into .peers/
+	@$(PY) -m benchmarks --peers $(ARGS)
 
 lock: ## pin the newest versions again, with hashes (needs uv)
 	@test -n "$(UV)" || { echo 'make lock needs uv on the PATH: pip install uv' >&2; exit 1; }
@@ -53,7 +55,7 @@ lock: ## pin the newest versions again, with hashes (needs uv)
 	@$(compile) --group dev --constraint requirements/run.txt --output-file requirements/dev.txt
 
 clean: ## remove the environment and everything that tools left behind
-	rm -rf $(VENV) build dist htmlcov .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) .peers build dist htmlcov .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # --- setting up -------------------------------------------------------------------------------

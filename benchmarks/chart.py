@@ -59,7 +59,7 @@ def goals_chart(figures: Iterable[Figure]) -> str:
     ]
     return drawn(
         "Each figure against its goal",
-        "right of the line: reached; logarithmic, 0.1 to 10 ×",
+        "right of the line: reached; logarithmic, from a tenth to ten times",
         bars,
         0.5,
     )

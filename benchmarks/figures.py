@@ -46,7 +46,7 @@ def at_most(value: float) -> Goal:
 
 
 class Figure(Struct, frozen=True, kw_only=True):
-    """One figure: medians of the rounds, and how far the rounds' ratios lie apart.
+    """One figure: the medians of so many rounds, and how far their ratios lie apart.
 
     ``against`` names the ceiling; a figure without one is held against its goal itself. ``beside``
     is what else must be known to read it.
@@ -60,6 +60,7 @@ class Figure(Struct, frozen=True, kw_only=True):
     ratio: float | None = None
     low: float | None = None
     high: float | None = None
+    rounds: int = 1
     goal: Goal | None = None
     beside: str = ""
 
@@ -148,6 +149,7 @@ def compared(
         ratio=median(ratios),
         low=min(ratios),
         high=max(ratios),
+        rounds=len(ratios),
         goal=goal,
         beside=beside,
     )
@@ -158,7 +160,14 @@ def counted(
 ) -> Figure:
     """Return the figure for rounds of what has no ceiling."""
     return Figure(
-        name=name, value=median(values), unit=unit, goal=goal, low=min(values), beside=beside
+        name=name,
+        value=median(values),
+        unit=unit,
+        low=min(values),
+        high=max(values),
+        rounds=len(values),
+        goal=goal,
+        beside=beside,
     )
 
 

@@ -29,7 +29,7 @@ def facts() -> dict[str, str]:
         "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         "commit": commit(),
         "machine": f"{processor()}, {os.cpu_count()} cores, {memory()}",
-        "system": f"{platform.system()} {platform.release()}",
+        "system": f"{platform.system()} {platform.release().partition('-')[0]}",
         "versions": ", ".join(
             [f"Python {platform.python_version()}", f"SQLite {sqlite3.sqlite_version}", *packages()]
         ),

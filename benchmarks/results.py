@@ -67,7 +67,11 @@ def replaced(page: str, name: str, text: str) -> str:
 
 def markdown(section: Section) -> str:
     """Return a section as Markdown: the facts, the table, and what was left out."""
+    rounds = [figure.rounds for figure in section.report.figures if figure.ratio is not None]
     lines = [f"- {name}: {value}" for name, value in section.facts.items()]
+    lines.append(
+        f"- rounds: {min(rounds, default=0)} of each ratio or more; in brackets the extremes"
+    )
     lines += [
         "",
         "| figure | measured | ceiling | ratio | goal | |",
