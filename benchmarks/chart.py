@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from math import log10
+from math import inf, log10
 from typing import Final
 from xml.sax.saxutils import escape
 
@@ -11,11 +11,11 @@ from msgspec import Struct
 
 from benchmarks.figures import Figure, number, ratio
 
-WIDTH: Final = 860
-LABEL: Final = 400
+WIDTH: Final = 900
+LABEL: Final = 500
 """Where bars begin; their names stand left of it."""
-BAR: Final = 300
-"""How long a bar can be; its number stands right of it."""
+BAR: Final = 220
+"""How long a bar can be; what it says stands right of the longest."""
 ROW: Final = 22
 TOP: Final = 54
 STYLE: Final = """
@@ -72,7 +72,9 @@ def reached(figure: Figure) -> float:
     over, under = (
         (value, figure.goal.value) if figure.goal.bound == "≥" else (figure.goal.value, value)
     )
-    return over / under if under else 1.0 if over >= under else 0.0
+    if under:
+        return over / under
+    return inf if over else 1.0
 
 
 def told(figure: Figure) -> str:
@@ -131,5 +133,5 @@ def row(bar: Bar, y: int) -> list[str]:
     return [
         f'<text x="{LABEL - 8}" y="{base}" text-anchor="end">{escape(bar.name)}</text>',
         f'<rect class="{bar.kind}" x="{LABEL}" y="{y + 3}" width="{width:.1f}" height="{ROW - 7}" rx="2"/>',
-        f'<text class="note" x="{LABEL + width + 6:.1f}" y="{base}">{escape(bar.text)}</text>',
+        f'<text class="note" x="{LABEL + BAR + 10}" y="{base}">{escape(bar.text)}</text>',
     ]

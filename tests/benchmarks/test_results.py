@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
 
-from benchmarks.chart import goals_chart, peers_chart, reached
+from benchmarks.chart import BAR, goals_chart, peers_chart, reached
 from benchmarks.figures import Figure, Report, Skipped, at_least, at_most, compared, counted
 from benchmarks.machine import facts
 from benchmarks.results import Section, blank, keep, read, replaced
@@ -71,17 +72,23 @@ def test_each_figure_with_a_goal_has_a_bar_that_ends_beyond_the_line_if_it_is_re
     [append, replay, commits] = bars(goals_chart(FIGURES))
     assert append[0] == commits[0] == "ok"
     assert replay[0] == "short"
-    assert replay[1] < 150 < commits[1] < append[1]
+    assert replay[1] < BAR / 2 < commits[1] < append[1]
 
 
 def test_what_may_not_exceed_its_goal_reaches_it_the_smaller_it_is() -> None:
     assert reached(counted("bytes", "", [50.0], goal=at_most(100))) == 2
     assert reached(counted("bytes", "", [0.0], goal=at_most(0))) == 1
+    assert reached(counted("bytes", "", [0.0], goal=at_most(9))) == math.inf
+    assert reached(counted("bytes", "", [9.0], goal=at_most(0))) == 0
     assert reached(counted("bytes", "", [100.0], goal=at_most(50))) == 0.5
 
 
 def test_each_engine_has_a_bar_a_workload_the_best_one_first() -> None:
-    assert bars(peers_chart(PEERS)) == [("peer", 300), ("ours", 150), ("peer", 50)]
+    assert bars(peers_chart(PEERS)) == [
+        ("peer", BAR),
+        ("ours", BAR / 2),
+        ("peer", round(BAR / 6, 1)),
+    ]
 
 
 def test_names_are_no_markup() -> None:
