@@ -25,7 +25,7 @@ from benchmarks.figures import (
     counted,
     interleaved,
 )
-from benchmarks.steps import run_all
+from benchmarks.steps import run_all, steps_per_s
 from benchmarks.tools import count
 from stenograph.engine import Tool
 
@@ -56,16 +56,16 @@ def figure(pure: Tool, runs: int, goal: figures.Goal | None, asked: Asked) -> Fi
     """Return the figure for so many runs at once."""
     pairs = interleaved(
         asked.rounds,
-        partial(in_folder, partial(steps_per_s, pure), runs, asked),
-        partial(in_folder, partial(steps_per_s, count), runs, asked),
+        partial(in_folder, partial(pure_steps_per_s, pure), runs, asked),
+        partial(in_folder, steps_per_s, runs, asked),
     )
     name = f"steps of a pure tool, {runs} run{'s' * (runs > 1)} in flight"
     return compared(name, "steps/s", pairs, against="one commit a step", goal=goal)
 
 
-def steps_per_s(tool: Tool, path: Path, runs: int, seconds: float) -> float:
-    """Return steps a second with so many runs in flight."""
-    return run_all(path, runs, max(10, round(seconds * min(20_000, 10_000 * runs) / runs)), tool)[0]
+def pure_steps_per_s(pure: Tool, path: Path, runs: int, seconds: float) -> float:
+    """Return steps a second with so many runs in flight, for about so long."""
+    return run_all(path, runs, max(10, round(seconds * min(20_000, 10_000 * runs) / runs)), pure)[0]
 
 
 if __name__ == "__main__":
