@@ -66,7 +66,7 @@ def process(
             end(popen)
 
 
-def end(popen: subprocess.Popen[Any], patience_s: float = 10.0) -> None:
+def end(popen: subprocess.Popen[Any], patience_s: float = 30.0) -> None:
     """End a process, at the latest by force."""
     if popen.stdin is not None:
         popen.stdin.close()  # or a thread that reads it would hold it up

@@ -24,43 +24,14 @@ PAUSE_S: Final = 0.005
 """Many are looked after in turns: each turn then finds more."""
 
 
-class Subscriber:
-    """One connection, and the last event that it has heard of."""
+class Frames:
+    """The frames of one connection, read as they come, and how far the last whole one goes."""
 
-    def __init__(self, port: int, path: str) -> None:
-        self.socket = socket.create_connection((HOST, port), timeout=PATIENCE_S)
-        key = base64.b64encode(os.urandom(16)).decode()
-        self.socket.sendall(
-            f"GET {path} HTTP/1.1\r\nHost: {HOST}:{port}\r\nUpgrade: websocket\r\n"
-            "Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
-            f"Sec-WebSocket-Key: {key}\r\n\r\n".encode()
-        )
-        self.batch = "batch=1" in path
+    def __init__(self, *, batch: bool) -> None:
+        self.batch = batch
         self.seq = self.bytes = self.left = 0
         self.part = self.tail = b""
-        self._shake_hands()
-        self.socket.setblocking(False)
-
-    def _shake_hands(self) -> None:
-        head = b""
-        while b"\r\n\r\n" not in head:
-            data = self.socket.recv(4096)
-            if not data:
-                raise RuntimeError(f"the server hung up: {head!r}")
-            head += data
-        if not head.startswith(b"HTTP/1.1 101"):
-            raise RuntimeError(f"no WebSocket: {head[:200]!r}")
-        self.feed(head.split(b"\r\n\r\n", 1)[1])
-
-    def read(self) -> None:
-        """Take in what is there."""
-        try:
-            data = self.socket.recv(CHUNK)
-        except BlockingIOError:
-            return
-        if not data:
-            raise RuntimeError("the server hung up")
-        self.feed(data)
+        self.is_text = False
 
     def feed(self, data: bytes) -> None:
         """Go through frames, which may begin and end anywhere in what was received."""
@@ -84,13 +55,13 @@ class Subscriber:
         """Read how long a frame is; returns the size of its header, 0 when that is not all there."""
         if len(data) < at + 2:
             return 0
-        self.is_text, length, size = data[at] & 15 == 1, data[at + 1], 2
+        is_text, length, size = data[at] & 15 == 1, data[at + 1], 2
         if length > 125:
             size = 4 if length == 126 else 10
             if len(data) < at + size:
                 return 0
             length = int.from_bytes(data[at + 2 : at + size], "big")
-        self.left, self.tail = length, b""
+        self.is_text, self.left, self.tail = is_text, length, b""
         return size
 
     def _ended(self) -> None:
@@ -105,6 +76,43 @@ class Subscriber:
         while self.tail[end : end + 1].isdigit():
             end += 1
         self.seq = int(self.tail[at:end])
+
+
+class Subscriber:
+    """One connection."""
+
+    def __init__(self, port: int, path: str) -> None:
+        self.frames = Frames(batch="batch=1" in path)
+        self.socket = socket.create_connection((HOST, port), timeout=PATIENCE_S)
+        key = base64.b64encode(os.urandom(16)).decode()
+        self.socket.sendall(
+            f"GET {path} HTTP/1.1\r\nHost: {HOST}:{port}\r\nUpgrade: websocket\r\n"
+            "Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+            f"Sec-WebSocket-Key: {key}\r\n\r\n".encode()
+        )
+        self._shake_hands()
+        self.socket.setblocking(False)
+
+    def _shake_hands(self) -> None:
+        head = b""
+        while b"\r\n\r\n" not in head:
+            data = self.socket.recv(4096)
+            if not data:
+                raise RuntimeError(f"the server hung up: {head!r}")
+            head += data
+        if not head.startswith(b"HTTP/1.1 101"):
+            raise RuntimeError(f"no WebSocket: {head[:200]!r}")
+        self.frames.feed(head.split(b"\r\n\r\n", 1)[1])
+
+    def read(self) -> None:
+        """Take in what is there."""
+        try:
+            data = self.socket.recv(CHUNK)
+        except BlockingIOError:
+            return
+        if not data:
+            raise RuntimeError("the server hung up")
+        self.frames.feed(data)
 
 
 class Subscribers:
@@ -125,17 +133,17 @@ class Subscribers:
 
     def until(self, then: float, seq: int) -> dict[str, Any]:
         """Read until that time, or until all have that event; returns where they are."""
-        behind = {number for number, each in self.all.items() if each.seq < seq}
+        behind = {number for number, each in self.all.items() if each.frames.seq < seq}
         while behind and (now := time.monotonic()) < then:
             for number, _ in self.poll.poll(min(0.05, then - now)):
                 each = self.all[number]
                 each.read()
-                if each.seq >= seq:
+                if each.frames.seq >= seq:
                     behind.discard(number)
             if len(self.all) > 10:
                 time.sleep(PAUSE_S)
-        seqs = [each.seq for each in self.all.values()]
-        sizes = [each.bytes for each in self.all.values()]
+        seqs = [each.frames.seq for each in self.all.values()]
+        sizes = [each.frames.bytes for each in self.all.values()]
         return {
             "at": time.monotonic(),
             "behind": len(behind),
