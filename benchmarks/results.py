@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from statistics import mode
 from typing import Final
 
 import msgspec
@@ -69,9 +70,8 @@ def markdown(section: Section) -> str:
     """Return a section as Markdown: the facts, the table, and what was left out."""
     rounds = [figure.rounds for figure in section.report.figures if figure.ratio is not None]
     lines = [f"- {name}: {value}" for name, value in section.facts.items()]
-    lines.append(
-        f"- rounds: {min(rounds, default=0)} of each ratio or more; in brackets the extremes"
-    )
+    if rounds:
+        lines.append(f"- rounds: {mode(rounds)} of most ratios; in brackets the extremes")
     lines += [
         "",
         "| figure | measured | ceiling | ratio | goal | |",

@@ -44,6 +44,7 @@ PEERS: Final = (
         "dbos",
         one_run=6,
         many_runs=100,
+        serves="/graph/run",
     ),
     Peer(
         "Restate",
