@@ -17,8 +17,9 @@ from msgspec import Struct
 
 T = TypeVar("T")
 
-ROUNDS: Final = 5
-SECONDS: Final = 0.4
+ROUNDS: Final = 7
+SECONDS: Final = 0.3
+"""Many short windows: who else uses the disk for a second then spoils few of them."""
 
 
 class Goal(Struct, frozen=True):
@@ -185,11 +186,13 @@ def ratio(value: float | None) -> str:
     return f"{value:.2f}" if value >= 0.1 else f"{value:.4f}"
 
 
-def main(doc: str | None, measure: Callable[[Asked], Iterator[Told]]) -> None:
+def main(
+    doc: str | None, measure: Callable[[Asked], Iterator[Told]], *, rounds: int = ROUNDS
+) -> None:
     """Be the script: read the options, print a line a figure, and keep them in a file if asked."""
     assert doc is not None
     parser = argparse.ArgumentParser(description=doc.split("\n\n")[0])
-    parser.add_argument("--rounds", type=int, help=f"of each figure [{ROUNDS}]")
+    parser.add_argument("--rounds", type=int, help=f"of each figure [{rounds}]")
     parser.add_argument("--seconds", type=float, help=f"of each window, about [{SECONDS}]")
     parser.add_argument("--folder", type=Path, help="on the disk to measure [the temporary one]")
     parser.add_argument("--quick", action="store_true", help="small, for tests: says nothing")
@@ -198,7 +201,7 @@ def main(doc: str | None, measure: Callable[[Asked], Iterator[Told]]) -> None:
     told = Report()
     for each in measure(
         Asked(
-            rounds=asked.rounds or (2 if asked.quick else ROUNDS),
+            rounds=asked.rounds or (2 if asked.quick else rounds),
             seconds=asked.seconds or (0.05 if asked.quick else SECONDS),
             folder=asked.folder,
             quick=asked.quick,

@@ -1,7 +1,7 @@
 """How many steps a second the engine makes, beside what SQLite alone does with as many rows.
 
 A step is a visit of a node: four events in one commit, durability full, hash chain on. The ceiling
-is plain sqlite3 in this process (see append.py), its rows divided by four.
+is plain sqlite3 (raw.py), its rows divided by four.
 """
 
 from __future__ import annotations
@@ -15,8 +15,9 @@ from typing import Final
 
 import stenograph as st
 from benchmarks import figures
-from benchmarks.append import EVENTS, in_folder, inserted_per_s
+from benchmarks.append import in_folder
 from benchmarks.figures import Asked, Figure, at_least, at_most, compared, counted, interleaved
+from benchmarks.raw import EVENTS, inserted_per_s
 from benchmarks.tools import count, loop
 from stenograph.engine import Tool
 

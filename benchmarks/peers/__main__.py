@@ -83,7 +83,7 @@ def many_runs(installed: Installed, asked: Asked) -> Iterator[Told]:
     for peer, home in installed.items():
         goal = at_least(peer.many_runs) if peer.many_runs else None
         yield beside(name, "steps/s", "steps_per_s", rounds, peer, home, goal)
-    pairs = [(each[OURS]["rss_mb"], each[IN_MEMORY]["rss_mb"]) for each in rounds]  # type: ignore[index]
+    pairs = pairs_of(rounds, "rss_mb", IN_MEMORY)
     yield compared(
         f"memory after {name}", "MB", pairs, against="engine in memory", goal=at_most(2.0)
     )
@@ -158,15 +158,19 @@ def beside(
     goal: Goal | None,
 ) -> Told:
     """Return our figure beside a peer's."""
-    pairs = [
-        (ours[what], theirs[what])
-        for ours, theirs in ((each[OURS], each[peer.module]) for each in rounds)
-        if ours and theirs
-    ]
+    pairs = pairs_of(rounds, what, peer.module)
     against = f"{peer.name} {home.version}"
     if not pairs:
         return Skipped(f"{name}, beside {against}", "its script failed")
     return compared(name, unit, pairs, against=against, goal=goal)
+
+
+def pairs_of(
+    rounds: list[dict[str, Sample | None]], what: str, module: str
+) -> list[tuple[float, float]]:
+    """Return ours and another's of each round in which neither failed."""
+    both = ((each[OURS], each[module]) for each in rounds)
+    return [(ours[what], theirs[what]) for ours, theirs in both if ours and theirs]
 
 
 def over_http(peer: Peer, home: Environment, asked: Asked) -> Told:
@@ -217,4 +221,4 @@ def serving(peer: Peer, home: Environment, folder: Path) -> Iterator[int]:
 
 
 if __name__ == "__main__":
-    figures.main(__doc__, measure)
+    figures.main(__doc__, measure, rounds=5)

@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from benchmarks.__main__ import SCRIPTS
+from benchmarks.__main__ import FAILED, SCRIPTS, reports
 from benchmarks.figures import Figure, Report
 from benchmarks.peers.environments import CannotInstall, run
 
@@ -84,6 +84,14 @@ def test_a_sequential_step_is_one_commit(tmp_path: Path) -> None:
 def test_a_late_step_writes_hardly_more_than_an_early_one(tmp_path: Path) -> None:
     report, _ = told("late", tmp_path)
     assert figure(report, "step number 1,000, journal").verdict == "ok"
+
+
+def test_a_script_that_fails_is_told_and_the_others_go_on() -> None:
+    disk, nothing = reports(("disk", "nothing"), ["--quick"])
+    assert [each.name for each in disk.figures] == [
+        "on disk a step, with a constant of 100 KB in the state"
+    ]
+    assert [(each.name, each.why) for each in nothing.skipped] == [("nothing", FAILED)]
 
 
 @pytest.mark.parametrize("script", ["ours", "memory_peer"])
