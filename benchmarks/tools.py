@@ -81,10 +81,10 @@ def compute_apart(state: dict[str, Any]) -> dict[str, Any]:
     return {"total": work(state["size"])}
 
 
-def loop(tool: str, steps: int, **state: Any) -> dict[str, Any]:
-    """Return the graph of one node that runs so many times."""
+def loop(tool: str, steps: int, **more: Any) -> dict[str, Any]:
+    """Return the graph of one node that runs so many times, and what more it is to hold."""
     node = {"tool": tool, "next": [{"to": "work", "max": steps - 1}]}
-    return {"start": "work", "nodes": {"work": node}, "limits": {"steps": steps}, **state}
+    return {"start": "work", "nodes": {"work": node}, "limits": {"steps": steps}, **more}
 
 
 def once(tool: str) -> dict[str, Any]:
