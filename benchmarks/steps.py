@@ -41,7 +41,7 @@ def measure(asked: Asked) -> Iterator[Figure]:
 
 def steps_per_s(path: Path, runs: int, seconds: float) -> float:
     """Return steps a second with so many runs in flight, for about so long."""
-    return run_all(path, runs, max(10, round(seconds * min(8000, 1500 * runs) / runs)))[0]
+    return run_all(path, runs, max(40, round(seconds * min(8000, 1500 * runs) / runs)))[0]
 
 
 def step_rows_per_s(path: Path, runs: int, seconds: float) -> float:
