@@ -9,12 +9,16 @@ import socket
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from functools import lru_cache
 from types import FrameType
 from typing import Any, Final
 
 import uvicorn
 from litestar import Litestar
+from uvicorn._types import ASGISendEvent
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.frames import Frame, Opcode
+from websockets.protocol import State
 
 from stenograph.engine import Engine
 from stenograph.http.wire import BODY_MAX_BYTES
@@ -103,11 +107,30 @@ def bound(host: str, port: int) -> socket.socket:
     return sock
 
 
+@lru_cache(maxsize=8)
+def framed(text: str) -> bytes:
+    """Return a message as it goes over the wire, made once for all who are sent the same one."""
+    return Frame(Opcode.TEXT, text.encode()).serialize(mask=False)
+
+
 class SocketProtocol(WebSocketsSansIOProtocol):
-    """A WebSocket that is dropped when its peer takes nothing any more.
+    """A WebSocket that writes shared frames, and is dropped when its peer takes nothing any more.
 
     uvicorn closes a connection once all that was written is sent: never, to a peer that is stuck.
     """
+
+    async def send(self, message: ASGISendEvent) -> None:
+        """Send a message; a text to an open connection in the frame that others are sent as well.
+
+        uvicorn would encode it, frame it and copy it anew for each of them.
+        """
+        await self.writable.wait()
+        text = message.get("text")
+        is_open = self.conn.state is State.OPEN and not self.disconnected
+        if isinstance(text, str) and is_open:
+            self.transport.write(framed(text))
+        else:
+            await super().send(message)
 
     def send_receive_event_to_app(self) -> None:
         """Pass a message on; text that is not UTF-8 ends the connection, and is no error here."""

@@ -2,46 +2,85 @@
 
 from __future__ import annotations
 
-from asyncio import Event
+from asyncio import Event, Handle, get_running_loop
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import islice
+from typing import Final
 
 from stenograph.journal.errors import CursorUnknown
-from stenograph.journal.protocol import PAGE_MAX
 from stenograph.journal.record import Record
 from stenograph.journal.ring import Ring
 
+TICK_S: Final = 0.02
+"""Least time between the end of a round of wake-ups and the next one: what is committed meanwhile
+goes out together. The first commit after a quiet time is told at once."""
+REST: Final = 9
+"""How many times as long as a round took nobody is woken again: a tenth of the time goes into it."""
+REST_MAX_S: Final = 0.25
+SHARD: Final = 16
+"""How many are woken in one turn of the loop; then whoever else waits for a turn has one."""
+
 
 class Feed:
-    """Tells followers of news. A wake-up is only a hint: who wakes reads on from a cursor."""
+    """Tells followers of news. A wake-up is only a hint: who wakes reads on from a cursor.
+
+    They are woken in rounds, and all in a round see the ring up to the same record: so they have
+    one cursor, and what is built for the first of them serves the others.
+    """
 
     def __init__(self) -> None:
         self.ring = Ring()
         self.followers: dict[str | None, set[Event]] = {}
         self.closed = False
+        self.rounds = 0
+        """How many rounds there were: far fewer than commits, under load."""
+        self._news: set[str] = set()
+        self._next: Handle | None = None
 
     def publish(self, records: Sequence[Record]) -> None:
-        """Take in committed records; wake who follows their streams, or all streams."""
+        """Take in committed records; wake who follows their streams, or all streams, when due."""
         self.ring.add(records)
-        if self.followers:
-            for run_id in {record.run_id for record in records}:
-                self.wake(run_id)
-            self.wake(None)
-
-    def wake(self, run_id: str | None) -> None:
-        """Wake who follows one stream, or (None) who follows all."""
-        for event in self.followers.get(run_id, ()):
-            event.set()
+        self._news.update([record.run_id for record in records])
+        if self._next is None:
+            self._begin_round()
 
     def wake_all(self) -> None:
         """Wake everybody: something may have happened, somewhere."""
-        for run_id in self.followers:
-            self.wake(run_id)
+        for events in self.followers.values():
+            for event in events:
+                event.set()
 
     def close(self) -> None:
         """End what follows, once it has taken what the ring still holds for it."""
         self.closed = True
+        if self._next is not None:
+            self._next.cancel()
+        self.ring.show()
         self.wake_all()
+
+    def _begin_round(self) -> None:
+        """Show what is new, and wake the first of those who follow it."""
+        self.ring.show()
+        who = [event for run_id in self._news for event in self.followers.get(run_id, ())]
+        who += self.followers.get(None, ()) if self._news else ()
+        self._news.clear()
+        self._next = None
+        if who:
+            self.rounds += 1
+            self._wake(iter(who), get_running_loop().time())
+
+    def _wake(self, who: Iterator[Event], began: float) -> None:
+        """Wake a shard, and the next one in the next turn of the loop; then let all rest."""
+        shard = list(islice(who, SHARD))
+        for event in shard:
+            event.set()
+        loop = get_running_loop()
+        if shard:
+            self._next = loop.call_soon(self._wake, who, began)
+        else:
+            rest = min(REST * (loop.time() - began), REST_MAX_S)
+            self._next = loop.call_later(max(TICK_S, rest), self._begin_round)
 
     @contextmanager
     def following(self, run_id: str | None) -> Iterator[Event]:
@@ -75,7 +114,7 @@ class Feed:
         with self.following(run_id) as news:
             while True:
                 news.clear()  # before looking: a commit from here on sets it again
-                page = self.ring.recent(run_id, after, PAGE_MAX)
+                page = self.ring.shown_after(run_id, after)
                 if page is None and not self.closed:
                     page = await fetch(after)
                 if page:

@@ -9,10 +9,14 @@ from operator import attrgetter
 from typing import Final
 
 from stenograph.journal.paging import page
+from stenograph.journal.protocol import PAGE_MAX
 from stenograph.journal.record import Record
 
 RING_MAX_RECORDS: Final = 8192
 RING_MAX_BYTES: Final = 16 * 1024 * 1024
+
+PAGES_MAX: Final = 64
+"""How many pages are kept for who asks next; they that follow at one pace need a few."""
 
 OFFSET: Final = attrgetter("offset")
 
@@ -27,6 +31,8 @@ class Ring:
         self.all: deque[Record] = deque()
         self.streams: dict[str, deque[Record]] = {}
         self.bytes = 0
+        self.shown = 0
+        self._pages: dict[tuple[str | None, int], list[Record]] = {}
 
     def add(self, records: Iterable[Record]) -> None:
         """Take in what was committed, in order, and let go of the oldest."""
@@ -59,10 +65,33 @@ class Ring:
         # The record just before the first may have been dropped, but no later one.
         return None if after < first - 1 else page(records, start, limit)
 
+    def show(self) -> None:
+        """Let followers see all that was taken in up to now."""
+        if self.all:
+            self.shown = self.all[-1].offset
+        self._pages.clear()
+
+    def shown_after(self, run_id: str | None, after: int) -> list[Record] | None:
+        """Return a page as ``recent`` does, of what is shown alone: the same list for all who ask.
+
+        So those who follow at one pace keep one cursor among them, whenever each has its turn.
+        """
+        known = self._pages.get((run_id, after))
+        if known is None:
+            found = self.recent(run_id, after, PAGE_MAX)
+            if found is None:
+                return None
+            known = found[: bisect_right(found, self.shown, key=OFFSET)]
+            if len(self._pages) >= PAGES_MAX:
+                self._pages.clear()
+            self._pages[run_id, after] = known
+        return known
+
     def clear(self) -> None:
         """Let go of all records: readers turn to where they are stored."""
         self.all.clear()
         self.streams.clear()
+        self._pages.clear()
         self.bytes = 0
 
     def drop_oldest(self) -> None:

@@ -5,15 +5,18 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Sequence
+from contextlib import AsyncExitStack
 from typing import Any
 
 import pytest
+from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import InvalidStatus
 
 from stenograph.engine import NO_FILTER
 from stenograph.http import server as server_module
 from stenograph.http import sockets
 from stenograph.http.frames import Frames
+from stenograph.http.server import framed
 from stenograph.http.sifting import Belongings, Part, Sieve
 from stenograph.journal import MemoryJournal, Record
 from tests.http.serving import (
@@ -91,6 +94,13 @@ async def heard_on(server: Served, path: str) -> list[Any]:
 def followers(server: Served) -> int:
     journal: Any = server.engine.journal
     return sum(map(len, journal.feed.followers.values()))
+
+
+async def heard_up_to(socket: ClientConnection, offset: int) -> list[Any]:
+    heard: list[Any] = []
+    while not heard or heard[-1]["offset"] < offset:
+        heard.append(json.loads(await asyncio.wait_for(socket.recv(), PATIENCE_S)))
+    return heard
 
 
 async def test_a_run_is_sent_from_its_beginning_to_its_end() -> None:
@@ -201,6 +211,23 @@ async def test_subscribers_share_the_messages_that_are_built() -> None:
             rest = [await messages(one), await messages(two)]
     assert first[0] == first[1]
     assert rest[0] == rest[1]
+
+
+async def test_a_message_is_framed_once_for_all_who_get_it() -> None:
+    async with serving() as server, AsyncExitStack() as stack:
+        await ran(server.http, COUNT, "r", to=3)
+        sockets = [
+            await stack.enter_async_context(server.socket("/ws/logs?batch=1&after=0"))
+            for _ in range(20)
+        ]
+        for each in sockets:
+            await each.recv()
+        before = framed.cache_info().misses
+        await ran(server.http, COUNT, "s", to=3)
+        heard = [await heard_up_to(each, await server.engine.journal.end()) for each in sockets]
+        built = framed.cache_info().misses - before
+    assert heard == [heard[0]] * 20
+    assert built == len(heard[0])
 
 
 async def test_the_whole_journal_is_live_by_default() -> None:

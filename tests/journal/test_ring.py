@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from stenograph.journal import Record
-from stenograph.journal.ring import Ring
+from stenograph.journal.ring import PAGES_MAX, Ring
 
 
 def record(offset: int, run_id: str, seq: int, *, data: bytes = b"1") -> Record:
@@ -70,3 +70,42 @@ def test_a_record_larger_than_the_ring_is_not_kept() -> None:
     ring = Ring(max_bytes=10)
     ring.add([record(1, "a", 1, data=b"x" * 11)])
     assert (ring.recent("a", 0, 10), ring.bytes, ring.streams) == (None, 0, {})
+
+
+def test_what_is_not_shown_yet_is_read_but_not_followed() -> None:
+    ring = Ring()
+    ring.add(A_AND_B[:3])
+    ring.show()
+    ring.add(A_AND_B[3:])
+    assert offsets(ring.recent(None, 1, 10)) == [2, 5, 6]
+    assert offsets(ring.shown_after(None, 1)) == [2, 5]
+    assert offsets(ring.shown_after("b", 1)) == []
+    ring.show()
+    assert offsets(ring.shown_after(None, 1)) == [2, 5, 6]
+    assert offsets(ring.shown_after("b", 1)) == [6]
+
+
+def test_who_asks_from_one_cursor_gets_one_list() -> None:
+    ring = Ring()
+    ring.add(A_AND_B)
+    ring.show()
+    assert ring.shown_after("a", 0) is ring.shown_after("a", 0)
+
+
+def test_only_so_many_pages_are_kept() -> None:
+    ring = Ring()
+    ring.add(record(n, "a", n) for n in range(1, 3 * PAGES_MAX))
+    ring.show()
+    for after in range(2 * PAGES_MAX):
+        ring.shown_after("a", after)
+    assert len(ring._pages) <= PAGES_MAX
+
+
+def test_what_is_let_go_of_is_not_shown_any_more() -> None:
+    ring = Ring()
+    ring.add(A_AND_B)
+    ring.show()
+    ring.shown_after("a", 0)
+    ring.clear()
+    ring.show()
+    assert ring.shown_after("a", 0) is None
