@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Literal, NoReturn
 
 import click
@@ -98,27 +101,41 @@ def serve(
         from stenograph.cli.lifeline import end_with
 
         end_with(lifeline)  # before any code of the user's, which might hang or fork
-    tools = load_tools(modules)
+    with collecting_no_garbage():
+        tools = load_tools(modules)
 
-    from stenograph.cli.checkpointing import Checkpointing
-    from stenograph.cli.serving import Serving
-    from stenograph.journal import read_key
+        from stenograph.cli.checkpointing import Checkpointing
+        from stenograph.cli.serving import Serving
+        from stenograph.journal import read_key
 
-    path = ":memory:" if memory else db or "steno.db"
-    signing = None
-    if checkpoints is not None and checkpoint_key is not None:
-        signing = Checkpointing(path, read_key(checkpoint_key), checkpoints, checkpoint_every)
-    Serving(
-        path=path,
-        tools=tools,
-        data=data,
-        host=host,
-        port=port,
-        durability=durability,
-        pid_file=pid_file,
-        quiet=settings().quiet,
-        checkpoints=signing,
-    ).run()
+        path = ":memory:" if memory else db or "steno.db"
+        signing = None
+        if checkpoints is not None and checkpoint_key is not None:
+            signing = Checkpointing(path, read_key(checkpoint_key), checkpoints, checkpoint_every)
+        Serving(
+            path=path,
+            tools=tools,
+            data=data,
+            host=host,
+            port=port,
+            durability=durability,
+            pid_file=pid_file,
+            quiet=settings().quiet,
+            checkpoints=signing,
+        ).run()
+
+
+@contextmanager
+def collecting_no_garbage() -> Iterator[None]:
+    """Let alone what a start makes, which stays: to look through it is a good part of a start.
+
+    A server that is up collects garbage again (``Serving.started``), and so does what failed.
+    """
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
 
 
 def watch_and_serve(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import os
 import signal
@@ -80,6 +81,8 @@ class Serving(Struct):
 
     def started(self, url: str, engine: Engine) -> None:
         """Say where the server is, on what it stands, and which runs go on."""
+        gc.freeze()  # what a start has made stays, and need never be looked through
+        gc.enable()
         if self.pid_file is not None:
             write_pid(Path(self.pid_file))
         self.say(f"Stenograph {st.__version__}")

@@ -11,6 +11,7 @@ from litestar import Litestar, Router
 from litestar.datastructures import State
 from litestar.di import Provide
 from litestar.exceptions import HTTPException
+from litestar.plugins import PluginProtocol
 
 from stenograph.engine import Engine
 from stenograph.http import (
@@ -58,6 +59,15 @@ HANDLERS = (
 """What stands under both ``/`` and ``/api``."""
 
 
+class Application(Litestar):
+    """An application that speaks in msgspec's structs alone."""
+
+    @staticmethod
+    def _get_default_plugins(plugins: list[PluginProtocol]) -> list[PluginProtocol]:
+        """Leave out what is for other kinds: pydantic alone takes as long to import as the engine."""
+        return plugins
+
+
 def create_app(
     open_engine: Callable[[], AbstractAsyncContextManager[Engine]],
     *,
@@ -86,7 +96,7 @@ def create_app(
             )
             yield
 
-    return Litestar(
+    return Application(
         route_handlers=[
             *HANDLERS,
             Router("/api", route_handlers=list(HANDLERS), include_in_schema=False),

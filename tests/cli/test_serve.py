@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sqlite3
@@ -33,6 +34,34 @@ from neighbour import greeting
 def greet(state):
     return {"greeting": greeting}
 """
+
+
+LOOKING = """
+import gc, sys
+import stenograph as st
+
+while_starting = gc.isenabled()
+
+@st.tool
+def look(state):
+    return {"while_starting": while_starting, "now": gc.isenabled(),
+            "spared": gc.get_freeze_count() > 10_000, "pydantic": "pydantic" in sys.modules}
+"""
+
+
+def test_a_start_collects_no_garbage_and_loads_no_more_than_it_needs(tmp_path: Path) -> None:
+    (tmp_path / "looking.py").write_text(LOOKING)
+    with serving("--memory", "--port", "0", "--tools", tmp_path / "looking.py") as server:
+        graph = {"id": "g", "start": "look", "nodes": {"look": {"tool": "look"}}}
+        httpx.post(f"{server.url}/graph/create", json=graph)
+        answer = httpx.post(f"{server.url}/graph/run", json={"graph_id": "g"})
+    seen = {"while_starting": False, "now": True, "spared": True, "pydantic": False}
+    assert answer.json()["state"] == seen
+
+
+def test_a_start_that_fails_leaves_the_collector_on(tmp_path: Path) -> None:
+    assert steno("serve", "--db", tmp_path / "no" / "steno.db", "--port", "0").code == 2
+    assert gc.isenabled()
 
 
 def test_it_says_where_it_listens_and_on_what_it_stands(tmp_path: Path) -> None:
