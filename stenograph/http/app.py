@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
@@ -38,6 +37,7 @@ from stenograph.http.frames import Frames
 from stenograph.http.guard import Guard
 from stenograph.http.sifting import Belongings
 from stenograph.http.sql import Queries
+from stenograph.http.waiting import Stopping
 from stenograph.http.wire import BODY_MAX_BYTES
 
 HANDLERS = (
@@ -87,7 +87,7 @@ def create_app(
             app.state.update(
                 {
                     "engine": engine,
-                    "stopping": asyncio.Event(),
+                    "stopping": Stopping(),
                     "frames": Frames(),
                     "belongings": Belongings(engine.journal),
                     "queries": Queries(engine.journal, enabled=sql),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Annotated, Any, Final, TypeAlias
 
 from litestar import Request, get, post
@@ -73,7 +72,6 @@ async def run(
     request: Request[Any, Any, Any],
     data: RunBody,
     engine: NamedDependency[Engine],
-    stopping: NamedDependency[asyncio.Event],
     prefer: PreferHeader = "",
     key: Key = None,
 ) -> Response[ClassicAnswer]:
@@ -85,7 +83,7 @@ async def run(
     wish = Prefer(prefer if _foreground(data) else "respond-async")
     begun = await begin(engine, data, key)
     wait_s = WAIT_DEFAULT_S if wish.wait_s is None else wish.wait_s
-    view = await wait_for_run(engine, begun.id, wait_s, request, stopping)
+    view = await wait_for_run(engine, begun.id, wait_s, request)
     return Response(
         await classic_answer(engine, view.id),
         status_code=status_of(begun, view),

@@ -16,7 +16,7 @@ from litestar.types import ASGIApp, Receive, Scope, Send
 
 from stenograph.engine import EngineClosed, duplicate_keys, nested_deeper
 from stenograph.http.errors import Refused
-from stenograph.http.waiting import first_of
+from stenograph.http.waiting import Stopping
 from stenograph.http.wire import BODY_MAX_BYTES, BODY_MAX_DEPTH, GZIP_TYPE, NDJSON_TYPE
 
 SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -52,24 +52,17 @@ class Guard(ASGIMiddleware):
             receive = _replay(body, receive)
         await next_app(scope, receive, send)
 
-    async def _read(
-        self, headers: Headers, receive: Receive, stopping: asyncio.Event
-    ) -> bytes | None:
+    async def _read(self, headers: Headers, receive: Receive, stopping: Stopping) -> bytes | None:
         """Return the body, or None when the client left; raises Refused, EngineClosed."""
-        found: list[bytes | None] = []
-
-        async def read() -> None:
-            found.append(await read_body(headers, receive))
-
         try:
-            async with asyncio.timeout(self.body_timeout_s):
-                await first_of(read, stopping.wait)
+            async with asyncio.timeout(self.body_timeout_s) as limit:
+                with stopping.ends(limit):
+                    return await read_body(headers, receive)
         except TimeoutError:
+            if stopping.is_set():
+                raise EngineClosed from None
             detail = f"the body must arrive within {self.body_timeout_s:g} seconds"
             raise Refused("body-timeout", detail) from None
-        if not found:
-            raise EngineClosed
-        return found[0]
 
 
 def hosts_at(host: str) -> Collection[str] | None:

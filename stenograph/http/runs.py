@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from typing import Annotated, Any, TypeAlias
 
@@ -63,7 +62,6 @@ async def start_run(
     request: Request[Any, Any, Any],
     data: StartBody,
     engine: NamedDependency[Engine],
-    stopping: NamedDependency[asyncio.Event],
     prefer: PreferHeader = "",
     key: Key = None,
 ) -> Response[RunAnswer]:
@@ -73,7 +71,7 @@ async def start_run(
     """
     wish = Prefer(prefer)
     begun = await begin(engine, data, key)
-    run = await wait_for_run(engine, begun.id, wish.wait_s or 0, request, stopping)
+    run = await wait_for_run(engine, begun.id, wish.wait_s or 0, request)
     return Response(
         run_answer(replace(run, replayed=begun.replayed)),
         status_code=status_of(begun, run),

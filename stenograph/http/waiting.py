@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from litestar import Request
@@ -11,22 +12,70 @@ from litestar import Request
 from stenograph.engine import Engine, RunView
 
 
+class Stopping(asyncio.Event):
+    """Set once the server is to stop: who waits within a timeout may have that end then, too.
+
+    So a request that waits for one thing alone, as nearly all do, needs no task to watch for this.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._limits: set[asyncio.Timeout] = set()
+
+    def set(self) -> None:
+        """Have everybody stop waiting."""
+        super().set()
+        for limit in self._limits:
+            expire(limit)
+
+    @contextmanager
+    def ends(self, limit: asyncio.Timeout) -> Iterator[None]:
+        """Have a timeout run out as soon as the server is to stop."""
+        self._limits.add(limit)
+        if self.is_set():
+            expire(limit)
+        try:
+            yield
+        finally:
+            self._limits.remove(limit)
+
+
+def expire(limit: asyncio.Timeout) -> None:
+    """Have a timeout run out now, unless it already has."""
+    if not limit.expired():
+        limit.reschedule(0)
+
+
 async def wait_for_run(
-    engine: Engine,
-    run_id: str,
-    wait_s: float,
-    request: Request[Any, Any, Any],
-    stopping: asyncio.Event,
+    engine: Engine, run_id: str, wait_s: float, request: Request[Any, Any, Any]
 ) -> RunView:
     """Return a run once it ends, waits, pauses or parks, or as it is after ``wait_s`` seconds at most.
 
     Ends early when the client has left (the run goes on) or the server is to stop.
     """
-    if wait_s > 0:
-        await first_of(
-            lambda: engine.wait(run_id, wait_s), lambda: until_gone(request), stopping.wait
-        )
-    return await engine.get(run_id)
+    if wait_s <= 0:
+        return await engine.get(run_id)
+    try:
+        async with asyncio.timeout(None) as limit:
+            with request.app.state["stopping"].ends(limit), _ended_when_gone(limit, request):
+                return await engine.wait(run_id, wait_s)
+    except TimeoutError:
+        return await engine.get(run_id)
+
+
+@contextmanager
+def _ended_when_gone(limit: asyncio.Timeout, request: Request[Any, Any, Any]) -> Iterator[None]:
+    """Have a timeout run out when the client of a request has hung up."""
+
+    async def watch() -> None:
+        await until_gone(request)
+        expire(limit)
+
+    watching = asyncio.ensure_future(watch())
+    try:
+        yield
+    finally:
+        watching.cancel()
 
 
 async def first_of(*ways: Callable[[], Awaitable[Any]]) -> None:

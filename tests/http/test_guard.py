@@ -13,6 +13,7 @@ from websockets.exceptions import InvalidStatus
 
 from stenograph.http.errors import Refused
 from stenograph.http.guard import Guard, hosts_at
+from stenograph.http.waiting import Stopping
 from tests.http.serving import app_client, created, ran, serving
 from tests.http.tools import COUNT
 
@@ -177,7 +178,7 @@ async def passed(guard: Guard, headers: dict[str, str], *events: Any) -> bool:
         reached = True
 
     pairs = [(name.encode(), value.encode()) for name, value in headers.items()]
-    app = SimpleNamespace(state={"stopping": asyncio.Event()})
+    app = SimpleNamespace(state={"stopping": Stopping()})
     scope: Any = {"type": "http", "method": "POST", "path": "/", "headers": pairs}
     scope["litestar_app"] = app
     await guard.handle(scope, receive, send, handler)
