@@ -16,6 +16,7 @@ from typing import Any, Final
 import uvicorn
 from litestar import Litestar
 from uvicorn._types import ASGISendEvent
+from uvicorn.protocols.utils import ClientDisconnected
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.frames import Frame, Opcode
 from websockets.protocol import State
@@ -126,11 +127,12 @@ class SocketProtocol(WebSocketsSansIOProtocol):
         """
         await self.writable.wait()
         text = message.get("text")
-        is_open = self.conn.state is State.OPEN and not self.disconnected
-        if isinstance(text, str) and is_open:
-            self.transport.write(framed(text))
-        else:
+        if not isinstance(text, str) or self.conn.state is not State.OPEN:
             await super().send(message)
+        elif self.transport.is_closing():
+            raise ClientDisconnected
+        else:
+            self.transport.write(framed(text))
 
     def send_receive_event_to_app(self) -> None:
         """Pass a message on; text that is not UTF-8 ends the connection, and is no error here."""

@@ -17,7 +17,8 @@ TICK_S: Final = 0.02
 goes out together. The first commit after a quiet time is told at once."""
 REST: Final = 9
 """How many times as long as a round took nobody is woken again: a tenth of the time goes into it."""
-REST_MAX_S: Final = 0.25
+EVERY_S: Final = 0.07
+"""But a round begins that soon after the last one began, for what is live must not be late."""
 SHARD: Final = 16
 """How many are woken in one turn of the loop; then whoever else waits for a turn has one."""
 
@@ -79,8 +80,9 @@ class Feed:
         if shard:
             self._next = loop.call_soon(self._wake, who, began)
         else:
-            rest = min(REST * (loop.time() - began), REST_MAX_S)
-            self._next = loop.call_later(max(TICK_S, rest), self._begin_round)
+            took = loop.time() - began
+            rest = max(TICK_S, min(REST * took, EVERY_S - took))
+            self._next = loop.call_later(rest, self._begin_round)
 
     @contextmanager
     def following(self, run_id: str | None) -> Iterator[Event]:

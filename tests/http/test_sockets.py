@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from typing import Any
 
 import pytest
+from uvicorn.protocols.utils import ClientDisconnected
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import InvalidStatus
 
@@ -16,7 +18,7 @@ from stenograph.engine import NO_FILTER
 from stenograph.http import server as server_module
 from stenograph.http import sockets
 from stenograph.http.frames import Frames
-from stenograph.http.server import framed
+from stenograph.http.server import SocketProtocol, framed
 from stenograph.http.sifting import Belongings, Part, Sieve
 from stenograph.journal import MemoryJournal, Record
 from tests.http.serving import (
@@ -415,6 +417,17 @@ async def test_a_client_that_breaks_off_is_noticed() -> None:
             await socket.recv()
             socket.transport.abort()
             await eventually(lambda: followers(server) == 0)
+
+
+async def test_nothing_is_written_to_a_connection_that_is_lost() -> None:
+    async with serving() as server:
+        await begun(server.http, HANG, "r")
+        async with server.socket("/ws/r"):
+            protocols = [each for each in gc.get_objects() if type(each) is SocketProtocol]
+            [found] = (each for each in protocols if not each.transport.is_closing())
+            found.transport.abort()
+            with pytest.raises(ClientDisconnected):
+                await found.send({"type": "websocket.send", "text": "news"})
 
 
 async def test_a_hundred_subscribers_all_get_everything() -> None:
