@@ -31,7 +31,7 @@ class NewRecord(Struct, frozen=True):
     at: str
 
 
-class Record(Struct, frozen=True):
+class Record(Struct, frozen=True, gc=False):  # holds nothing that could hold it
     """A record as committed: immutable, and the same bytes for every reader.
 
     ``offset`` is its position in the whole journal (strictly rising, may have gaps);
