@@ -35,6 +35,11 @@ class Checkpoints:
                 self.pages += sum(len(data) // PAGE_BYTES for _, data, *_ in rows)
             self.must_truncate |= append.has_forgotten
 
+    @property
+    def is_due(self) -> bool:
+        """Whether the writer should pause for it."""
+        return self.must_truncate or self.pages >= WAL_PAGES
+
     async def run_if_due(self) -> None:
         """Checkpoint about every ``WAL_PAGES``; raises sqlite3.Error when it fails.
 

@@ -30,17 +30,7 @@ def seal(run_id: str, head: Head, end: int, records: Sequence[NewRecord]) -> lis
     for new in records:
         seq, offset = seq + 1, offset + 1
         previous = chain_hash(run_id, seq, previous, new.at, new.type, new.data)
-        sealed.append(
-            Record(
-                offset=offset,
-                run_id=run_id,
-                seq=seq,
-                at=new.at,
-                type=new.type,
-                data=new.data,
-                hash=previous,
-            )
-        )
+        sealed.append(Record(offset, run_id, seq, new.at, new.type, new.data, previous))
     return sealed
 
 

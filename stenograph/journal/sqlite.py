@@ -4,31 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from asyncio import Future, Task, TimerHandle
-from collections import deque
+from asyncio import Task, TimerHandle
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from os import PathLike
 from pathlib import Path
-from typing import Final, TypeAlias, get_args
+from typing import Final, get_args
 
 import aiosqlite
 
 from stenograph.journal.checkpoints import Checkpoints, left_behind
-from stenograph.journal.errors import JournalBusy, JournalError, JournalFailed
+from stenograph.journal.errors import JournalBusy, JournalFailed
 from stenograph.journal.files import Durability, connect_writer, place
+from stenograph.journal.handover import Handover, Waiting
 from stenograph.journal.limits import check_append, check_run_id
 from stenograph.journal.lock import locked
 from stenograph.journal.protocol import SNAPSHOT_MAX_BYTES, Snapshot
 from stenograph.journal.reader import Reader, bindable, connect_reader
 from stenograph.journal.reading import ReadableJournal
 from stenograph.journal.record import NewRecord, Record
-from stenograph.journal.writer import GROUP_COMMIT, PADDING, Append, SnapshotRow, is_busy
+from stenograph.journal.writer import GROUP_COMMIT, PADDING, Append, is_busy
 
-BATCH_MAX_RECORDS: Final = 4096
-BATCH_MAX_BYTES: Final = 16 * 1024 * 1024
-SNAPSHOTS_MAX: Final = 64
-"""How many runs' snapshots wait for a commit to go with; others are lost."""
 TRUNCATE_AGAIN_S: Final = 5.0
 """How long after a reader kept forgotten secrets in the log the writer tries again by itself."""
 
@@ -36,8 +32,6 @@ SECRETS = """
     SELECT substr(value, ? + 1), name FROM secret
     WHERE stream = (SELECT number FROM stream WHERE run_id = ?)
 """
-
-Waiting: TypeAlias = tuple[Append, Future[list[Record]]]
 
 
 @asynccontextmanager
@@ -85,8 +79,7 @@ class SqliteJournal(ReadableJournal):
         self._writer = writer
         self._reader = reader
         self._checkpoints = checkpoints
-        self._waiting: deque[Waiting] = deque()
-        self._snapshots: dict[str, SnapshotRow] = {}
+        self._handover = Handover(checkpoints, self._acknowledge)
         self._flushing: Task[None] | None = None
         self._again: TimerHandle | None = None
 
@@ -131,17 +124,16 @@ class SqliteJournal(ReadableJournal):
     async def _committed(self, append: Append) -> list[Record]:
         if self.failure:
             raise JournalFailed(str(self.failure))
-        answer: Future[list[Record]] = asyncio.get_running_loop().create_future()
-        self._waiting.append((append, answer))
+        answer = self._handover.put(append)
         self._begin_to_flush()
         return await answer
 
     def keep_snapshot(self, run_id: str, snapshot: Snapshot, *, version: int) -> None:
         """Keep a snapshot with a later commit; see ``Journal.keep_snapshot``."""
         check_run_id(run_id)
-        self._snapshots.pop(run_id, None)
-        if len(snapshot.data) <= SNAPSHOT_MAX_BYTES and len(self._snapshots) < SNAPSHOTS_MAX:
-            self._snapshots[run_id] = (version, PADDING + snapshot.data, run_id, snapshot.seq)
+        is_small = len(snapshot.data) <= SNAPSHOT_MAX_BYTES
+        row = (version, PADDING + snapshot.data, run_id, snapshot.seq) if is_small else None
+        self._handover.keep(run_id, row)
 
     async def secrets(self, run_id: str) -> dict[str, bytes]:
         """Return what is kept beside a stream; see ``Journal.secrets``."""
@@ -166,22 +158,32 @@ class SqliteJournal(ReadableJournal):
             self._flushing = asyncio.create_task(self._flush())
 
     async def _flush(self) -> None:
-        """Commit what waits, batch by batch, until nobody does."""
-        batch: list[Waiting] = []
+        """Have the writer's thread commit what waits, batch by batch, until nobody does."""
         try:
-            if self._checkpoints.must_truncate:
+            await self._checkpoints.run_if_due()
+            while self._handover.waiting:
+                await self._commit()
                 await self._checkpoints.run_if_due()
-            while batch := self._next_batch():
-                await self._commit(batch)
-                await self._checkpoints.run_if_due()
+                await asyncio.sleep(0)  # who has just been answered may append once more
             if self._checkpoints.must_truncate:
                 self._try_again_later()
         except BaseException as error:
-            await self._stop(error, batch)
+            await self._stop(error)
             if not isinstance(error, Exception):
                 raise
         finally:
             self._flushing = None
+
+    async def _commit(self) -> None:
+        try:
+            await self._writer.executemany(GROUP_COMMIT, self._handover)
+        except sqlite3.Error as error:
+            if not is_busy(error):
+                raise
+            busy = f"{self.path}: another program is writing: try again later"
+            self._handover.refuse_last(JournalBusy(busy))
+        else:
+            self._handover.acknowledge_all()
 
     def _try_again_later(self) -> None:
         """Come back to a log that a reader has kept from being emptied, also if nobody appends."""
@@ -194,32 +196,11 @@ class SqliteJournal(ReadableJournal):
         if self.failure is None:
             self._begin_to_flush()
 
-    def _next_batch(self) -> list[Waiting]:
-        batch: list[Waiting] = []
-        records = size = 0
-        while self._waiting and records < BATCH_MAX_RECORDS and size < BATCH_MAX_BYTES:
-            append, answer = self._waiting.popleft()
-            if not answer.done():  # it may have been cancelled meanwhile
-                batch.append((append, answer))
-                records += len(append.records)
-                size += append.size
-        return batch
-
-    async def _commit(self, batch: Sequence[Waiting]) -> None:
-        appends = [append for append, _ in batch]
-        if self._snapshots:  # one a commit, which is so much the larger
-            appends[0].snapshots = [self._snapshots.pop(next(iter(self._snapshots)))]
-        try:
-            await self._writer.executemany(GROUP_COMMIT, appends)
-        except sqlite3.Error as error:
-            if not is_busy(error):
-                raise
-            refuse(batch, JournalBusy(f"{self.path}: another program is writing: try again later"))
-            return
+    def _acknowledge(self, batch: list[Waiting]) -> None:
+        """Tell all whom it concerns of a batch that is durable by now."""
         self.commits += 1
-        self._checkpoints.count(appends)
-        self.feed.publish([record for append in appends for record in append.sealed])
-        if any(append.erase for append in appends):
+        self.feed.publish([record for append, _ in batch for record in append.sealed])
+        if any(append.erase for append, _ in batch):
             self.feed.ring.clear()  # what it holds may be what is erased
         for append, answer in batch:
             if answer.done():  # its appender has been cancelled
@@ -229,7 +210,7 @@ class SqliteJournal(ReadableJournal):
             else:
                 answer.set_result(append.sealed)
 
-    async def _stop(self, error: BaseException, batch: Sequence[Waiting]) -> None:
+    async def _stop(self, error: BaseException) -> None:
         """Acknowledge nothing any more: what is on the disk is known only once it is read anew.
 
         The connection is closed at once. It is not the last one, so it does not checkpoint, and
@@ -239,14 +220,6 @@ class SqliteJournal(ReadableJournal):
             f"{self.path}: writing failed ({error!r}), so nothing more is acknowledged; "
             "reading goes on: mend the cause and start again"
         )
-        refuse([*batch, *self._waiting], self.failure)
-        self._waiting.clear()
+        self._handover.refuse_all(self.failure)
         with suppress(sqlite3.Error):
             await self._writer.close()
-
-
-def refuse(batch: Sequence[Waiting], error: JournalError) -> None:
-    """Fail all who still wait, each with an error of its own."""
-    for _, answer in batch:
-        if not answer.done():
-            answer.set_exception(type(error)(str(error)))

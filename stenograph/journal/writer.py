@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import sqlite3
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from functools import lru_cache
 from hashlib import sha256
 from itertools import chain
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, Protocol, TypeAlias
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -24,8 +24,11 @@ from stenograph.journal.sealing import Head, advanced, no_head, seal
 GROUP_COMMIT: Final = "group commit"
 """What `executemany` is called with: the statements are the writer's own."""
 
-ROWS_MAX: Final = 128
-"""Most rows of one INSERT: each statement gives the interpreter lock away once."""
+ROWS_MAX: Final = 1024 if sqlite3.sqlite_version_info >= (3, 32) else 128
+"""Most rows of one INSERT: each statement gives the interpreter lock away, and must get it back.
+
+SQLite before 3.32 takes 999 parameters in a statement, and a record has 7.
+"""
 HEADS_MAX: Final = 16_384
 """How many streams' heads are kept at hand."""
 
@@ -102,6 +105,16 @@ class Append(Struct):
         return f"<append of {len(self.records)} to {self.run_id}>"
 
 
+class Source(Protocol):
+    """Where the writer's thread gets its batches."""
+
+    def take(self) -> list[Append]:
+        """Return what is to be committed together next; nothing, to end here."""
+
+    def tell(self) -> None:
+        """Let be known that the oldest batch is committed; of the last ones the caller can tell."""
+
+
 class Writer:
     """The one who gives out seq, offset and hash: inside the transaction, by its own heads."""
 
@@ -111,19 +124,27 @@ class Writer:
         self.end: int | None = None
         self.last_stream = 0
 
-    def commit(self, appends: Iterable[Append]) -> None:
+    def commit_all(self, source: Source) -> None:
+        """Commit batch after batch, until the source has none left."""
+        for done, appends in enumerate(iter(source.take, [])):
+            self.commit(appends, drafted=source.tell if done else None)
+
+    def commit(
+        self, appends: Iterable[Append], *, drafted: Callable[[], None] | None = None
+    ) -> None:
         """Commit every append that its stream's head allows, and mark the others refused.
 
+        ``drafted`` is called when SQLite has the next word: others then have the interpreter.
         Raises what SQLite raises; then nothing was committed, as far as SQLite knows, and what
         is marked on the appends means nothing.
         """
+        draft = Draft(self)
+        for append in appends:
+            draft.take(append)
+        if drafted:
+            drafted()
         try:
-            self.db.execute("BEGIN IMMEDIATE")
-            draft = Draft(self)
-            for append in appends:
-                draft.take(append)
-            draft.write(self.db)
-            self.db.execute("COMMIT")
+            draft.commit(self.db)
         except BaseException:
             with suppress(sqlite3.Error):  # nothing was begun, or SQLite has rolled back itself
                 self.db.execute("ROLLBACK")
@@ -215,6 +236,24 @@ class Draft:
         self.labels = [label for label in self.labels if label[0] != head.number]
         return replace(head, labels={})
 
+    def commit(self, db: sqlite3.Connection) -> None:
+        """Write down what was drafted, and commit it."""
+        if self.is_one_statement():
+            insert(db, RECORD, self.rows)
+        else:
+            db.execute("BEGIN IMMEDIATE")
+            self.write(db)
+            db.execute("COMMIT")
+
+    def is_one_statement(self) -> bool:
+        """Tell whether one INSERT says it all, which then is a transaction by itself.
+
+        So it is with steps that only go on. The thread gives the interpreter lock away for all of
+        the commit, and asks for it once, however busy the loop keeps it.
+        """
+        others = (self.streams, self.labels, self.erasing, self.secretive, self.snapshots)
+        return 0 < len(self.rows) <= ROWS_MAX and not any(others)
+
     def write(self, db: sqlite3.Connection) -> None:
         """Write down what was drafted."""
         insert(db, STREAM, self.streams)
@@ -237,7 +276,7 @@ class Draft:
 
 
 class CommitConnection(sqlite3.Connection):
-    """A connection whose ``executemany`` takes appends and is the whole group commit.
+    """A connection whose ``executemany`` takes batches of appends and is the whole group commit.
 
     aiosqlite runs each call on its thread and answers by a trip through the event loop; this way
     a commit of any size is one call, through public names alone.
@@ -248,23 +287,30 @@ class CommitConnection(sqlite3.Connection):
         self.create_function("sha256", 1, digest, deterministic=True)
         self.writer = Writer(self)
 
-    def executemany(self, sql: str, parameters: Iterable[Any], /) -> sqlite3.Cursor:
-        """Commit the appends given as ``parameters``."""
+    def executemany(self, sql: str, parameters: Any, /) -> sqlite3.Cursor:
+        """Commit the batches of appends given as ``parameters``, each in a transaction of its own."""
         assert sql == GROUP_COMMIT
-        self.writer.commit(parameters)
+        self.writer.commit_all(parameters)
         return self.cursor()
 
 
 def insert(db: sqlite3.Connection, table: str, rows: Sequence[Row]) -> None:
-    """Insert the rows, many a statement."""
-    done = 0
-    while done < len(rows):
-        # Powers of two alone, so that a handful of statements stays prepared for all batches.
-        count = 1 << (min(ROWS_MAX, len(rows) - done).bit_length() - 1)
-        several = rows[done : done + count]
-        sql = insert_statement(table, len(several[0]), count)
-        db.execute(sql, tuple(chain.from_iterable(several)))
-        done += count
+    """Insert the rows, in as few statements as there may be."""
+    for start in range(0, len(rows), ROWS_MAX):
+        several = rows[start : start + ROWS_MAX]
+        columns, room = len(several[0]), rounded_up(len(several))
+        nothing = (None,) * (columns * (room - len(several)))
+        sql = insert_statement(table, columns, room)
+        db.execute(sql, (*chain.from_iterable(several), *nothing))
+
+
+def rounded_up(count: int) -> int:
+    """Return the next number of three binary digits and zeros, which is at most a quarter more.
+
+    So there are few statements, and they stay prepared: to prepare one takes half as long again.
+    """
+    step = 1 << max(count.bit_length() - 3, 0)
+    return -(-count // step) * step
 
 
 def write_secrets(db: sqlite3.Connection, stream: int, append: Append) -> None:
@@ -275,11 +321,12 @@ def write_secrets(db: sqlite3.Connection, stream: int, append: Append) -> None:
         db.execute(KEEP_SECRET, (stream, name, PADDING + value))
 
 
-@lru_cache(maxsize=32)
-def insert_statement(table: str, columns: int, rows: int) -> str:
-    """Return the INSERT for so many rows."""
+@lru_cache(maxsize=128)
+def insert_statement(table: str, columns: int, room: int) -> str:
+    """Return the INSERT for up to so many rows: those whose first column is NULL are left out."""
     row = f"({', '.join('?' * columns)})"
-    return f"INSERT INTO {table} VALUES {', '.join([row] * rows)}"
+    values = ", ".join([row] * room)
+    return f"INSERT INTO {table} SELECT * FROM (VALUES {values}) WHERE column1 IS NOT NULL"
 
 
 def digest(data: bytes) -> bytes:

@@ -341,4 +341,4 @@ async def test_an_append_without_secrets_costs_no_statement_more(tmp_path: Path)
         await journal.append("a", NOTE, expected_seq=0)
         await journal._writer.set_trace_callback(asked.append)
         await journal.append("a", NOTE, expected_seq=1)
-        assert [sql.split()[0] for sql in asked] == ["BEGIN", "INSERT", "COMMIT"]
+        assert [sql.split()[0] for sql in asked] == ["INSERT"]

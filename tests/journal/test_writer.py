@@ -12,7 +12,15 @@ import pytest
 from stenograph.journal import NewRecord
 from stenograph.journal.files import creation
 from stenograph.journal.reader import PageCursor
-from stenograph.journal.writer import GROUP_COMMIT, Append, CommitConnection, Draft, is_busy
+from stenograph.journal.writer import (
+    GROUP_COMMIT,
+    ROWS_MAX,
+    Append,
+    CommitConnection,
+    Draft,
+    is_busy,
+    rounded_up,
+)
 
 AT = "2026-11-20T22:55:01.123456Z"
 
@@ -37,16 +45,80 @@ def stored(db: sqlite3.Connection) -> list[tuple[str, int, int]]:
     return db.execute(sql).fetchall()
 
 
+class Batches:
+    """Where a writer finds its batches, and how many it had told of when it took each."""
+
+    def __init__(self, *batches: list[Append]) -> None:
+        self.batches = list(batches)
+        self.told = 0
+        self.told_before: list[int] = []
+
+    def take(self) -> list[Append]:
+        self.told_before.append(self.told)
+        return self.batches.pop(0) if self.batches else []
+
+    def tell(self) -> None:
+        self.told += 1
+
+
+@contextmanager
+def traced(db: sqlite3.Connection) -> Iterator[list[str]]:
+    """The first words of the statements that are run."""
+    words: list[str] = []
+    db.set_trace_callback(lambda sql: words.append(sql.split()[0]))
+    yield words
+    db.set_trace_callback(None)
+
+
 def test_a_batch_is_one_transaction() -> None:
-    with blank() as db:
-        statements: list[str] = []
-        db.set_trace_callback(statements.append)
-        db.executemany(GROUP_COMMIT, [append("a", 0, count=2), append("b", 0), append("a", 2)])
-        assert [sql for sql in statements if sql.startswith(("BEGIN", "COMMIT"))] == [
-            "BEGIN IMMEDIATE",
-            "COMMIT",
-        ]
+    with blank() as db, traced(db) as words:
+        batch = [append("a", 0, count=2), append("b", 0), append("a", 2)]
+        db.executemany(GROUP_COMMIT, Batches(batch))
+        assert [word for word in words if word in ("BEGIN", "COMMIT")] == ["BEGIN", "COMMIT"]
         assert stored(db) == [("a", 1, 1), ("a", 2, 2), ("b", 1, 3), ("a", 3, 4)]
+
+
+def test_a_batch_that_is_one_statement_needs_no_other() -> None:
+    with blank() as db:
+        db.writer.commit([append("a", 0), append("b", 0)])
+        with traced(db) as words:
+            db.writer.commit([append("a", 1, count=5), append("b", 1, count=4)])
+        assert words == ["INSERT"]
+        assert [seq for run_id, seq, _ in stored(db) if run_id == "a"] == [1, 2, 3, 4, 5, 6]
+
+
+def test_a_batch_of_several_statements_is_one_transaction() -> None:
+    with blank() as db:
+        db.writer.commit([append("a", 0), append("b", 0)])
+        with traced(db) as words:
+            db.writer.commit([append("a", 1, count=1024), append("b", 1)])
+        assert words == ["BEGIN", "INSERT", "INSERT", "COMMIT"]
+
+
+def test_the_next_batch_does_not_wait_until_the_last_is_told_of() -> None:
+    with blank() as db:
+        batches = Batches([append("a", 0)], [append("a", 1)], [append("a", 2)])
+        db.executemany(GROUP_COMMIT, batches)
+        assert batches.told_before == [0, 0, 1, 2]
+        assert stored(db) == [("a", 1, 1), ("a", 2, 2), ("a", 3, 3)]
+
+
+def test_of_a_batch_that_fails_nothing_is_told() -> None:
+    with blank() as db:
+        db.writer.commit([append("a", 0), append("b", 0)])
+        db.execute("CREATE TEMP TRIGGER no BEFORE INSERT ON record WHEN NEW.stream = 2 "
+                   "BEGIN SELECT RAISE(ABORT, 'no'); END")  # fmt: skip
+        batches = Batches([append("a", 1)], [append("a", 2), append("b", 1)], [append("a", 3)])
+        with pytest.raises(sqlite3.IntegrityError, match="no"):
+            db.executemany(GROUP_COMMIT, batches)
+        assert (batches.told, len(batches.batches), db.in_transaction) == (1, 1, False)
+        assert stored(db) == [("a", 1, 1), ("b", 1, 2), ("a", 2, 3)]
+
+
+def test_few_statements_are_prepared_for_any_number_of_rows() -> None:
+    rooms = {count: rounded_up(count) for count in range(1, ROWS_MAX + 1)}
+    assert all(count <= room <= min(count * 5 / 4, ROWS_MAX) for count, room in rooms.items())
+    assert len(set(rooms.values())) == 36
 
 
 def test_a_refused_append_is_marked_and_the_others_are_sealed() -> None:
@@ -70,16 +142,19 @@ def test_a_batch_that_fails_halfway_leaves_everything_as_it_was() -> None:
         assert stored(db) == [("a", 1, 1), ("a", 2, 2), ("b", 1, 3)]
 
 
-def test_a_commit_that_fails_leaves_everything_as_it_was() -> None:
-    def and_an_orphan() -> Iterator[Append]:
-        yield append("a", 0)
+def test_a_commit_that_fails_leaves_everything_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    def and_an_orphan(draft: Draft, db: sqlite3.Connection) -> None:
+        write(draft, db)
         db.execute("PRAGMA defer_foreign_keys=1")  # found out by the COMMIT alone
         db.execute("INSERT INTO label VALUES (99, 'key', 'value')")
 
+    write = Draft.write
     with blank() as db:
         db.execute("PRAGMA foreign_keys=1")
-        with pytest.raises(sqlite3.IntegrityError, match="FOREIGN KEY"):
-            db.writer.commit(and_an_orphan())
+        with monkeypatch.context() as patched:
+            patched.setattr(Draft, "write", and_an_orphan)
+            with pytest.raises(sqlite3.IntegrityError, match="FOREIGN KEY"):
+                db.writer.commit([append("a", 0)])
         assert not db.in_transaction
         db.writer.commit([append("b", 0), append("a", 0)])
         assert stored(db) == [("b", 1, 1), ("a", 1, 2)]
@@ -114,7 +189,7 @@ def test_heads_that_were_let_go_are_read_again(monkeypatch: pytest.MonkeyPatch) 
         assert [seq for _, seq, _ in stored(db)] == [1] * 4 + [2] * 4 + [3] * 4
 
 
-@pytest.mark.parametrize("count", [1, 2, 3, 127, 128, 129, 300])
+@pytest.mark.parametrize("count", [1, 2, 3, 9, 127, 300, 1023, 1024, 1025, 2100])
 def test_any_number_of_rows_is_inserted(count: int) -> None:
     with blank() as db:
         db.writer.commit([append("a", 0, count=count)])
