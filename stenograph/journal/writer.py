@@ -101,7 +101,7 @@ class Append(Struct):
     has_forgotten: bool = False
     """Whether something was forgotten or erased, which is now in older pages of the log alone."""
 
-    def __repr__(self) -> str:  # aiosqlite logs what it is given: neither data nor secrets
+    def __repr__(self) -> str:  # whoever logs it shows neither data nor secrets
         return f"<append of {len(self.records)} to {self.run_id}>"
 
 

@@ -1,0 +1,113 @@
+"""What goes between the loop and the writer's thread, with the test in the thread's place."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from stenograph.journal import JournalBusy, JournalFailed, NewRecord
+from stenograph.journal.checkpoints import WAL_PAGES, Checkpoints
+from stenograph.journal.files import connect_writer
+from stenograph.journal.handover import SNAPSHOTS_MAX, Handover, Waiting
+from stenograph.journal.writer import Append
+
+AT = "2026-11-20T22:55:01.123456Z"
+
+
+def append(run_id: str, *, size: int = 0) -> Append:
+    return Append(run_id, [NewRecord("note", b'"private"', AT)], 0, {}, size)
+
+
+class Acknowledged(list[str]):
+    """The run ids of the batches that were told of."""
+
+    def __call__(self, batch: list[Waiting]) -> None:
+        for one, answer in batch:
+            self.append(one.run_id)
+            answer.set_result([])
+
+
+@asynccontextmanager
+async def handover(tmp_path: Path) -> AsyncIterator[tuple[Handover, Acknowledged]]:
+    async with connect_writer(tmp_path / "test.db", "full") as db:
+        acknowledged = Acknowledged()
+        yield Handover(Checkpoints(db, 0), acknowledged), acknowledged
+
+
+async def test_the_thread_goes_on_before_anybody_hears(tmp_path: Path) -> None:
+    async with handover(tmp_path) as (between, acknowledged):
+        for run_id in "ab":
+            between.put(append(run_id))
+            assert [each.run_id for each in between.take()] == [run_id]
+        between.tell()
+        assert acknowledged == []
+        await asyncio.sleep(0)
+        assert acknowledged == ["a"]
+        assert between.take() == []
+        between.acknowledge_all()
+        assert acknowledged == ["a", "b"]
+
+
+async def test_who_was_committed_before_a_refused_batch_hears_so(tmp_path: Path) -> None:
+    async with handover(tmp_path) as (between, acknowledged):
+        committed = between.put(append("a"))
+        between.take()
+        refused = between.put(append("b"))
+        between.take()
+        between.refuse_last(JournalBusy("busy"))
+        assert (await committed, acknowledged) == ([], ["a"])
+        with pytest.raises(JournalBusy, match="busy"):
+            await refused
+
+
+async def test_who_was_refused_by_force_is_not_acknowledged_later(tmp_path: Path) -> None:
+    """The loop gave up waiting for the thread, and the thread knows nothing of it yet."""
+    async with handover(tmp_path) as (between, acknowledged):
+        answers = [between.put(append("a"))]
+        between.take()
+        answers.append(between.put(append("b")))
+        between.refuse_all(JournalFailed("stopped"))
+        between.tell()
+        await asyncio.sleep(0)
+        assert (acknowledged, between.take()) == ([], [])
+        for answer in answers:
+            with pytest.raises(JournalFailed, match="stopped"):
+                await answer
+
+
+async def test_who_cancelled_while_his_batch_was_taken_is_not_failed(tmp_path: Path) -> None:
+    async with handover(tmp_path) as (between, _):
+        answer = between.put(append("a"))
+        between.take()
+        answer.cancel()
+        between.refuse_last(JournalBusy("busy"))
+        assert answer.cancelled()
+
+
+async def test_the_thread_comes_back_for_a_checkpoint_and_goes_on_after_it(tmp_path: Path) -> None:
+    async with handover(tmp_path) as (between, _):
+        between.put(append("a", size=WAL_PAGES * 4096))
+        between.take()
+        between.put(append("b"))
+        assert between.take() == []
+        assert [each.run_id for each in between.take()] == ["b"]  # even if it could not be run
+
+
+async def test_a_commit_carries_one_snapshot_of_few(tmp_path: Path) -> None:
+    async with handover(tmp_path) as (between, _):
+        for number in range(SNAPSHOTS_MAX + 1):
+            between.keep(f"run-{number}", (1, b"", f"run-{number}", 1))
+        between.keep("run-0", None)
+        carried: list[str] = []
+        for _n in range(SNAPSHOTS_MAX):
+            between.put(append("a"))
+            carried += [run_id for _, _, run_id, _ in between.take()[0].snapshots]
+        assert carried == [f"run-{number}" for number in range(1, SNAPSHOTS_MAX)]
+
+
+async def test_what_is_handed_over_shows_neither_data_nor_secrets() -> None:
+    assert repr(append("a")) == "<append of 1 to a>"
