@@ -31,7 +31,8 @@ class Checkpoints:
         self.pages += 2
         for append in appends:
             self.pages += 1 + append.size // PAGE_BYTES + 2 * len(append.secrets)
-            for rows in (append.snapshots, append.own_snapshots):
+            if append.snapshots or append.own_snapshots:
+                rows = (*append.snapshots, *append.own_snapshots)
                 self.pages += sum(len(data) // PAGE_BYTES for _, data, *_ in rows)
             self.must_truncate |= append.has_forgotten
 

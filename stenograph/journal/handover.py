@@ -105,10 +105,11 @@ class Handover:
     def _next_batch(self) -> list[Waiting]:
         batch: list[Waiting] = []
         records = size = 0
-        while self.waiting and records < BATCH_MAX_RECORDS and size < BATCH_MAX_BYTES:
-            append, answer = self.waiting.popleft()
+        waiting = self.waiting
+        while waiting and records < BATCH_MAX_RECORDS and size < BATCH_MAX_BYTES:
+            append, answer = one = waiting.popleft()
             if not answer.done():  # it may have been cancelled meanwhile
-                batch.append((append, answer))
+                batch.append(one)
                 records += len(append.records)
                 size += append.size
         return batch

@@ -208,15 +208,8 @@ def record(
     offset: int, run_id: str, seq: int, at: str, type_: str, digest: bytes, erased: int, data: bytes
 ) -> Record:
     """Return a row as the record it stores."""
-    return Record(
-        offset=offset,
-        run_id=run_id,
-        seq=seq,
-        at=at,
-        type=type_,
-        data=erased_data(data) if erased else data,
-        hash=digest.hex(),
-    )
+    stored = erased_data(data) if erased else data
+    return Record(offset, run_id, seq, at, type_, stored, digest.hex())
 
 
 def listed(row: Iterable[Any]) -> Stream:

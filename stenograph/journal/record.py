@@ -19,10 +19,11 @@ TIME: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}
 """What run ids, types and times look like: nothing in them is ever escaped."""
 
 
-class NewRecord(Struct, frozen=True):
+class NewRecord(Struct, frozen=True, gc=False):
     """A record on its way into the journal; position and hash are given at commit.
 
-    ``data`` is one JSON value in UTF-8, encoded once and never again.
+    ``data`` is one JSON value in UTF-8, encoded once and never again. (``gc=False``: a record
+    refers to text, bytes and numbers alone, so the garbage collector need not walk through many.)
     ``at`` is RFC 3339 in UTC with microseconds: ``2026-11-20T22:55:01.123456Z``.
     """
 
@@ -31,7 +32,7 @@ class NewRecord(Struct, frozen=True):
     at: str
 
 
-class Record(Struct, frozen=True, gc=False):  # holds nothing that could hold it
+class Record(Struct, frozen=True, gc=False):
     """A record as committed: immutable, and the same bytes for every reader.
 
     ``offset`` is its position in the whole journal (strictly rising, may have gaps);
