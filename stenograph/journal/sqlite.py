@@ -16,6 +16,7 @@ import aiosqlite
 from stenograph.journal.checkpoints import Checkpoints, left_behind
 from stenograph.journal.errors import JournalBusy, JournalFailed
 from stenograph.journal.files import Durability, connect_writer, place
+from stenograph.journal.giving_way import giving_way
 from stenograph.journal.handover import Handover, Waiting
 from stenograph.journal.limits import check_append, check_run_id
 from stenograph.journal.lock import locked
@@ -176,7 +177,8 @@ class SqliteJournal(ReadableJournal):
 
     async def _commit(self) -> None:
         try:
-            await self._writer.executemany(GROUP_COMMIT, self._handover)
+            with giving_way(asyncio.get_running_loop()):
+                await self._writer.executemany(GROUP_COMMIT, self._handover)
         except sqlite3.Error as error:
             if not is_busy(error):
                 raise
