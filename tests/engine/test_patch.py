@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 from typing import Any
 
 import msgspec
@@ -186,6 +187,17 @@ def test_adding_to_a_list_is_the_list_with_more_in_it(old: list[Any], new: list[
     assert applied({"k": old}, change) == {"k": old + new}
     assert len(change) == len(new)
     assert json.loads(joined(encode(old), encode(new))) == old + new
+
+
+def test_a_long_list_is_written_once_when_it_is_added_to() -> None:
+    old, items = encode(["x" * 100] * 10_000), encode(["y"])
+    tracemalloc.start()
+    try:
+        new = joined(old, items)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert len(new) <= peak < 1.1 * len(new)
 
 
 @given(LISTS, LISTS)

@@ -58,7 +58,12 @@ def grow_key(key: str, old: bytes, items: bytes) -> list[PatchOp]:
 
 def joined(*lists: bytes) -> bytes:
     """Return the JSON of all lists as one."""
-    return b"[" + b",".join(each[1:-1] for each in lists if each != b"[]") + b"]"
+    parts: list[bytes | memoryview] = []
+    for each in lists:
+        if each != b"[]":
+            # A view: of a list of a megabyte each copy more takes longer than all else a step does.
+            parts += (b"," if parts else b"[", memoryview(each)[1:-1])
+    return b"".join((*parts, b"]")) if parts else b"[]"
 
 
 def added_to(old: bytes, new: bytes) -> bytes | None:
