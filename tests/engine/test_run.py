@@ -138,5 +138,5 @@ def test_a_run_of_no_events_is_not_born() -> None:
 
 def test_what_is_no_event_of_a_run_is_a_mistake_of_the_program() -> None:
     odd: Any = object()
-    with pytest.raises(AssertionError, match="not an event of a run as a whole: odd"):
+    with pytest.raises(AssertionError, match="not an event of a run as a whole: object"):
         fold([Event(0, "run", 1, AT, "odd", odd, "")])

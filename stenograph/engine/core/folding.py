@@ -33,7 +33,7 @@ from stenograph.engine.core.events import (
     RunRetried,
     SignalReceived,
 )
-from stenograph.engine.core.folding_scopes import evolve_scope
+from stenograph.engine.core.folding_scopes import OF_A_SCOPE
 from stenograph.engine.core.inheritance import inherit
 from stenograph.engine.core.placing import begin, drop, drop_branches, move, place
 from stenograph.engine.core.regraphing import regraph
@@ -67,27 +67,33 @@ def fold(events: Iterable[Event], run: Run | None = None) -> Run:
 
 def evolve(run: Run, event: Event) -> None:
     """Change ``run``, which the caller owns, by what has happened; it never refuses."""
-    run.seq = event.seq
-    run.updated_at = event.at
-    run.status = _STATUS.get(type(event.data), run.status)
-    if not evolve_scope(run, event):
-        _of_the_run(run, event)
+    run.id = event.run_id
+    take_in(run, event.data, event.seq, event.at)
+
+
+def take_in(run: Run, payload: Payload, seq: int, at: str) -> None:
+    """Change ``run`` by an event of it that needs no record yet, as ``evolve`` does."""
+    run.seq, run.updated_at = seq, at
+    if (change := OF_A_SCOPE.get(type(payload))) is not None:
+        change(run, payload, seq, at)
+    else:
+        run.status = _STATUS.get(type(payload), run.status)
+        _of_the_run(run, payload, seq, at)
     if run.status in GOING:
-        is_waiting = run.count("waiting") and not run.count("running", "backing-off")
-        run.status = "waiting" if is_waiting else "running"
+        run.status = "waiting" if run.only_waits else "running"
 
 
-def _of_the_run(run: Run, event: Event) -> None:
+def _of_the_run(run: Run, payload: Payload, seq: int, at: str) -> None:
     """Take in what happened to the run as a whole."""
-    match event.data:
+    match payload:
         case RunCreated() as created:
-            _created(run, event, created)
+            _created(run, created, seq, at)
         case RunPausing(reason=reason):
             run.halt, run.reason = "pause", reason
         case RunPaused() | RunErased() | LogWritten() | GraphCreated():
             pass
         case SignalReceived() as signal:
-            kept = Kept(event.seq, bytes(signal.payload), signal.scope)
+            kept = Kept(seq, bytes(signal.payload), signal.scope)
             run.signals[signal.name] = (*run.signals.get(signal.name, ()), kept)
         case LimitReached(limit=limit):
             run.halt = "time" if limit == "time_s" else "limit"
@@ -109,21 +115,20 @@ def _of_the_run(run: Run, event: Event) -> None:
             run.reason = reason
         case RunCompleted(reason=reason):
             run.reason = reason
-            _end(run, event.at)
+            _end(run, at)
         case RunFailed(error=error, scope=scope):
-            run.error, run.finished_at, run.failed_in = error, event.at, scope
+            run.error, run.finished_at, run.failed_in = error, at, scope
         case RunCancelled():
-            _end(run, event.at)
+            _end(run, at)
         case _:
-            raise AssertionError(f"not an event of a run as a whole: {event.type}")
+            raise AssertionError(f"not an event of a run as a whole: {type(payload).__name__}")
 
 
-def _created(run: Run, event: Event, created: RunCreated) -> None:
-    run.id = event.run_id
+def _created(run: Run, created: RunCreated, seq: int, at: str) -> None:
     run.graph_id, run.version, run.graph = created.graph_id, created.version, bytes(created.graph)
     run.graphs, run.limits, run.tags = created.graphs, created.limits, created.tags
     run.key, run.request, run.turn = created.key, created.request, created.turn
-    run.created_at, run.origin, run.rerun = event.at, created.origin, created.rerun
+    run.created_at, run.origin, run.rerun = at, created.origin, created.rerun
     state = State.from_json(bytes(created.state))
     if created.inherited is UNSET:
         begin(run, Scope(ROOT, state, graph=run.graph))
@@ -132,7 +137,7 @@ def _created(run: Run, event: Event, created: RunCreated) -> None:
     for path, patch in created.patches.items():
         scope = run.scopes[path]
         scope.state.apply(patch)
-        scope.changed |= {target(op)[0]: event.seq for op in patch if path != ROOT}
+        scope.changed |= {target(op)[0]: seq for op in patch if path != ROOT}
 
 
 def _interrupt(run: Run) -> None:

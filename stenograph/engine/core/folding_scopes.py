@@ -11,7 +11,6 @@ from msgspec import UNSET, Raw
 from stenograph.engine.core.edges import edge_key
 from stenograph.engine.core.events import (
     BranchEnded,
-    Event,
     ForkJoined,
     ForkOpened,
     NodeAttemptFailed,
@@ -48,20 +47,12 @@ NOT_A_TRY: Final = frozenset({"Lost", "Interrupted"})
 """Failures that came from outside: they do not count against ``retry.attempts``."""
 
 
-def evolve_scope(run: Run, event: Event) -> bool:
-    """Take in what happened in a scope; returns whether the event is of that kind."""
-    take_in = _OF_A_SCOPE.get(type(event.data))
-    if take_in is None:
-        return False
-    take_in(run, event, event.data)
-    return True
-
-
-def _entered(run: Run, event: Event, entered: NodeEntered) -> None:
+def _entered(run: Run, entered: NodeEntered, _: int, at: str) -> None:
     if entered.scope not in run.scopes:
         _branch(run, entered.scope)
     scope = run.scopes[entered.scope]
-    old = position_of(run, entered.scope)
+    old = scope.position
+    assert old is not None, "a scope that enters a node stands before it"
     if entered.attempt == 1:
         run.steps += 1
     scope.visits[entered.node] = entered.visit
@@ -73,7 +64,7 @@ def _entered(run: Run, event: Event, entered: NodeEntered) -> None:
         phase,
         old.tries,
         old.lost,
-        entered_at=event.at,
+        entered_at=at,
     )
     place(run, scope, now)
     if entered.graph is not None:
@@ -100,7 +91,7 @@ def _call(run: Run, scope: Scope, entered: NodeEntered, ref: str) -> None:
     begin(run, Scope(path, state, graph=bytes(run.graphs[ref].graph)))
 
 
-def _exited(run: Run, _: Event, exited: NodeExited) -> None:
+def _exited(run: Run, exited: NodeExited, _: int, __: str) -> None:
     run.busy_ms += exited.duration_ms
     position = position_of(run, exited.scope)
     if position.phase == "calling":
@@ -109,15 +100,15 @@ def _exited(run: Run, _: Event, exited: NodeExited) -> None:
     position.due_at, position.kind = None, exited.outcome
 
 
-def _patched(run: Run, event: Event, patched: StatePatched) -> None:
+def _patched(run: Run, patched: StatePatched, seq: int, _: str) -> None:
     scope = run.scopes[patched.scope]
     scope.state.apply(patched.patch)
     if scope.path != ROOT:
         for op in patched.patch:
-            scope.changed[target(op)[0]] = event.seq
+            scope.changed[target(op)[0]] = seq
 
 
-def _attempt_failed(run: Run, _: Event, failed: NodeAttemptFailed) -> None:
+def _attempt_failed(run: Run, failed: NodeAttemptFailed, _: int, __: str) -> None:
     run.busy_ms += failed.duration_ms
     position = position_of(run, failed.scope)
     if position.phase == "calling":
@@ -132,7 +123,7 @@ def _attempt_failed(run: Run, _: Event, failed: NodeAttemptFailed) -> None:
     move(run, position, "to-enter" if failed.retry_at is None else "backing-off")
 
 
-def _transition(run: Run, _: Event, taken: TransitionTaken) -> None:
+def _transition(run: Run, taken: TransitionTaken, _: int, __: str) -> None:
     scope = run.scopes[taken.scope]
     if taken.edge is not None:
         key = edge_key(taken.node, taken.edge)
@@ -141,7 +132,7 @@ def _transition(run: Run, _: Event, taken: TransitionTaken) -> None:
         aim(run, scope, taken.to)
 
 
-def _fork_opened(run: Run, _: Event, opened: ForkOpened) -> None:
+def _fork_opened(run: Run, opened: ForkOpened, _: int, __: str) -> None:
     scope = run.scopes[opened.scope]
     items: list[bytes] | None = None
     if opened.each is not None:
@@ -160,7 +151,7 @@ def _fork_opened(run: Run, _: Event, opened: ForkOpened) -> None:
     move(run, position_of(run, scope.path), "forked")
 
 
-def _branch_ended(run: Run, _: Event, ended: BranchEnded) -> None:
+def _branch_ended(run: Run, ended: BranchEnded, _: int, __: str) -> None:
     index = index_of(ended.scope)
     fork = run.scopes[parent_of(ended.scope)[0]].open_fork
     changed: dict[str, tuple[bytes | None, int]] = {}
@@ -182,7 +173,7 @@ def _branch_ended(run: Run, _: Event, ended: BranchEnded) -> None:
     )
 
 
-def _fork_joined(run: Run, _: Event, joined: ForkJoined) -> None:
+def _fork_joined(run: Run, joined: ForkJoined, _: int, __: str) -> None:
     scope = run.scopes[joined.scope]
     position = position_of(run, scope.path)
     drop_branches(run, scope)
@@ -192,14 +183,14 @@ def _fork_joined(run: Run, _: Event, joined: ForkJoined) -> None:
         aim(run, scope, joined.join)
 
 
-def _wait_opened(run: Run, event: Event, wait: WaitOpened) -> None:
+def _wait_opened(run: Run, wait: WaitOpened, seq: int, _: str) -> None:
     position = position_of(run, wait.scope)
     move(run, position, "waiting")
-    position.kind, position.signal, position.since = wait.kind, wait.signal, event.seq
+    position.kind, position.signal, position.since = wait.kind, wait.signal, seq
     position.schema = b"" if wait.schema is UNSET else bytes(wait.schema)
 
 
-def _wait_resolved(run: Run, _: Event, resolved: WaitResolved) -> None:
+def _wait_resolved(run: Run, resolved: WaitResolved, _: int, __: str) -> None:
     position = position_of(run, resolved.scope)
     is_before_entry = position.kind in ("delay", "turn")
     move(run, position, "to-enter" if is_before_entry else "running")
@@ -211,15 +202,15 @@ def _wait_resolved(run: Run, _: Event, resolved: WaitResolved) -> None:
     position.due_at = None
 
 
-def _timer_set(run: Run, _: Event, timer: TimerSet) -> None:
+def _timer_set(run: Run, timer: TimerSet, _: int, __: str) -> None:
     position_of(run, timer.scope).due_at = timer.due_at
 
 
-def _timer_fired(run: Run, _: Event, timer: TimerFired) -> None:
+def _timer_fired(run: Run, timer: TimerFired, _: int, __: str) -> None:
     position_of(run, timer.scope).due_at = None
 
 
-_OF_A_SCOPE: Final[Mapping[type[Payload], Callable[[Run, Event, Any], None]]] = {
+OF_A_SCOPE: Final[Mapping[type[Payload], Callable[[Run, Any, int, str], None]]] = {
     NodeEntered: _entered,
     NodeExited: _exited,
     StatePatched: _patched,
@@ -233,3 +224,4 @@ _OF_A_SCOPE: Final[Mapping[type[Payload], Callable[[Run, Event, Any], None]]] = 
     TimerSet: _timer_set,
     TimerFired: _timer_fired,
 }
+"""How a run takes in what happened in a scope: the event, its seq and its time."""

@@ -88,10 +88,18 @@ class Run(Struct):
         at = self.scopes[ROOT].position if ROOT in self.scopes else None
         return at is not None and at.phase == "waiting" and at.kind == "turn"
 
+    @property
+    def only_waits(self) -> bool:
+        """Whether scopes wait, and none runs or is tried again by itself."""
+        phases = self.phases
+        if not phases.get("waiting"):  # as after almost every event
+            return False
+        return not (phases.get("running") or phases.get("backing-off"))
+
     def count(self, *phases: Phase) -> int:
         """Return how many scopes stand in one of the phases."""
         number = 0
-        for phase in phases:  # no generator: this is asked after every event
+        for phase in phases:  # no generator: every decision asks this several times
             number += self.phases.get(phase, 0)
         return number
 

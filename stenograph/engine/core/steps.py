@@ -11,7 +11,6 @@ from stenograph.engine.core.commands import Outside, Place
 from stenograph.engine.core.edges import CompiledGraph, CompiledNode, compile_graph
 from stenograph.engine.core.events import (
     ErrorInfo,
-    Event,
     NodeEntered,
     Payload,
     SignalReceived,
@@ -19,7 +18,7 @@ from stenograph.engine.core.events import (
     TransitionTaken,
     WaitOpened,
 )
-from stenograph.engine.core.folding import evolve
+from stenograph.engine.core.folding import take_in
 from stenograph.engine.core.run import Run
 from stenograph.engine.core.scopes import Position, Scope
 from stenograph.engine.core.standing import position_of
@@ -58,8 +57,7 @@ class Steps:
         self.events.append(payload)
         if (weigh := _WEIGHED.get(type(payload))) is not None:
             self._weight += weigh(payload)
-        run = self.run
-        evolve(run, Event(0, run.id, run.seq + 1, self.at, payload.TYPE, payload, ""))
+        take_in(self.run, payload, self.run.seq + 1, self.at)
 
     def scope(self, path: str) -> Scope:
         """Return a scope as it is now."""
