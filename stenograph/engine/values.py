@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from itertools import accumulate
+from types import NoneType
 from typing import Any, Final
 
 import msgspec
@@ -37,6 +38,9 @@ def canonical(value: object, path: str) -> tuple[bytes, Any]:
     Raises NotJson for NaN, infinities, keys that are no text, other types, cycles, nesting over
     64 and integers below -2^63 or from 2^63 on, with the pointer of the first.
     """
+    fits = _SCALARS.get(value.__class__)
+    if fits is not None and fits(value):  # nothing within it, and nobody can change it
+        return encode(value), value
     try:
         data = encode(value)
         decoded = msgspec.json.decode(data)
@@ -196,3 +200,13 @@ def _key_fault(key: object) -> str | None:
         return f"has the key {clip(repr(key))}; keys are text"
     except Exception:
         return f"has a key of type {type(key).__name__}; keys are text"
+
+
+_SCALARS: Final[Mapping[type, Callable[[Any], bool]]] = {
+    NoneType: lambda value: True,
+    bool: lambda value: True,
+    int: lambda value: -INT_MAX <= value < INT_MAX,
+    float: math.isfinite,
+    str: is_utf8,
+}
+"""Which of the plain values that hold no others JSON can say."""

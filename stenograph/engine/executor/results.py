@@ -96,7 +96,7 @@ def _read(
         )
     returned = dict(value)
     spelled = returned.pop(NEXT_NODE, None)
-    if NEXT_NODE in draft.touched():
+    if draft.has_touched(NEXT_NODE):
         in_place = draft.pop(NEXT_NODE, None)  # in any case: it is no part of the state
         spelled = in_place if spelled is None else spelled
     if not isinstance(spelled, str | None):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 from operator import attrgetter
 from typing import Any, Final
@@ -14,7 +14,7 @@ from msgspec import UNSET
 from stenograph.engine.errors import StateRefused, StateTooLarge
 from stenograph.engine.state.patch import PatchOp, joined, size_of, target
 from stenograph.engine.state.rules import NO_RULES, Rules
-from stenograph.engine.state.writes import Outcome, Writes, weight_of
+from stenograph.engine.state.writes import Outcome, Writes, gain, weight_of
 from stenograph.engine.tools.draft import ABSENT, CONTAINERS, Draft
 from stenograph.engine.values import canonical, encode, plain_key, pointer
 
@@ -149,8 +149,7 @@ class State(Mapping[str, Any]):
 
     def apply(self, patch: Iterable[PatchOp]) -> None:
         """Apply operations in place, in order; for the owner alone."""
-        for _, at_one_path in groupby(patch, key=attrgetter("path")):
-            ops = list(at_one_path)
+        for ops in _by_path(tuple(patch)):
             key, grows = target(ops[0])
             values = [bytes(op.value) for op in ops if op.value is not UNSET]
             if grows:
@@ -170,17 +169,20 @@ class State(Mapping[str, Any]):
 
     def _put(self, key: str, new: bytes | None) -> None:
         for known in (self._decoded, self._spare, self._digests):
-            known.pop(key, None)
-        old = self._encoded.get(key) if new is not None else self._encoded.pop(key, None)
-        self._weight -= weight_of(key, old)
-        self._weight += weight_of(key, new)
+            if key in known:
+                del known[key]
+        self._weight += gain(key, self._encoded.get(key), new)
         if new is not None:
             self._encoded[key] = new
+        else:
+            self._encoded.pop(key, None)
 
     def remember(self, decoded: Mapping[str, Any]) -> None:
         """Keep values that were decoded on the way, so that nobody decodes them again."""
         values = self._decoded if self._is_small else self._spare
-        values.update((key, value) for key, value in decoded.items() if key in self)
+        for key, value in decoded.items():
+            if key in self._encoded:
+                values[key] = value
 
     def regain(self, twin: State) -> None:
         """Take over what was decoded for the drafts of a copy, of the values that are still there."""
@@ -285,6 +287,13 @@ class Update:
         self.patch = patch
         self.decoded = decoded or {}
         self.grown = grown or {}
+
+
+def _by_path(patch: tuple[PatchOp, ...]) -> Iterable[Sequence[PatchOp]]:
+    """Return the operations of a patch, together those that follow each other at one path."""
+    if len(patch) == 1:  # as almost every patch has
+        return (patch,)
+    return (tuple(ops) for _, ops in groupby(patch, key=attrgetter("path")))
 
 
 def _check_size(outcome: Outcome, size: int) -> None:

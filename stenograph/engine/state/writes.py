@@ -99,7 +99,7 @@ class Writes:
                 ops = patch_key(key, old, write.data)
                 if write.data is not None:
                     decoded[key] = write.value
-                weight += weight_of(key, write.data) - weight_of(key, old)
+                weight += gain(key, old, write.data)
             if ops:
                 self._check(key)
             patch += ops
@@ -138,6 +138,13 @@ class Writes:
 def weight_of(key: str, data: bytes | None) -> int:
     """Return what a key and its value take in the JSON of a state, with colon and comma."""
     return 0 if data is None else len(encode(key)) + len(data) + 2
+
+
+def gain(key: str, old: bytes | None, new: bytes | None) -> int:
+    """Return by how many bytes the JSON of a state grows when a key has a ``new`` value."""
+    if old is not None and new is not None:  # as almost always: then the key counts for nothing
+        return len(new) - len(old)
+    return weight_of(key, new) - weight_of(key, old)
 
 
 def _growth(old: bytes, added: bytes) -> int:

@@ -61,10 +61,16 @@ class Draft(dict[str, Any]):
         ]
         return list(dict.fromkeys([*gone, *self._set, *taken]))
 
+    def has_touched(self, key: str) -> bool:
+        """Tell whether a key is among the ``touched``."""
+        return key in self._set or dict.get(self, key, ABSENT) is not self._given.get(key, ABSENT)
+
     def given_but(self, touched: Iterable[str]) -> dict[str, Any]:
         """Return the values that were given, but for those of ``touched`` keys."""
-        without = set(touched)
-        return {key: value for key, value in self._given.items() if key not in without}
+        rest = self._given.copy()
+        for key in touched:
+            rest.pop(key, None)
+        return rest
 
     def _own(self, key: str, value: Any) -> Any:
         """Return a value, or in place of one that is lent a fresh decode."""
