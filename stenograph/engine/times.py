@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Final
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -12,8 +13,13 @@ LAST_US: Final = (datetime.max.replace(tzinfo=UTC) - _EPOCH) // timedelta(micros
 
 def to_text(at_us: int) -> str:
     """Write a time as records have it: ``2026-11-20T22:55:01.123456Z``."""
-    at = _EPOCH + timedelta(microseconds=at_us)
-    return at.isoformat(timespec="microseconds").removesuffix("+00:00") + "Z"
+    seconds, microseconds = divmod(at_us, 1_000_000)
+    return f"{_second(seconds)}.{microseconds:06d}Z"
+
+
+@lru_cache(maxsize=16)  # what is written now is written in the same second as what was before it
+def _second(at_s: int) -> str:
+    return (_EPOCH + timedelta(seconds=at_s)).isoformat().removesuffix("+00:00")
 
 
 def to_us(text: str) -> int:
