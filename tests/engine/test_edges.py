@@ -14,7 +14,6 @@ from stenograph.engine.core.edges import (
     compile_graph,
     decide_way,
     edge_key,
-    predicates_of,
 )
 from stenograph.engine.core.events import Considered, ErrorInfo
 from stenograph.engine.graphs.graph import Outcome
@@ -232,18 +231,18 @@ def test_a_condition_that_fails_after_an_error_takes_its_place() -> None:
     assert (type(found), found.error.type) == (Uncaught, "expression-error")
 
 
-def asks(*edges: Any, outcome: Outcome = "ok") -> list[str]:
-    return predicates_of(node(*edges), outcome)
+def asks(*edges: Any, outcome: Outcome = "ok") -> tuple[str, ...]:
+    return node(*edges).after[outcome].predicates
 
 
 def test_predicates_are_asked_only_when_they_may_be_needed() -> None:
     p, q = {"fn": "p"}, {"fn": "q"}
-    assert asks("b", to("c", on="error")) == []
-    assert asks(to("b", when=p), to("c", until=q), to("$end", when=p)) == ["p", "q"]
-    assert asks(to("b", when="n"), to("b", max=2), to("c", when=p)) == ["p"]
-    assert asks(to("b", when=p), to("c", on="error", when=q), outcome="error") == ["q"]
-    assert asks(to("b", when=p), to("c"), to("$end", when=q)) == ["p"]
-    assert asks(to("c", on="error"), to("b", when=p), to("c", when=q)) == ["p", "q"]
+    assert asks("b", to("c", on="error")) == ()
+    assert asks(to("b", when=p), to("c", until=q), to("$end", when=p)) == ("p", "q")
+    assert asks(to("b", when="n"), to("b", max=2), to("c", when=p)) == ("p",)
+    assert asks(to("b", when=p), to("c", on="error", when=q), outcome="error") == ("q",)
+    assert asks(to("b", when=p), to("c"), to("$end", when=q)) == ("p",)
+    assert asks(to("c", on="error"), to("b", when=p), to("c", when=q)) == ("p", "q")
 
 
 def test_a_graph_is_compiled_once() -> None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
-from typing import Any, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias, get_args
 
 import msgspec
 from msgspec import Struct
@@ -17,21 +17,33 @@ from stenograph.engine.state.rules import Rules, rules_of
 
 
 class CompiledEdge(Struct, frozen=True):
-    """An edge with its condition compiled once; ``negated`` when it was spelled ``until``."""
+    """An edge with its condition compiled once; ``negated`` when it was spelled ``until``.
+
+    ``key`` is its ``edge_key``.
+    """
 
     index: int
+    key: str
     edge: Edge
     condition: Compiled | None
     negated: bool
 
 
 class CompiledNode(Struct, frozen=True):
-    """A node, and its edges in their order."""
+    """A node, and its edges in their order: all, and those that there are ``after`` each outcome."""
 
     name: str
     node: Node
     tool: str | None
     edges: tuple[CompiledEdge, ...]
+    after: Mapping[Outcome, Ways]
+
+
+class Ways(Struct, frozen=True):
+    """Edges, and the predicates that ``decide_way`` may need: none behind an edge always taken."""
+
+    edges: tuple[CompiledEdge, ...]
+    predicates: tuple[str, ...]
 
 
 class CompiledGraph(Struct, frozen=True):
@@ -77,18 +89,6 @@ def compile_graph(canonical: bytes) -> CompiledGraph:
     return CompiledGraph(graph, nodes, rules_of(graph.state))
 
 
-def predicates_of(node: CompiledNode, outcome: Outcome) -> list[str]:
-    """Return the predicates that ``decide_way`` may need: none behind an edge always taken."""
-    names: dict[str, None] = {}
-    for each in node.edges:
-        if each.edge.on == outcome:
-            if isinstance(each.condition, PredicateCondition):
-                names[each.condition.fn] = None
-            elif each.condition is None and each.edge.max is None:
-                break
-    return list(names)
-
-
 def decide_way(
     node: CompiledNode,
     outcome: Outcome,
@@ -103,13 +103,11 @@ def decide_way(
 
     ``taken`` counts the edges taken in this scope, by ``edge_key``.
     """
-    candidates = [edge for edge in node.edges if edge.edge.on == outcome]
+    candidates = node.after[outcome].edges
     considered: list[Considered] = []
     for candidate in candidates:
         try:
-            seen = _consider(
-                candidate, view, taken.get(edge_key(node.name, candidate.index), 0), answers
-            )
+            seen = _consider(candidate, view, taken.get(candidate.key, 0), answers)
         except EvaluationError as fault:
             return Uncaught(_expression_error(node.name, candidate, fault))
         considered.append(seen)
@@ -133,7 +131,7 @@ def edge_key(node: str, index: int) -> str:
 
 
 def _unmatched(
-    candidates: list[CompiledEdge],
+    candidates: tuple[CompiledEdge, ...],
     considered: list[Considered],
     on_no_match: Literal["fail", "end"],
 ) -> Way | Uncaught | None:
@@ -167,7 +165,7 @@ def _consider(edge: CompiledEdge, view: View, taken: int, answers: Answers) -> C
 def _ask(condition: Compiled | None, view: View, answers: Answers) -> Verdict:
     match condition:
         case None:
-            return Verdict(value=True, truth=True, read={})
+            return _ALWAYS
         case PredicateCondition(fn=name):
             answer = answers[name]
             if isinstance(answer, ErrorInfo):
@@ -193,11 +191,30 @@ def _expression_error(node: str, edge: CompiledEdge, fault: EvaluationError) -> 
 
 
 def _node(name: str, node: Node) -> CompiledNode:
-    return CompiledNode(name, node, node.tool, tuple(_edges(node)))  # type: ignore[arg-type]
+    edges = tuple(_edges(name, node))
+    after = {
+        outcome: _ways([each for each in edges if each.edge.on == outcome]) for outcome in _OUTCOMES
+    }
+    return CompiledNode(name, node, node.tool, edges, after)  # type: ignore[arg-type]
 
 
-def _edges(node: Node) -> Iterator[CompiledEdge]:
+def _ways(edges: Sequence[CompiledEdge]) -> Ways:
+    names: dict[str, None] = {}
+    for each in edges:
+        if isinstance(each.condition, PredicateCondition):
+            names[each.condition.fn] = None
+        elif each.condition is None and each.edge.max is None:
+            break
+    return Ways(tuple(edges), tuple(names))
+
+
+def _edges(name: str, node: Node) -> Iterator[CompiledEdge]:
     for index, edge in enumerate(edges_of(node)):
         spelled: Any = edge.until if edge.when is None else edge.when
         condition = None if spelled is None else compile_condition(spelled)
-        yield CompiledEdge(index, edge, condition, negated=edge.until is not None)
+        key = edge_key(name, index)
+        yield CompiledEdge(index, key, edge, condition, negated=edge.until is not None)
+
+
+_OUTCOMES: Final[tuple[Outcome, ...]] = get_args(Outcome)
+_ALWAYS: Final = Verdict(value=True, truth=True, read={})

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from stenograph.engine.conditions.expressions import View
 from stenograph.engine.core.commands import Place, Unanswered
-from stenograph.engine.core.edges import Uncaught, Way, decide_way, predicates_of
+from stenograph.engine.core.edges import Uncaught, Way, decide_way
 from stenograph.engine.core.events import ErrorInfo, TransitionTaken
 from stenograph.engine.core.scopes import ROOT, Scope, parent_of
 from stenograph.engine.core.steps import Steps
@@ -25,7 +23,7 @@ def way_out(
     node = graph.nodes[place.node]
     asked = (place.scope, place.node, place.visit)
     answers = steps.outside.answers.get(asked, {})
-    if names := [name for name in predicates_of(node, outcome) if name not in answers]:
+    if names := [name for name in node.after[outcome].predicates if name not in answers]:
         raise Unanswered(asked, names, scope.state)
     return decide_way(
         node,
@@ -88,7 +86,8 @@ def _outer_joins(steps: Steps, path: str) -> set[str]:
 
 def _view_of(scope: Scope, visit: int, error: ErrorInfo | None) -> View:
     """Return what conditions see of a scope."""
-    bindings: dict[str, Any] = {**scope.bindings, "visit": visit}
+    bindings = scope.bindings
+    bindings["visit"] = visit
     if error is not None:
         bindings["error"] = {"type": error.type, "message": error.message, "node": error.node}
     return View(state=scope.state, bindings=bindings)
