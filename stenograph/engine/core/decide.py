@@ -90,15 +90,15 @@ def decide(run: Run, command: Command, outside: Outside) -> Decision:
 def _obey(steps: Steps, command: Command) -> None:
     run = steps.run
     match command:
+        case ToolReturned() | ToolFailed():  # first, since it is asked the most often
+            if running_at(run, command.place.scope) == command.place:
+                _settled(steps, command)
         case Start():
             _start(steps, command)
         case Signal() | Resume() | Retry() | Pause() | Migrate():
             _asked(steps, command)
         case _ if run.seq == 0 or run.ended:
             pass
-        case ToolReturned() | ToolFailed():
-            if running_at(run, command.place.scope) == command.place:
-                _settled(steps, command)
         case Due(scope=path, at=at):
             if due_at(run, path) == at:
                 _due(steps, path, at)

@@ -5,13 +5,12 @@ What an event changes in one is in ``folding``; what can be read from one, in ``
 
 from __future__ import annotations
 
-from copy import copy
 from typing import Final, Literal, TypeAlias
 
 from msgspec import Struct, field
 
 from stenograph.engine.core.events import ErrorInfo, Origin, PinnedGraph, RerunOf, RunLimits
-from stenograph.engine.core.scopes import ROOT, Layer, Phase, Scope
+from stenograph.engine.core.scopes import ROOT, Layer, Phase, Scope, twin_of
 from stenograph.engine.state.state import State
 
 Status: TypeAlias = Literal[
@@ -105,14 +104,14 @@ class Run(Struct):
 
     def copy(self) -> Run:
         """Return a run that changes apart from this one."""
-        twin = copy(self)
+        twin = twin_of(self)
         twin.scopes = {path: scope.copy() for path, scope in self.scopes.items()}
         twin.phases, twin.signals = self.phases.copy(), self.signals.copy()
         return twin
 
     def layer(self) -> Run:
         """Return a copy that costs what is looked at in it, for as long as this one stays."""
-        twin = copy(self)
+        twin = twin_of(self)
         twin.scopes = Layer(self.scopes)
         twin.phases, twin.signals = self.phases.copy(), self.signals.copy()
         return twin
