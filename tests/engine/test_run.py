@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 import pytest
@@ -11,10 +11,12 @@ from hypothesis import strategies as st
 
 from stenograph.engine import TERMINAL, decode, fold
 from stenograph.engine.core.commands import Cancel, Command, Fail, Recover, Stopped, TimeUp
-from stenograph.engine.core.events import ErrorInfo, Event, encode_payload
+from stenograph.engine.core.events import ErrorInfo, Event, Payload, encode_payload
 from stenograph.engine.core.run import ACTIVE, Run
+from stenograph.engine.core.scopes import Scope
 from stenograph.engine.core.standing import due_at, first_due, places
 from stenograph.engine.graphs.graph import Outcome
+from stenograph.engine.state.patch import PatchOp
 from stenograph.journal import Record
 from tests.scenario import AT, Scenario, failed, returned
 
@@ -140,3 +142,8 @@ def test_what_is_no_event_of_a_run_is_a_mistake_of_the_program() -> None:
     odd: Any = object()
     with pytest.raises(AssertionError, match="not an event of a run as a whole: object"):
         fold([Event(0, "run", 1, AT, "odd", odd, "")])
+
+
+@pytest.mark.parametrize("kind", [*get_args(Payload), Run, Scope, PatchOp])
+def test_the_collector_has_nothing_to_look_for_in_what_history_is_made_of(kind: Any) -> None:
+    assert kind.__struct_config__.gc is False

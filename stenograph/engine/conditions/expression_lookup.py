@@ -35,7 +35,7 @@ RESERVED: Final = WHOLE | frozenset(BOUND)
 Reads: TypeAlias = dict[str, Any]
 
 
-class View(Struct, frozen=True):
+class View(Struct, frozen=True, gc=False):
     """What a condition sees: the state, and what is bound beside it here.
 
     ``bindings`` holds those of ``error``, ``item``, ``index`` and ``visit`` that exist now, and

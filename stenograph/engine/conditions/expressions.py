@@ -38,7 +38,7 @@ __all__ = (
 )
 
 
-class Verdict(Struct, frozen=True):
+class Verdict(Struct, frozen=True, gc=False):
     """What a condition came to.
 
     ``read`` maps each look-up that was made, by its whole path, to the value found: a copy of at

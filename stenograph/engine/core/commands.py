@@ -15,7 +15,7 @@ from stenograph.engine.state.state import State, Update
 from stenograph.engine.tools.tools import Effects
 
 
-class Place(Struct, frozen=True):
+class Place(Struct, frozen=True, gc=False):
     """One attempt: where, which visit, which try."""
 
     scope: str
@@ -54,7 +54,7 @@ class Start(Struct, frozen=True, kw_only=True):
     rerun: RerunOf | None = None
 
 
-class ToolReturned(Struct, frozen=True, kw_only=True):
+class ToolReturned(Struct, frozen=True, kw_only=True, gc=False):
     """An attempt came back with what it changed, and perhaps with where to go."""
 
     place: Place
@@ -198,7 +198,7 @@ Asked: TypeAlias = tuple[str, str, int]
 """Where predicates were asked: scope, node and visit."""
 
 
-class Outside(Struct, frozen=True):
+class Outside(Struct, frozen=True, gc=False):
     """What a decision needs from outside: the tools' versions and effects, the time, chance.
 
     ``draw``: a number from [0, 1); ``answers``: what the predicates said that were asked;

@@ -56,7 +56,7 @@ from stenograph.engine.tools.tools import NEXT_NODE
 from stenograph.engine.values import pointer
 
 
-class Decision(Struct, frozen=True):
+class Decision(Struct, frozen=True, gc=False):
     """What follows from a command: the events, ``at`` what time, and the run as they will leave it.
 
     ``is_partial``: there is more than one commit may hold; Advance goes on with ``rest``.

@@ -54,7 +54,7 @@ class CompiledGraph(Struct, frozen=True):
     rules: Rules
 
 
-class Way(Struct, frozen=True):
+class Way(Struct, frozen=True, gc=False):
     """The way on: ``to`` a node, ``$end`` or ``$fail``, for ``reason``, by edge ``edge``.
 
     With a ``fork`` by its branches first, and ``to`` is where they join.
@@ -71,7 +71,7 @@ class Way(Struct, frozen=True):
     fork: Edge | None = None
 
 
-class Uncaught(Struct, frozen=True):
+class Uncaught(Struct, frozen=True, gc=False):
     """There is no way on: an outcome that no edge catches, or an edge that cannot be decided."""
 
     error: ErrorInfo

@@ -16,7 +16,15 @@ from stenograph.engine.state.patch import PatchOp
 from stenograph.journal import Record, is_erased
 
 
-class ErrorInfo(Struct, frozen=True, omit_defaults=True):
+class Fact(Struct, frozen=True, gc=False):
+    """What history is made of: values that refer to no other thing of the program.
+
+    So the garbage collector need not look for them in cycles (``gc=False``), as often as they are
+    made.
+    """
+
+
+class ErrorInfo(Fact, frozen=True, omit_defaults=True):
     """Why something failed: ``type`` is an exception's name, or a code of the engine's own."""
 
     type: str
@@ -25,14 +33,14 @@ class ErrorInfo(Struct, frozen=True, omit_defaults=True):
     node: str = ""
 
 
-class RunLimits(Struct, frozen=True):
+class RunLimits(Fact, frozen=True):
     """How far a run may go before it parks, written out: a later default changes no old run."""
 
     steps: int
     time_s: float | None = None
 
 
-class PinnedGraph(Struct, frozen=True, kw_only=True):
+class PinnedGraph(Fact, frozen=True, kw_only=True):
     """A graph as a run holds on to it: whole, so that no later version changes the run."""
 
     graph_id: str
@@ -40,7 +48,7 @@ class PinnedGraph(Struct, frozen=True, kw_only=True):
     graph: Raw
 
 
-class Origin(Struct, frozen=True, kw_only=True):
+class Origin(Fact, frozen=True, kw_only=True):
     """The event of another run that a run goes on from: its run, its seq and its hash."""
 
     run_id: str
@@ -48,7 +56,7 @@ class Origin(Struct, frozen=True, kw_only=True):
     hash: str
 
 
-class RerunOf(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class RerunOf(Fact, frozen=True, kw_only=True, omit_defaults=True):
     """The run, up to an event of it, from which a rerun is answered; but for ``tools``, run anew."""
 
     run_id: str
@@ -57,7 +65,7 @@ class RerunOf(Struct, frozen=True, kw_only=True, omit_defaults=True):
     tools: tuple[str, ...] = ()
 
 
-class RunCreated(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class RunCreated(Fact, frozen=True, kw_only=True, omit_defaults=True):
     """A run began: its graph, whole and by version, and its first state.
 
     ``graphs``: the sub-graphs, by the name that nodes call them; ``key`` and ``request``: the
@@ -86,7 +94,7 @@ class RunCreated(Struct, frozen=True, kw_only=True, omit_defaults=True):
     rerun: RerunOf | None = None
 
 
-class RunPausing(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class RunPausing(Fact, frozen=True, kw_only=True, omit_defaults=True):
     """Somebody asked the run to pause; nodes under way finish first."""
 
     TYPE: ClassVar[str] = "run.pausing"
@@ -94,13 +102,13 @@ class RunPausing(Struct, frozen=True, kw_only=True, omit_defaults=True):
     reason: str = ""
 
 
-class RunPaused(Struct, frozen=True):
+class RunPaused(Fact, frozen=True):
     """Nothing of the run is under way, and nothing will be until it is resumed."""
 
     TYPE: ClassVar[str] = "run.paused"
 
 
-class RunResumed(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class RunResumed(Fact, frozen=True, kw_only=True, omit_defaults=True):
     """Somebody let a paused or parked run go on, perhaps with other limits."""
 
     TYPE: ClassVar[str] = "run.resumed"
@@ -108,7 +116,7 @@ class RunResumed(Struct, frozen=True, kw_only=True, omit_defaults=True):
     limits: RunLimits | None = None
 
 
-class RunRetried(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class RunRetried(Fact, frozen=True, kw_only=True, omit_defaults=True):
     """Somebody reopened a failed run: what failed or was stopped by it is tried afresh."""
 
     TYPE: ClassVar[str] = "run.retried"
@@ -116,7 +124,7 @@ class RunRetried(Struct, frozen=True, kw_only=True, omit_defaults=True):
     limits: RunLimits | None = None
 
 
-class RunMigrated(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class RunMigrated(Fact, frozen=True, kw_only=True, omit_defaults=True):
     """Somebody had the run go on in another graph, or another version of its own, whole as at first.
 
     Every scope stays where it stands, with its state and its counters.
@@ -130,7 +138,7 @@ class RunMigrated(Struct, frozen=True, kw_only=True, omit_defaults=True):
     graphs: dict[str, PinnedGraph] = {}
 
 
-class RunParked(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class RunParked(Fact, frozen=True, kw_only=True, omit_defaults=True):
     """The engine stopped and needs a person."""
 
     TYPE: ClassVar[str] = "run.parked"
@@ -140,14 +148,14 @@ class RunParked(Struct, frozen=True, kw_only=True, omit_defaults=True):
     node: str = ""
 
 
-class RunRecovered(Struct, frozen=True, kw_only=True):
+class RunRecovered(Fact, frozen=True, kw_only=True):
     """The engine started anew and took the run up again; ``lost`` attempts were interrupted."""
 
     TYPE: ClassVar[str] = "run.recovered"
     lost: int
 
 
-class RunCancelling(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class RunCancelling(Fact, frozen=True, kw_only=True, omit_defaults=True):
     """Somebody asked the run to stop; what runs is being stopped."""
 
     TYPE: ClassVar[str] = "run.cancelling"
@@ -155,20 +163,20 @@ class RunCancelling(Struct, frozen=True, kw_only=True, omit_defaults=True):
     reason: str = ""
 
 
-class RunCancelled(Struct, frozen=True):
+class RunCancelled(Fact, frozen=True):
     """The run stopped because somebody asked."""
 
     TYPE: ClassVar[str] = "run.cancelled"
 
 
-class RunCompleted(Struct, frozen=True, kw_only=True):
+class RunCompleted(Fact, frozen=True, kw_only=True):
     """The run came to its end."""
 
     TYPE: ClassVar[str] = "run.completed"
     reason: Literal["end", "loop-done", "loop-cap", "no-edge-matched"]
 
 
-class RunFailed(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class RunFailed(Fact, frozen=True, kw_only=True, omit_defaults=True):
     """The run could not go on; ``scope``, ``node`` and ``visit`` say where it began to fail."""
 
     TYPE: ClassVar[str] = "run.failed"
@@ -178,7 +186,7 @@ class RunFailed(Struct, frozen=True, kw_only=True, omit_defaults=True):
     visit: int = 0
 
 
-class RunErased(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class RunErased(Fact, frozen=True, kw_only=True, omit_defaults=True):
     """Somebody had the run erased: of the events before only the hashes of their data are left."""
 
     TYPE: ClassVar[str] = "run.erased"
@@ -186,7 +194,7 @@ class RunErased(Struct, frozen=True, kw_only=True, omit_defaults=True):
     reason: str = ""
 
 
-class LimitReached(Struct, frozen=True, kw_only=True):
+class LimitReached(Fact, frozen=True, kw_only=True):
     """The run came to one of its limits; it parks."""
 
     TYPE: ClassVar[str] = "limit.reached"
@@ -194,7 +202,7 @@ class LimitReached(Struct, frozen=True, kw_only=True):
     value: int | float
 
 
-class NodeEntered(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class NodeEntered(Fact, frozen=True, kw_only=True, omit_defaults=True):
     """An attempt at a node began: the n-th try within the n-th visit.
 
     Where the node runs a ``graph``, its state begins with the keys of ``in``, each from a path of
@@ -213,7 +221,7 @@ class NodeEntered(Struct, frozen=True, kw_only=True, omit_defaults=True):
     in_: dict[str, str] | None = field(name="in", default=None)
 
 
-class NodeAttemptFailed(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class NodeAttemptFailed(Fact, frozen=True, kw_only=True, omit_defaults=True):
     """An attempt failed and is not the last: ``retry_at`` says when the next one starts."""
 
     TYPE: ClassVar[str] = "node.attempt_failed"
@@ -226,7 +234,7 @@ class NodeAttemptFailed(Struct, frozen=True, kw_only=True, omit_defaults=True):
     retry_at: str | None = None
 
 
-class NodeExited(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class NodeExited(Fact, frozen=True, kw_only=True, omit_defaults=True):
     """A visit ended; its outcome is history and the node never runs again for it."""
 
     TYPE: ClassVar[str] = "node.exited"
@@ -239,7 +247,7 @@ class NodeExited(Struct, frozen=True, kw_only=True, omit_defaults=True):
     error: ErrorInfo | None = None
 
 
-class StatePatched(Struct, frozen=True, kw_only=True):
+class StatePatched(Fact, frozen=True, kw_only=True):
     """The state of a scope changed; left out when a visit changed nothing."""
 
     TYPE: ClassVar[str] = "state.patched"
@@ -250,7 +258,7 @@ class StatePatched(Struct, frozen=True, kw_only=True):
     patch: tuple[PatchOp, ...]
 
 
-class Considered(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Considered(Fact, frozen=True, kw_only=True, omit_defaults=True):
     """An edge that was looked at: what it asked, the answer, and the values that it read."""
 
     edge: int
@@ -262,7 +270,7 @@ class Considered(Struct, frozen=True, kw_only=True, omit_defaults=True):
     read: dict[str, Any] = {}
 
 
-class TransitionTaken(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class TransitionTaken(Fact, frozen=True, kw_only=True, omit_defaults=True):
     """The way that was taken, and why; ``edge`` is None after a goto and at an end.
 
     After a fork, to the nodes of ``fork``, ``to`` is where the scope goes on once they have joined.
@@ -283,7 +291,7 @@ class TransitionTaken(Struct, frozen=True, kw_only=True, omit_defaults=True):
     fork: tuple[str, ...] = ()
 
 
-class ForkOpened(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class ForkOpened(Fact, frozen=True, kw_only=True, omit_defaults=True):
     """A scope went several ways: ``count`` branches, one for each of ``targets``.
 
     Or, with ``each``, to the one target for every item of the list at that path.
@@ -304,7 +312,7 @@ class ForkOpened(Struct, frozen=True, kw_only=True, omit_defaults=True):
     width: int | None = None
 
 
-class BranchEnded(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class BranchEnded(Fact, frozen=True, kw_only=True, omit_defaults=True):
     """A branch, whose own ``scope`` this is, came to its end, or was stopped for the others' sake.
 
     ``failed_in``, a scope, ``node`` and ``visit`` say where it began to fail.
@@ -320,7 +328,7 @@ class BranchEnded(Struct, frozen=True, kw_only=True, omit_defaults=True):
     visit: int = 0
 
 
-class ForkJoined(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class ForkJoined(Fact, frozen=True, kw_only=True, omit_defaults=True):
     """All that a fork waited for has arrived, and the scope goes on at ``join``.
 
     With ``error`` what the branches changed could not be brought together.
@@ -338,7 +346,7 @@ class ForkJoined(Struct, frozen=True, kw_only=True, omit_defaults=True):
     error: ErrorInfo | None = None
 
 
-class WaitOpened(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class WaitOpened(Fact, frozen=True, kw_only=True, omit_defaults=True):
     """A scope waits: for a ``signal``, for a ``time``, or before its start for a ``delay`` or a turn."""
 
     TYPE: ClassVar[str] = "wait.opened"
@@ -351,7 +359,7 @@ class WaitOpened(Struct, frozen=True, kw_only=True, omit_defaults=True):
     schema: Raw | UnsetType = UNSET
 
 
-class WaitResolved(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class WaitResolved(Fact, frozen=True, kw_only=True, omit_defaults=True):
     """A wait is over; ``signal_seq`` is the event of the signal that it used up."""
 
     TYPE: ClassVar[str] = "wait.resolved"
@@ -363,7 +371,7 @@ class WaitResolved(Struct, frozen=True, kw_only=True, omit_defaults=True):
     signal_seq: int | None = None
 
 
-class SignalReceived(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class SignalReceived(Fact, frozen=True, kw_only=True, omit_defaults=True):
     """Somebody gave the run input; ``saw`` is the last event that they had seen."""
 
     TYPE: ClassVar[str] = "signal.received"
@@ -374,7 +382,7 @@ class SignalReceived(Struct, frozen=True, kw_only=True, omit_defaults=True):
     saw: int | None = None
 
 
-class TimerSet(Struct, frozen=True, kw_only=True):
+class TimerSet(Fact, frozen=True, kw_only=True):
     """Something will happen to what a scope does now when its time comes."""
 
     TYPE: ClassVar[str] = "timer.set"
@@ -384,7 +392,7 @@ class TimerSet(Struct, frozen=True, kw_only=True):
     due_at: str
 
 
-class TimerFired(Struct, frozen=True, kw_only=True):
+class TimerFired(Fact, frozen=True, kw_only=True):
     """The time of a timer came."""
 
     TYPE: ClassVar[str] = "timer.fired"
@@ -394,7 +402,7 @@ class TimerFired(Struct, frozen=True, kw_only=True):
     due_at: str
 
 
-class LogWritten(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class LogWritten(Fact, frozen=True, kw_only=True, omit_defaults=True):
     """A tool said something while it ran."""
 
     TYPE: ClassVar[str] = "log"
@@ -407,7 +415,7 @@ class LogWritten(Struct, frozen=True, kw_only=True, omit_defaults=True):
     fields: Raw | UnsetType = UNSET
 
 
-class GraphCreated(Struct, frozen=True, kw_only=True):
+class GraphCreated(Fact, frozen=True, kw_only=True):
     """A graph, or a new version of it, was stored; in the graph's own stream."""
 
     TYPE: ClassVar[str] = "graph.created"
@@ -461,7 +469,7 @@ _DECODERS: Final[Mapping[str, msgspec.json.Decoder[Payload]]] = {
 }
 
 
-class Event(Struct, frozen=True):
+class Event(Fact, frozen=True):
     """A record as the engine reads it: the envelope's fields and the payload, decoded."""
 
     offset: int

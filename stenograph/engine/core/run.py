@@ -23,7 +23,7 @@ GOING: Final[frozenset[str]] = frozenset({"running", "waiting"})
 """The statuses in which a run goes on."""
 
 
-class Kept(Struct, frozen=True):
+class Kept(Struct, frozen=True, gc=False):
     """A signal that nobody has used yet, by the event that brought it."""
 
     seq: int
@@ -31,7 +31,7 @@ class Kept(Struct, frozen=True):
     scope: str | None
 
 
-class Run(Struct):
+class Run(Struct, gc=False):
     """A run, folded. Only ``evolve`` changes one, and only its owner calls that.
 
     ``halt``: why nothing new is begun although the run has not come to rest yet; ``phases``: how

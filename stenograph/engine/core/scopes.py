@@ -29,7 +29,7 @@ Phase: TypeAlias = Literal[
 ]  # fmt: skip
 
 
-class Position(Struct):
+class Position(Struct, gc=False):
     """Where a scope stands.
 
     ``to-enter``: before an attempt; ``running``: in one; ``backing-off``: between two; ``waiting``:
@@ -55,7 +55,7 @@ class Position(Struct):
     since: int = 0
 
 
-class Branch(Struct, frozen=True):
+class Branch(Struct, frozen=True, gc=False):
     """What became of a branch; ``changed`` is what it wrote: key → JSON or None, and by which event."""
 
     status: Literal["open", "ok", "error", "cancelled"]
@@ -66,7 +66,7 @@ class Branch(Struct, frozen=True):
     visit: int = 0
 
 
-class Fork(Struct):
+class Fork(Struct, gc=False):
     """An open fork of a scope: which branches there are to be, and what became of each so far."""
 
     targets: tuple[str, ...]
@@ -110,7 +110,7 @@ class Fork(Struct):
         return twin
 
 
-class Scope(Struct):
+class Scope(Struct, gc=False):
     """The run itself (``/``), or a part of it with a state and a place of its own.
 
     ``changed``: the keys written here, each with the event that did it last; ``bound``: what

@@ -17,7 +17,7 @@ GROWTH_MAX_OPS: Final = 1000
 """Up to so many new items each are an operation of their own; more are, if that takes less room."""
 
 
-class PatchOp(Struct, frozen=True, omit_defaults=True):
+class PatchOp(Struct, frozen=True, gc=False, omit_defaults=True):
     """One operation; ``value`` is there for ``add`` and ``replace``."""
 
     op: Literal["add", "replace", "remove"]

@@ -22,14 +22,14 @@ class Held(Protocol):
     def __getitem__(self, key: str) -> Any: ...
 
 
-class Whole(Struct, frozen=True):
+class Whole(Struct, frozen=True, gc=False):
     """A key's new value as JSON and decoded; None and ABSENT when it is removed."""
 
     data: bytes | None
     value: Any
 
 
-class Grown(Struct, frozen=True):
+class Grown(Struct, frozen=True, gc=False):
     """What a key's list grows by, as JSON and decoded; what is in it already is left alone."""
 
     data: bytes
@@ -39,7 +39,7 @@ class Grown(Struct, frozen=True):
 Write: TypeAlias = Whole | Grown
 
 
-class Outcome(Struct, frozen=True):
+class Outcome(Struct, frozen=True, gc=False):
     """The patch of all writes, the new values and the new ends of lists by key, and the growth.
 
     ``weight`` is by how many bytes the JSON of the state grows.
