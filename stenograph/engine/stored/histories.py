@@ -12,7 +12,7 @@ from stenograph.engine.core.folding import evolve
 from stenograph.engine.core.run import Run
 from stenograph.engine.errors import RunGone, UnknownRun
 from stenograph.engine.stored.snapshots import last_snapshot
-from stenograph.journal import PAGE_MAX, Journal, Stream
+from stenograph.journal import PAGE_MAX, Journal, Record, Stream
 
 KEPT_MAX: Final = 64
 """How many folded runs that are at rest are kept, so that reading one again reads only what is new."""
@@ -30,12 +30,8 @@ class Histories:
         self, run_id: str, *, after: int = 0, to: int | None = None
     ) -> AsyncIterator[Event]:
         """Yield the events of a run with ``seq > after``, up to and with ``to``."""
-        while records := await self._journal.read(run_id, after=after, limit=_few(after, to)):
+        while records := await self._page(run_id, after, to):
             for record in records:
-                if to is not None and record.seq > to:
-                    return
-                if record.type == RunErased.TYPE:  # whoever held the run from before holds too much
-                    raise RunGone(run_id)
                 yield decode(record)
             after = records[-1].seq
 
@@ -45,8 +41,7 @@ class Histories:
             raise UnknownRun(run_id)
         # Taken out for as long as it changes: who asks meanwhile folds one of his own.
         run = self._kept.pop(run_id, None) or await last_snapshot(self._journal, run_id)
-        async for event in self.events(run_id, after=run.seq):
-            _take_in(run, event)
+        await self._go_on(run)
         if not run.seq:
             raise UnknownRun(run_id)
         self.keep(run)
@@ -55,8 +50,7 @@ class Histories:
     async def at(self, run_id: str, seq: int) -> Run:
         """Return a run as it was after its event ``seq``."""
         run = await last_snapshot(self._journal, run_id, seq)
-        async for event in self.events(run_id, after=run.seq, to=seq):
-            _take_in(run, event)
+        await self._go_on(run, seq)
         return run
 
     async def boundary(self, run_id: str, at: int) -> int:
@@ -78,6 +72,28 @@ class Histories:
         """Return the hash of an event that there is."""
         [record] = await self._journal.read(run_id, after=seq - 1, limit=1)
         return record.hash
+
+    async def _go_on(self, run: Run, to: int | None = None) -> None:
+        """Take in the events after those that a run has, up to and with ``to``.
+
+        Raises UnknownEvent for what no engine of ours can have written.
+        """
+        while records := await self._page(run.id, run.seq, to):
+            try:
+                for record in records:
+                    evolve(run, decode(record))
+            except (KeyError, AssertionError, ValueError) as error:
+                where = f"{record.run_id} seq {record.seq}"
+                message = f"{where}: {record.type} does not fit: {error!r}"
+                raise UnknownEvent(message) from error
+
+    async def _page(self, run_id: str, after: int, to: int | None) -> list[Record]:
+        """Return some records, the next ones, up to and with ``to``; none where there are no more."""
+        limit = PAGE_MAX if to is None else min(PAGE_MAX, max(0, to - after))
+        records = await self._journal.read(run_id, after=after, limit=limit) if limit else []
+        if any(record.type == RunErased.TYPE for record in records):
+            raise RunGone(run_id)  # whoever held the run from before holds too much
+        return records
 
     def keep(self, run: Run) -> None:
         """Keep a run that is at rest, and let the one go that was read the longest ago."""
@@ -104,17 +120,3 @@ async def in_status(journal: Journal, status: str) -> AsyncIterator[list[Stream]
     while page := await journal.streams(wanted, before=before, limit=PAGE):
         yield page
         before = page[-1].number
-
-
-def _few(after: int, to: int | None) -> int:
-    """Return how many records to ask for: no more than are wanted, and one that says it is enough."""
-    return PAGE_MAX if to is None else min(PAGE_MAX, max(0, to - after) + 1)
-
-
-def _take_in(run: Run, event: Event) -> None:
-    """Evolve a run by what was read; raises UnknownEvent for what no engine of ours can have written."""
-    try:
-        evolve(run, event)
-    except (KeyError, AssertionError, ValueError) as error:
-        where = f"{event.run_id} seq {event.seq}"
-        raise UnknownEvent(f"{where}: {event.type} does not fit: {error!r}") from error
