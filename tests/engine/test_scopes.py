@@ -60,6 +60,13 @@ def test_what_is_only_peeked_at_does_not_come_up() -> None:
     assert (layer["a"], layer.touched) == (1, ["a"])
 
 
+def test_what_was_taken_out_was_touched_after_all_that_came_up() -> None:
+    _, layer = layered()
+    assert layer.touched == ["d", "b", "a"]
+    layer["a"] = 6
+    assert layer.touched == ["d", "b", "a"]
+
+
 def test_going_on_from_a_run_leaves_its_open_fork_as_it_was() -> None:
     scene = Scenario(FORK).when_returned()
     begun = len(scene.history)

@@ -170,40 +170,38 @@ class Layer(dict[Any, Any]):
     Costs as much as what is looked up, however large the dict below is.
     """
 
-    __slots__ = ("_below", "_moved", "gone")
+    __slots__ = ("_below", "_moved")
 
     def __init__(self, below: dict[Any, Any]) -> None:
         super().__init__()
         self._below = below
-        self.gone: set[Any] = set()
         self._moved: dict[Any, None] = {}
         """The keys that were taken out once: what came back has its place at the end."""
 
     @property
     def touched(self) -> list[Any]:
         """The keys that came up here or were taken out, in that order."""
-        return [*super().keys(), *self.gone]
+        return list(dict.fromkeys([*super().keys(), *self._moved]))
 
     def __missing__(self, key: Any) -> Any:
-        if key in self.gone:
+        if key in self._moved:
             raise KeyError(key)
         value = self._below[key]
-        if isinstance(value, Scope):
-            value = value.layer()
-        super().__setitem__(key, value)
+        self[key] = value = value.layer() if isinstance(value, Scope) else value
         return value
 
     def peek(self, key: Any) -> Any:
         """Return a value for reading alone: it does not come up for that; None when there is none."""
-        if key in self.gone:
+        if dict.__contains__(self, key):
+            return dict.get(self, key)
+        if key in self._moved:
             return None
-        if super().__contains__(key):
-            return super().get(key)
         below = self._below
         return below.peek(key) if isinstance(below, Layer) else below.get(key)
 
     def __contains__(self, key: object) -> bool:
-        return super().__contains__(key) or (key not in self.gone and key in self._below)
+        is_here = dict.__contains__(self, key)
+        return is_here or (key not in self._moved and key in self._below)
 
     def get(self, key: Any, default: Any = None) -> Any:
         """Return the value of a key, or ``default``."""
@@ -216,13 +214,8 @@ class Layer(dict[Any, Any]):
         """Take a key out, here alone."""
         value = self.get(key, *default)
         super().pop(key, None)
-        self.gone.add(key)
         self._moved[key] = None
         return value
-
-    def __setitem__(self, key: Any, value: Any) -> None:
-        super().__setitem__(key, value)
-        self.gone.discard(key)
 
     def keys(self) -> Any:
         """Return all keys, in the order of the dict below, then those that are new."""
