@@ -399,6 +399,16 @@ def test_what_is_returned_meets_what_is_there_by_the_reducer_of_its_key(
     assert twin.to_json() == state.to_json()
 
 
+@pytest.mark.parametrize("values", [{"n": 1}, LARGE])
+def test_a_state_keeps_no_value_of_a_key_that_it_has_not(values: dict[str, Any]) -> None:
+    state = State.from_values(values)
+    state.remember({"other": [1]})
+    assert "other" not in state
+    assert "other" not in state.draft()
+    with pytest.raises(KeyError):
+        state["other"]
+
+
 def test_what_was_changed_in_place_is_the_value_that_the_returned_one_meets() -> None:
     state = State.from_values({"log": [1], "n": 1, "all": [1]})
     draft = state.draft()
