@@ -29,7 +29,7 @@ from stenograph.engine.core.standing import running_at
 from stenograph.engine.errors import EngineClosed, EngineError, RunExists
 from stenograph.engine.executor.attempt import Attempt
 from stenograph.engine.executor.crew import Crew
-from stenograph.engine.executor.inbox import Errand, Message, Reply, Said, Settled, resolve
+from stenograph.engine.executor.inbox import Errand, Inbox, Message, Reply, Said, Settled, resolve
 from stenograph.engine.executor.lane import Events, Lane, log_events
 from stenograph.engine.executor.questions import Questions
 from stenograph.engine.executor.recall import Recall, recording_of
@@ -75,16 +75,14 @@ class Actor:
         self._begun, self._world = begun, world
         self._closed = False
         self._lane = Lane(run, world.journal, world.clock, lambda: self.tell(Advance(())))
-        self._inbox: asyncio.Queue[tuple[Message, Reply | None]] = asyncio.Queue()
+        self._inbox = Inbox()
         self._crew = Crew(
             run,
             world,
             settled=lambda attempt, result: self.tell(Settled(attempt, result)),
             said=lambda attempt: self.tell(Said(attempt)),
         )
-        self._questions = Questions(
-            world, lambda errand: self._inbox.put_nowait((errand, errand.reply))
-        )
+        self._questions = Questions(world, lambda errand: self._inbox.put(errand, errand.reply))
         self._timers = Timers(run, world.clock, lambda due: self.tell(due))
         self._deadline = Deadline(run, self._crew, world.clock, lambda up: self.tell(up))
         self._secrecy = Secrecy(None)
@@ -103,7 +101,7 @@ class Actor:
 
     def tell(self, message: Message) -> None:
         """Put a message into the inbox."""
-        self._inbox.put_nowait((message, None))
+        self._inbox.put(message)
 
     async def ask(self, command: Command) -> int:
         """Have a command handled; returns how many events it made, once they are durable.
@@ -111,7 +109,7 @@ class Actor:
         Raises EngineError when it asks for what cannot be; the run is then as it was.
         """
         reply: Reply = asyncio.get_running_loop().create_future()
-        self._inbox.put_nowait((command, reply))
+        self._inbox.put(command, reply)
         return await reply
 
     async def live(self) -> None:
@@ -148,7 +146,7 @@ class Actor:
     def _give(self, command: Due | Signal) -> None:
         """Tell what a recording says; when that does not fit any more, nothing follows from it."""
         reply: Reply = asyncio.get_running_loop().create_future()
-        self._inbox.put_nowait((command, reply))
+        self._inbox.put(command, reply)
 
     def _keep_secrets(self, vault: Vault) -> None:
         self._secrecy = Secrecy(vault)
@@ -158,7 +156,7 @@ class Actor:
     def _rests(self) -> bool:
         run = self.run
         is_still = run.seq > 0 and run.status not in ACTIVE
-        return is_still and self._inbox.empty() and not self._questions
+        return is_still and not self._inbox and not self._questions
 
     def _close(self, error: Exception | None) -> None:
         """Let go of everything; whoever still waits is told why. Only the first call counts."""
@@ -171,8 +169,8 @@ class Actor:
         self._lane.close()
         resolve(self.finished, error)
         self._questions.close(error or EngineClosed())
-        while not self._inbox.empty():
-            resolve(self._inbox.get_nowait()[1], error or EngineClosed())
+        for _, reply in self._inbox.take_all():
+            resolve(reply, error or EngineClosed())
 
     async def _handle(self, message: Message, reply: Reply | None) -> None:
         seq = self.run.seq
@@ -349,7 +347,7 @@ class Actor:
         self._timers.follow(touched)
         if self._recall is not None:
             self._recall.follow(touched)
-            self._crew.answer(is_idle=self._inbox.empty() and not self._questions)
+            self._crew.answer(is_idle=not self._inbox and not self._questions)
         self._deadline.set()
         if run.status == "cancelling" and not self._crew and not self._awaits_stop:
             self._awaits_stop = True

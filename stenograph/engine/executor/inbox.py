@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections import deque
+from collections.abc import Iterator, Mapping
 from typing import Any, TypeAlias
 
 from msgspec import Struct
@@ -51,6 +52,36 @@ class Errand(Struct, frozen=True):
 
 
 Message: TypeAlias = Command | Settled | Said | Errand
+
+
+class Inbox:
+    """Messages in the order of their coming, for one reader, who is woken once for many."""
+
+    def __init__(self) -> None:
+        self._messages: deque[tuple[Message, Reply | None]] = deque()
+        self._awaited: asyncio.Future[None] | None = None
+        """What the reader waits for, if he does."""
+
+    def __len__(self) -> int:
+        return len(self._messages)
+
+    def put(self, message: Message, reply: Reply | None = None) -> None:
+        """Add a message; its ``reply`` is what somebody waits for."""
+        self._messages.append((message, reply))
+        resolve(self._awaited, None)
+
+    async def get(self) -> tuple[Message, Reply | None]:
+        """Take out the oldest message, as soon as there is one."""
+        if not self._messages:
+            self._awaited = asyncio.get_running_loop().create_future()
+            await self._awaited
+            self._awaited = None
+        return self._messages.popleft()
+
+    def take_all(self) -> Iterator[tuple[Message, Reply | None]]:
+        """Take out all messages."""
+        while self._messages:
+            yield self._messages.popleft()
 
 
 def resolve(future: asyncio.Future[Any] | None, error: Exception | None, value: Any = None) -> None:
