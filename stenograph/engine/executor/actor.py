@@ -25,7 +25,7 @@ from stenograph.engine.core.edges import compile_graph
 from stenograph.engine.core.events import ErrorInfo, RerunOf
 from stenograph.engine.core.run import ACTIVE, GOING, Run
 from stenograph.engine.core.secrecy import Secrecy, all_secret_keys
-from stenograph.engine.core.standing import running_at
+from stenograph.engine.core.standing import peek, running_at
 from stenograph.engine.errors import EngineClosed, EngineError, RunExists
 from stenograph.engine.executor.attempt import Attempt
 from stenograph.engine.executor.crew import Crew
@@ -196,26 +196,29 @@ class Actor:
 
     async def _obey(self, message: Message, reply: Reply | None) -> int | None:
         """Handle a message; returns how many events it made, or None when that comes later."""
-        if not isinstance(message, Settled):
+        count: int | None = 0
+        if isinstance(message, Settled):
+            count = await self._commit(self._ending(message))
+        else:
             await self._drain()
-        match message:
-            case Said(attempt=attempt):
-                await self._write_said(attempt, self._said_by(attempt))
-                count: int | None = 0
-            case Settled(attempt=attempt, result=result):
-                self._crew.keep(attempt)  # one that ran out of time may still be stopping
-                scope = self._lane.head.scopes.get(attempt.place.scope)
-                command = to_command(attempt, result, scope, self._secrecy)
-                said = self._said_by(attempt)
-                count = await self._commit(Errand(command, attempt, reply=reply, said=said))
-            case Errand():
+            if isinstance(message, Said):
+                await self._write_said(message.attempt, self._said_by(message.attempt))
+            elif isinstance(message, Errand):
                 count = await self._commit(message)
-            case _:
+            else:
                 count = await self._commit(Errand(message, reply=reply))
         if self.run.rerun is not None and self._recall is None:
             await self._begin_to_recall(self.run.rerun)
         self._reconcile()
         return count
+
+    def _ending(self, settled: Settled) -> Errand:
+        """Return what is to be decided of an attempt that came to its result."""
+        attempt = settled.attempt
+        self._crew.keep(attempt)  # one that ran out of time may still be stopping
+        scope = peek(self._lane.head, attempt.place.scope)
+        command = to_command(attempt, settled.result, scope, self._secrecy)
+        return Errand(command, attempt, said=self._said_by(attempt))
 
     async def _commit(self, errand: Errand) -> int | None:
         """Append what follows from a command, and go on until that is all.
@@ -223,7 +226,9 @@ class Actor:
         Returns how many events it made. Where edges name predicates, these are asked first, and
         what follows comes later: None.
         """
-        errand = replace(errand, command=self._secrecy.seal_command(errand.command, self.run))
+        if self._secrecy:
+            sealed = self._secrecy.seal_command(errand.command, self.run)
+            errand = replace(errand, command=sealed)
         count = 0
         while True:
             if errand.said:
@@ -266,7 +271,8 @@ class Actor:
         return True
 
     def _has_decided(self, errand: Errand, decision: Decision) -> None:
-        self._touched |= dict.fromkeys(decision.touched)
+        for path in decision.touched:
+            self._touched[path] = None
         if errand.attempt is not None:
             self._crew.let_go(errand.attempt)
 
@@ -276,24 +282,23 @@ class Actor:
         That is so while all that goes on are pure tools: what they do is done again after a crash,
         and nobody has seen it. Forks, timers, and whatever somebody waits for are left out.
         """
+        if errand.attempt is None or not decision.events:
+            return False
+        if not self._is_in_pure(self._lane.head, errand.attempt.place.scope):
+            return False
+        if decision.is_partial or errand.reply or errand.said or errand.secrets:
+            return False
         run = decision.run
-        if not decision.events or decision.is_partial:
-            return False
-        if errand.attempt is None or errand.reply or errand.said or errand.secrets:
-            return False
         if run.status != "running" or run.halt or run.rerun or run.limits.time_s is not None:
             return False
-        was_pure = self._is_in_pure(self._lane.head, errand.attempt.place.scope)
+        if self._timers.scopes():
+            return False
         touched = [path for path in decision.touched if path in run.scopes]
-        return (
-            was_pure
-            and not self._timers.scopes()
-            and all(self._is_in_pure(run, path) for path in touched)
-        )
+        return all(self._is_in_pure(run, path) for path in touched)
 
     def _is_in_pure(self, run: Run, path: str) -> bool:
         """Tell whether a pure node is all that a scope is in."""
-        scope = run.scopes.get(path)
+        scope = peek(run, path)
         if scope is None or scope.fork is not None or scope.position is None:
             return False
         node = compile_graph(scope.graph).nodes[scope.position.node]
@@ -330,8 +335,10 @@ class Actor:
 
     def _said_by(self, attempt: Attempt) -> Events:
         """Take what an attempt has said; nothing when it is over for the run."""
-        lines = [self._secrecy.mask_line(line) for line in attempt.take_lines()]
-        return log_events(attempt.place, lines) if self._is_on(attempt) else []
+        lines = attempt.take_lines()
+        if not lines or not self._is_on(attempt):
+            return []
+        return log_events(attempt.place, [self._secrecy.mask_line(line) for line in lines])
 
     def _reconcile(self) -> None:
         """Make what runs be what the run says should run: the one place that starts and stops."""
@@ -343,7 +350,8 @@ class Actor:
             self._mode = mode
         touched, self._touched = self._touched, {}
         self._crew.follow(touched, run)
-        self._questions.keep(self._is_on)
+        if self._questions:
+            self._questions.keep(self._is_on)
         self._timers.follow(touched)
         if self._recall is not None:
             self._recall.follow(touched)

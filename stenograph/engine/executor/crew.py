@@ -76,8 +76,7 @@ class Crew:
         self._recall.answer(self._attempts, is_idle=is_idle)
 
     def let_go(self, attempt: Attempt) -> None:
-        """Forget an attempt that came to its result; its task may still be ending."""
-        self.keep(attempt)
+        """Forget an attempt that came to its result."""
         if self._attempts.get(attempt.place.scope) is attempt:
             del self._attempts[attempt.place.scope]
 

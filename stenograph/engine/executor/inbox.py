@@ -46,7 +46,7 @@ class Errand(Struct, frozen=True):
     @property
     def secrets(self) -> Mapping[str, bytes]:
         """What is to be kept apart from the events of the command."""
-        if isinstance(self.command, Start | ToolReturned | Signal | Resume):
+        if isinstance(self.command, (Start, ToolReturned, Signal, Resume)):
             return self.command.secrets
         return {}
 

@@ -86,7 +86,7 @@ class Lane:
         if self.has_secrets and decision.run.status in ("completed", "cancelled"):
             beside["forget_secrets"] = True  # a failed run keeps them: it may be retried
         beside["labels"] = self._changed(self._labels_of(decision))
-        records = _records([*said, *((decision.at, payload) for payload in decision.events)])
+        records = _records(said) + _decided(decision)
         await self._append(records, beside, partial(self.run.adopt, decision.run))
         self._labels |= beside["labels"]
         said.clear()
@@ -108,7 +108,7 @@ class Lane:
         """
         if len(self._ahead) >= AHEAD_MAX or len(decision.events) > AHEAD_RECORDS:
             return False
-        records = _records((decision.at, payload) for payload in decision.events)
+        records = _decided(decision)
         if sum(len(each.data) for each in records) > AHEAD_BYTES:
             return False
         self._ahead.append((decision, records))
@@ -211,7 +211,8 @@ class Lane:
         """
         after = decision.run
         status = "running" if decision.is_partial and not after.ended else after.status
-        labels = {"status": status, "due": "", "queued": "yes" if after.is_queued else ""}
+        is_queued = after.status != "running" and after.is_queued
+        labels = {"status": status, "due": "", "queued": "yes" if is_queued else ""}
         if status == "waiting":
             labels["due"] = first_due(after) or ""
         created = decision.events[0]
@@ -256,6 +257,11 @@ def log_events(place: Place, lines: Sequence[LogLine]) -> Events:
         )
         for line in lines
     ]
+
+
+def _decided(decision: Decision) -> list[NewRecord]:
+    at = decision.at
+    return [NewRecord(each.TYPE, encode_payload(each), at) for each in decision.events]
 
 
 def _records(events: Iterable[tuple[str, Payload]]) -> list[NewRecord]:

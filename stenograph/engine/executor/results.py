@@ -99,7 +99,7 @@ def _read(
     if draft.has_touched(NEXT_NODE):
         in_place = draft.pop(NEXT_NODE, None)  # in any case: it is no part of the state
         spelled = in_place if spelled is None else spelled
-    if not isinstance(spelled, str | None):
+    if spelled is not None and not isinstance(spelled, str):
         raise NotJson(pointer(NEXT_NODE), "is the name of a node, as text")
     secrets = secrecy.seal(state, draft, returned, rules)
     update = state.update(draft, returned, rules)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from functools import partial
+from typing import Final
 
 from stenograph.engine.clock import Clock, Timer
 from stenograph.engine.core.commands import Due, TimeUp
@@ -11,6 +12,8 @@ from stenograph.engine.core.run import Run
 from stenograph.engine.core.standing import due_at
 from stenograph.engine.executor.crew import Crew
 from stenograph.engine.times import to_us
+
+_NO_TIMER: Final[tuple[None, None]] = None, None
 
 
 class Timers:
@@ -26,11 +29,16 @@ class Timers:
 
     def follow(self, paths: Collection[str]) -> None:
         """Set the timers of scopes; what is overdue is told in the order in which it was due."""
-        dues = {path: due_at(self._run, path) for path in paths}
-        for path in dues.keys() & self._timers.keys():
-            if self._timers[path][0] != dues[path]:
-                self._timers.pop(path)[1].cancel()
-        new = [(due, path) for path, due in dues.items() if due and path not in self._timers]
+        new: list[tuple[str, str]] = []
+        for path in paths:
+            due, (known, timer) = due_at(self._run, path), self._timers.get(path, _NO_TIMER)
+            if due == known:
+                continue
+            if timer is not None:
+                del self._timers[path]
+                timer.cancel()
+            if due:
+                new.append((due, path))
         for due, path in sorted(new):
             delay_s = max(0, to_us(due) - self._clock.now_us()) / 1_000_000
             ring = partial(self._ring, path, due)
@@ -56,6 +64,8 @@ class Deadline:
 
     def set(self) -> None:
         """Have a clock run; it is set anew when more run than when it was set."""
+        if self._timer is None and self._run.limits.time_s is None:
+            return
         size = len(self._crew)
         if self._timer is not None and not 0 < size <= self._timed:
             self.close()
