@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
+from stenograph.engine.core.commands import Place
 from stenograph.engine.tools.site import Site
+
+PLACE: Final = Place("/", "node", 2, 3)
+"""Where ``site()`` is."""
 
 
 def site(**given: Any) -> Site:

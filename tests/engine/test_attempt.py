@@ -13,15 +13,14 @@ from typing import Any
 import pytest
 
 from stenograph.engine.executor.attempt import Attempt, Raised, Result, Returned, raised
-from stenograph.engine.executor.gates import Gates
 from stenograph.engine.executor.threads import Threads
-from stenograph.engine.executor.time_limits import TimeLimits
 from stenograph.engine.state.state import State
 from stenograph.engine.tools.context import Context
 from stenograph.engine.tools.failure import MESSAGE_MAX_CHARS, TRACEBACK_MAX_CHARS
 from stenograph.engine.tools.tools import Function, Tool, tool
 from tests.clocks import VirtualClock
-from tests.sites import site
+from tests.sites import PLACE, site
+from tests.worlds import world
 
 SOON_S = 30
 """Long enough for anything that will happen at all."""
@@ -33,26 +32,23 @@ class Bench:
     def __init__(self, threads: Threads) -> None:
         self.clock = VirtualClock()
         self.threads = threads
+        self.world = world(self.clock, threads=threads)
         self.results: list[Result] = []
         self.said = 0
         self.settled = asyncio.Event()
-        self.gates = Gates(self.clock)
 
     def begin(self, function: Function | Tool | None, **config: Any) -> Attempt:
         attempt = Attempt(
-            site(),
+            PLACE,
             function if isinstance(function, Tool | None) else tool(name="tool")(function),
-            State.from_values({"n": 1}).draft(),
             config,
-            timeout_s=5,
-            clock=self.clock,
-            limits=TimeLimits(self.clock),
-            threads=self.threads,
+            5,
+            self.world,
+            site=site,
             settled=self.settle,
             said=self.say,
-            gates=self.gates,
         )
-        attempt.start()
+        attempt.start(State.from_values({"n": 1}).draft())
         return attempt
 
     def settle(self, attempt: Attempt, result: Result) -> None:
@@ -275,7 +271,7 @@ async def test_a_tool_runs_out_of_time_by_the_clock() -> None:
     for function in (hang, hang_in_a_thread):
         with bench() as bench_:
             attempt = bench_.begin(function)
-            while not bench_.clock.timers:  # time counts from when a thread has begun
+            while not attempt.has_begun:  # time counts from when a thread has begun
                 await turn()
             bench_.clock.advance(4.999)
             assert bench_.results == []
@@ -308,14 +304,31 @@ async def test_the_wait_for_a_free_thread_is_not_the_tools_time() -> None:
         assert (bench_.results, attempt.running_ms()) == ([Returned("done")], 0)
 
 
+async def test_who_gets_a_thread_late_has_his_whole_time_from_then_on() -> None:
+    busy, gate = Gate(), Gate()
+    with bench(limit=1) as bench_:
+        bench_.threads.submit(busy)
+        await busy.has_begun()
+        attempt = bench_.begin(lambda state: gate())
+        bench_.clock.advance(13)
+        busy.open()
+        await gate.has_begun()
+        bench_.clock.advance(4.999)
+        assert bench_.results == []
+        bench_.clock.advance(0.001)
+        assert [type(each) for each in bench_.results] == [Raised]
+        assert attempt.running_ms() == 5000
+        gate.open()
+
+
 async def test_no_time_is_counted_of_what_was_abandoned_as_it_began() -> None:
     gate = Gate()
     with bench() as bench_:
         attempt = bench_.begin(lambda state: gate())
-        assert gate.begun.wait(SOON_S)  # the loop stands still and has heard nothing yet
+        assert gate.begun.wait(SOON_S)
         attempt.abandon()
-        await turn()
-        assert bench_.clock.timers == []
+        bench_.clock.advance(5)
+        assert (bench_.results, bench_.clock.timers) == ([], [])
         gate.open()
 
 
@@ -489,7 +502,7 @@ async def test_the_wait_at_a_gate_is_not_the_tools_time() -> None:
         attempt = bench_.begin(one_at_a_time)
         await turn()
         assert attempt.task is None
-        assert len(bench_.clock.timers) == 1
+        assert not attempt.has_begun
         bench_.clock.advance(4)
         opened.set()
         await turn()

@@ -36,11 +36,10 @@ class Crowd:
         return lambda: self.inside.append(number)
 
 
-def test_a_tool_without_a_limit_passes_at_once() -> None:
-    crowd = Crowd()
-    crowd.come(100)
-    assert len(crowd.inside) == 100
-    crowd.leave[0]()
+def test_a_tool_without_a_limit_has_no_gate() -> None:
+    assert not Crowd().tool.is_gated
+    assert Crowd(limit=1).tool.is_gated
+    assert Crowd(rate=(1, 1)).tool.is_gated
 
 
 def test_no_more_than_the_limit_are_inside_and_who_leaves_lets_the_next_in() -> None:

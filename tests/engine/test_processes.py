@@ -19,14 +19,13 @@ import pytest
 from stenograph.engine.executor.attempt import Attempt, Result, Returned
 from stenograph.engine.executor.channel import IS_WORKER
 from stenograph.engine.executor.processes import Ending, Processes
-from stenograph.engine.executor.threads import Threads
-from stenograph.engine.executor.time_limits import TimeLimits
 from stenograph.engine.state.state import State
 from stenograph.engine.tools.context import LogLine
 from stenograph.engine.tools.tools import Goto, Tool, tool
 from tests.clocks import VirtualClock
 from tests.engine import process_tools as tools
-from tests.sites import site
+from tests.sites import PLACE, site
+from tests.worlds import world
 
 SOON_S = 60
 
@@ -49,19 +48,16 @@ class Trial:
         self.spoke = asyncio.Event()
         self.draft = State.from_values(state).draft()
         self.attempt = Attempt(
-            site(),
+            PLACE,
             tool,
-            self.draft,
             {"a": 1},
-            timeout_s=5,
-            clock=self.clock,
-            limits=TimeLimits(self.clock),
-            threads=Threads(1),
+            5,
+            world(self.clock, processes=processes),
+            site=site,
             settled=self.settle,
             said=self.take,
-            processes=processes,
         )
-        self.attempt.start()
+        self.attempt.start(self.draft)
 
     def settle(self, attempt: Attempt, result: Result) -> None:
         self.take(attempt)
@@ -75,7 +71,7 @@ class Trial:
         return await asyncio.wait_for(self.result, SOON_S)
 
     async def has_begun(self) -> None:
-        await until(lambda: self.clock.timers)
+        await until(lambda: self.attempt.has_begun)
 
     async def said(self) -> dict[str, Any]:
         """The fields of the first line, as soon as it is there."""
@@ -314,7 +310,7 @@ async def test_time_counts_from_when_the_worker_has_the_call() -> None:
     async with closing(Processes(1)) as processes:
         first = Trial(processes, tools.burn)
         second = Trial(processes, tools.pid)
-        assert (first.clock.timers, second.clock.timers) == ([], [])
+        assert (first.attempt.has_begun, second.attempt.has_begun) == (False, False)
         await first.has_begun()
         second.clock.advance(60)
         assert not second.result.done()
@@ -352,7 +348,7 @@ async def test_a_call_that_is_abandoned_while_its_worker_starts_is_never_made(
         trial.attempt.abandon()
         go.set()
         assert await pid_of(processes) > 0
-        assert trial.clock.timers == []
+        assert not trial.attempt.has_begun
 
 
 async def test_a_call_that_ends_as_it_is_abandoned_changes_nothing(shared: Processes) -> None:
@@ -398,7 +394,7 @@ async def test_workers_work_at_the_same_time_and_no_more_than_the_limit(tmp_path
         trials = [Trial(processes, tools.talk_and_wait, until=go) for _ in range(3)]
         pids = {(await trial.said())["pid"] for trial in trials[:2]}
         assert len(pids) == 2
-        assert trials[2].clock.timers == []
+        assert not trials[2].attempt.has_begun
         (tmp_path / "go").touch()
         for trial in trials:
             await trial.ended()

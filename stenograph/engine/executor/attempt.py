@@ -8,21 +8,19 @@ import inspect
 import sys
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Any, TypeAlias, assert_never, cast
+from typing import TYPE_CHECKING, Any, TypeAlias, assert_never, cast
 
 import msgspec
 from msgspec import UNSET, Struct
 
-from stenograph.engine.clock import Clock, Timer
 from stenograph.engine.core.commands import Place
 from stenograph.engine.core.events import ErrorInfo
 from stenograph.engine.executor.channel import Finished, Job
-from stenograph.engine.executor.gates import Gates, Leave
-from stenograph.engine.executor.processes import Call, Died, Ending, Processes
+from stenograph.engine.executor.gates import Leave
+from stenograph.engine.executor.processes import Call, Died, Ending
 from stenograph.engine.executor.recordings import Recorded
 from stenograph.engine.executor.threads import Job as ThreadJob
-from stenograph.engine.executor.threads import Threads
-from stenograph.engine.executor.time_limits import TimeLimits
+from stenograph.engine.executor.time_limits import Line
 from stenograph.engine.tools.context import Context, Level, LogLine
 from stenograph.engine.tools.draft import Draft
 from stenograph.engine.tools.failure import Failure, failure_of
@@ -31,6 +29,9 @@ from stenograph.engine.tools.site import Site
 from stenograph.engine.tools.targets import target_of
 from stenograph.engine.tools.tools import Goto, Tool
 from stenograph.engine.values import encode
+
+if TYPE_CHECKING:
+    from stenograph.engine.executor.world import World
 
 
 class Returned(Struct, frozen=True):
@@ -59,57 +60,55 @@ Result: TypeAlias = Returned | Raised | Recalled
 class Attempt:
     """Calls a tool once; tells ``settled`` its result, or nothing once it was abandoned.
 
-    Sync tools run in a thread or, if they say so, in one of ``processes``, which is needed for them
-    alone; async ones as a task of the loop. Whatever a tool raises, SystemExit included, is a
-    result. ``said`` is told when log lines should be taken. A tool with a limit or a rate first
-    waits at its gate, when there are ``gates``.
+    Sync tools run in a thread or, if they say so, in a process; async ones as a task of the loop.
+    Whatever a tool raises, SystemExit included, is a result. ``said`` is told when log lines should
+    be taken. A tool with a limit or a rate first waits at its gate. ``site`` is asked for when the
+    tool is to know where it is called.
     """
+
+    draft: Draft
+    """What the tool is given; there from ``start`` on."""
 
     def __init__(
         self,
-        site: Site,
+        place: Place,
         tool: Tool | None,
-        draft: Draft,
         config: dict[str, Any],
-        *,
         timeout_s: float,
-        clock: Clock,
-        limits: TimeLimits,
-        threads: Threads,
+        world: World,
+        *,
+        site: Callable[[], Site],
         settled: Callable[[Attempt, Result], None],
         said: Callable[[Attempt], None],
-        processes: Processes | None = None,
-        gates: Gates | None = None,
     ) -> None:
-        self.place = Place(site.scope, site.node, site.visit, site.attempt)
-        self.draft = draft
-        self.started_us = clock.monotonic_us()
+        self.place, self.tool = place, tool
+        self.started_us = world.clock.monotonic_us()
+        self.has_begun = False
+        """Whether the tool was called: its time counts from then, and that of waiting is not its own."""
         self.task: asyncio.Task[None] | None = None
-        self._site, self._tool, self._config = site, tool, config
-        self._timeout_s, self._limits = timeout_s, limits
-        self._clock, self._threads, self._on_settled = clock, threads, settled
-        self._processes, self._gates = processes, gates
+        self._site, self._config, self._timeout_s = site, config, timeout_s
+        self._world, self._clock = world, world.clock
+        self._on_settled, self._said = settled, said
         self._loop = asyncio.get_running_loop()
-        self._said = said
         self._lines: Lines | None = None
         if tool is not None and (tool.process or "ctx" in tool.extras):
             self._may_speak()  # now: who speaks may do so from a thread
         self._job: ThreadJob | None = None
         self._process_call: Call | None = None
         self._leave: Leave | None = None
-        self._timer: Timer | None = None
+        self._limit: Line | None = None
         self._over = False
 
-    def start(self) -> None:
+    def start(self, draft: Draft) -> None:
         """Begin the call."""
-        tool = self._tool
+        self.draft = draft
+        tool = self.tool
         if tool is None:
             self._loop.call_soon(self._settle, Returned(None))
-            return
-        if self._gates is None:
-            self._launch(tool)
+        elif tool.is_gated:
+            self._leave = self._world.gates.enter(tool, partial(self._launch, tool))
         else:
-            self._leave = self._gates.enter(tool, partial(self._pass, tool))
+            self._launch(tool)
 
     def recall(
         self, read: Callable[[], Awaitable[Recorded | None]], begin: Callable[[], None]
@@ -137,29 +136,26 @@ class Attempt:
             self._may_speak().put(LogLine(self._clock.now_us(), level, line.message, fields))
         self._settle(Recalled(recorded))
 
-    def _pass(self, tool: Tool) -> None:
-        """Begin the call behind a gate, which must not be troubled if that cannot be done."""
+    def _launch(self, tool: Tool) -> None:
+        """Have the tool called; a gate must not be troubled if that cannot be done."""
         try:
-            self._launch(tool)
+            if tool.is_async:
+                self._begin()
+                self.task = self._loop.create_task(self._run(self._call))
+            elif tool.process:
+                self._process_call = self._call_in_process(tool)
+                self._world.processes.submit(self._process_call)
+            else:
+                self._job = self._world.threads.submit(self._call_in_thread)
         except Exception as error:
             self._loop.call_soon(self._settle, raised(error))
-
-    def _launch(self, tool: Tool) -> None:
-        if tool.is_async:
-            self._begin_to_count()
-            self._await(lambda: self._call(tool))
-        elif tool.process:
-            assert self._processes is not None
-            self._process_call = self._call_in_process(tool)
-            self._processes.submit(self._process_call)
         else:
-            self._job = self._threads.submit(lambda: self._call_in_thread(tool))
+            self._limit = self._world.limits.set(self._timeout_s, self._time_out)
 
-    def _begin_to_count(self) -> None:
-        """Count time from here on: that of waiting for a gate, a thread or a worker is not the tool's."""
-        if not self._over:
-            self.started_us = self._clock.monotonic_us()
-            self._timer = self._limits.set(self._timeout_s, self._time_out)
+    def _begin(self) -> None:
+        """Count time from here on; from any thread."""
+        self.started_us = self._clock.monotonic_us()
+        self.has_begun = True
 
     def abandon(self) -> None:
         """Stop what can be stopped, and drop whatever still comes of it."""
@@ -169,9 +165,9 @@ class Attempt:
         if self.task is not None:
             self.task.cancel()
         if self._job is not None:
-            self._threads.abandon(self._job)
-        if self._process_call is not None and self._processes is not None:
-            self._processes.abandon(self._process_call)
+            self._world.threads.abandon(self._job)
+        if self._process_call is not None:
+            self._world.processes.abandon(self._process_call)
 
     def running_ms(self) -> float:
         """Return for how long the attempt has run, in milliseconds."""
@@ -181,7 +177,11 @@ class Attempt:
         """Return the log lines that wait to be written, and forget them."""
         return [] if self._lines is None else self._lines.take()
 
-    def _call(self, tool: Tool) -> Any:
+    def _call(self) -> Any:
+        tool = self.tool
+        assert tool is not None, "without a tool nothing is called"
+        if not tool.extras:
+            return tool.call(self.draft)
         offered = {"config": self._own_config, "ctx": self._context}
         return tool.call(self.draft, **{name: offered[name]() for name in tool.extras})
 
@@ -189,7 +189,7 @@ class Attempt:
         return copy.deepcopy(self._config)  # the graph's own, which later runs read as well
 
     def _context(self) -> Context:
-        return Context(self._site, now_us=self._clock.now_us, write=self._may_speak().put)
+        return Context(self._site(), now_us=self._clock.now_us, write=self._may_speak().put)
 
     def _may_speak(self) -> Lines:
         """Return what takes the lines of who has something to say, made once on the loop."""
@@ -197,10 +197,10 @@ class Attempt:
             self._lines = Lines(self._clock, lambda: self._said(self))
         return self._lines
 
-    def _call_in_thread(self, tool: Tool) -> None:
-        call_on(self._loop, self._begin_to_count)
+    def _call_in_thread(self) -> None:
+        self._begin()
         try:
-            back = partial(self._came_back, self._call(tool))
+            back = partial(self._came_back, self._call())
         except BaseException as error:
             back = partial(self._settle, raised(error))
         call_on(self._loop, back)
@@ -214,11 +214,11 @@ class Attempt:
             extras=tool.extras,
             state=encode(self.draft),
             config=encode(self._config),
-            site=self._site,
+            site=self._site(),
         )
         return Call(
             job,
-            begun=lambda: call_on(self._loop, self._begin_to_count),
+            begun=self._begin,
             write=self._may_speak().put,
             ended=lambda ending: call_on(self._loop, partial(self._process_ended, ending)),
         )
@@ -242,12 +242,9 @@ class Attempt:
         if not inspect.isawaitable(value):
             self._settle(Returned(value))
         elif not self._over:
-            self._await(lambda: value)
+            self.task = self._loop.create_task(self._run(lambda: value))
         elif inspect.iscoroutine(value):
             value.close()
-
-    def _await(self, call: Callable[[], Awaitable[Any]]) -> None:
-        self.task = self._loop.create_task(self._run(call))
 
     async def _run(self, call: Callable[[], Awaitable[Any]]) -> None:
         result: Result
@@ -268,12 +265,19 @@ class Attempt:
         self._over = True
         if self._lines is not None:
             self._lines.close()
-        if self._timer is not None:
-            self._timer.cancel()
+        if self._limit is not None:
+            self._limit.lift(self._time_out)
         if self._leave is not None:
             self._leave()
 
     def _time_out(self) -> None:
+        """End the attempt, or look again if it began after its limit was set."""
+        limit_us = round(self._timeout_s * 1_000_000)
+        passed_us = self._clock.monotonic_us() - self.started_us if self.has_begun else 0
+        if passed_us < limit_us:
+            left_s = (limit_us - passed_us) / 1_000_000
+            self._limit = self._world.limits.set(left_s, self._time_out)
+            return
         error = ErrorInfo("TimeoutError", f"no result after {self._timeout_s:g} s")
         self._settle(Raised(error, ("TimeoutError",), timed_out=True))
         self.abandon()

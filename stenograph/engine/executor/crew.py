@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from functools import partial
 
 from stenograph.engine.core.commands import Place
-from stenograph.engine.core.edges import compile_graph
+from stenograph.engine.core.edges import CompiledGraph, compile_graph
 from stenograph.engine.core.events import ErrorInfo
 from stenograph.engine.core.run import Run
 from stenograph.engine.core.secrecy import Secrecy, secret_keys
@@ -16,7 +16,6 @@ from stenograph.engine.executor.attempt import Attempt, Raised, Result
 from stenograph.engine.executor.recall import Recall
 from stenograph.engine.executor.world import STOP_GRACE_S, World
 from stenograph.engine.graphs.graph import TIMEOUT_S
-from stenograph.engine.tools.draft import Draft
 from stenograph.engine.tools.site import Site
 
 
@@ -117,56 +116,51 @@ class Crew:
         self.keep(attempt)
 
     def _begin(self, place: Place, run: Run) -> None:
-        scope = run.scopes[place.scope]
-        graph = compile_graph(scope.graph)
+        graph = compile_graph(run.scopes[place.scope].graph)
         node = graph.nodes[place.node]
-        tools = self._world.registry.tools
         attempt = Attempt(
-            self._site(place, graph.graph.start, is_last=not node.edges),
-            None if node.tool is None else tools.get(node.tool),
-            Draft.of({}, {}),  # until it starts: to be answered takes no decoding of the state
-            dict(node.node.config),
-            timeout_s=node.node.timeout_s or TIMEOUT_S,
-            processes=self._world.processes,
-            gates=self._world.gates,
-            clock=self._world.clock,
-            limits=self._world.limits,
-            threads=self._world.threads,
+            place,
+            None if node.tool is None else self._world.registry.tools.get(node.tool),
+            node.node.config,
+            node.node.timeout_s or TIMEOUT_S,
+            self._world,
+            site=partial(self._site, place, graph),
             settled=self._settled,
             said=self._said,
         )
         self._attempts[place.scope] = attempt
-        begin = partial(self._start, attempt, node.tool, run)
         if self._recall is None or node.tool is None:
-            begin()
+            self._start(attempt, node.tool, run)
         else:
+            begin = partial(self._start, attempt, node.tool, run)
             self._recall.hold(attempt, begin, partial(self._refuse, attempt))
 
     def _start(self, attempt: Attempt, tool: str | None, run: Run) -> None:
         """Begin an attempt, if there is all that it needs."""
         scope = run.scopes[attempt.place.scope]
         try:
-            attempt.draft = self._secrecy.draft(scope.state, secret_keys(scope.graph))
+            keys = secret_keys(scope.graph) if self._secrecy else ()
+            draft = self._secrecy.draft(scope.state, keys)
         except LookupError as error:
             self._refuse(attempt, ErrorInfo("secret-forgotten", str(error)), "LookupError")
             return
-        if tool is not None and tool not in self._world.registry.tools:
+        if attempt.tool is None and tool is not None:
             message = f"there is no tool {tool!r} here; start with the module that offers it"
             self._refuse(attempt, ErrorInfo("UnknownTool", message), "UnknownTool")
         else:
-            attempt.start()
+            attempt.start(draft)
 
     def _refuse(self, attempt: Attempt, error: ErrorInfo, kind: str) -> None:
         self._settled(attempt, Raised(error, (kind,)))
 
-    def _site(self, place: Place, start: str, *, is_last: bool) -> Site:
+    def _site(self, place: Place, graph: CompiledGraph) -> Site:
         return Site(
             run_id=self._run.id,
             scope=place.scope,
             node=place.node,
             visit=place.visit,
             attempt=place.attempt,
-            start=start,
-            is_last=is_last,
+            start=graph.graph.start,
+            is_last=not graph.nodes[place.node].edges,
             folder=self._world.folder,
         )

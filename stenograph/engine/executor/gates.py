@@ -24,9 +24,6 @@ class Gates:
 
     def enter(self, tool: Tool, go: Callable[[], None]) -> Leave:
         """Call ``go`` when the tool may start: now, or on the loop when its turn has come."""
-        if tool.limit is None and tool.rate is None:
-            go()
-            return _nothing
         gate = self._gates.get(tool.name)
         if gate is None:
             gate = self._gates[tool.name] = Gate(tool, self._clock)
@@ -87,7 +84,3 @@ class Gate:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-
-
-def _nothing() -> None:
-    """Leave where there is no gate."""

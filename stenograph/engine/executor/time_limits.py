@@ -6,9 +6,8 @@ So one timer of the loop serves them all, and to set or lift a limit costs an en
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 
-from stenograph.engine.clock import Clock, Timer
+from stenograph.engine.clock import Clock
 
 
 class TimeLimits:
@@ -16,67 +15,81 @@ class TimeLimits:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._lines: dict[float, _Line] = {}
+        self._lines: dict[float, Line] = {}
+        self._resting: Line | None = None
 
-    def set(self, seconds: float, late: Callable[[], None]) -> Timer:
-        """Call ``late`` on the loop after so many seconds, unless that is cancelled before."""
+    def set(self, seconds: float, late: Callable[[], None]) -> Line:
+        """Call ``late`` on the loop after so many seconds, unless it is lifted from its line before."""
         line = self._lines.get(seconds)
         if line is None:
-            gone = partial(self._lines.pop, seconds, None)
-            line = self._lines[seconds] = _Line(self._clock, seconds, gone)
-        return line.add(late)
+            line = self._lines[seconds] = Line(self._clock, seconds, self._rest, self._gone)
+        line.add(late)
+        return line
 
     def close(self) -> None:
         """Call nobody any more."""
         for line in list(self._lines.values()):
             line.close()
 
+    def _rest(self, line: Line) -> None:
+        """Keep the timer of a line in which none is left, for the next is soon to come: of one line."""
+        last, self._resting = self._resting, line
+        if last is not None and last is not line and not last:
+            last.close()
 
-class _Limit:
-    """One that is late at ``due_us``."""
-
-    __slots__ = ("_line", "due_us", "late")
-
-    def __init__(self, line: _Line, due_us: int, late: Callable[[], None]) -> None:
-        self._line, self.due_us, self.late = line, due_us, late
-
-    def cancel(self) -> None:
-        """Lift the limit."""
-        self._line.lift(self)
+    def _gone(self, line: Line) -> None:
+        if self._lines.get(line.seconds) is line:  # or who was late has closed it
+            del self._lines[line.seconds]
+        if self._resting is line:
+            self._resting = None
 
 
-class _Line:
-    """The limits of one length, the first to end first; ``gone`` is called when none is left."""
+class Line:
+    """The limits of one length, the first to end first: when each is due, by whom to call then.
 
-    def __init__(self, clock: Clock, seconds: float, gone: Callable[[], object]) -> None:
-        self._waiting: dict[_Limit, None] = {}
-        self._clock, self._seconds, self._gone = clock, seconds, gone
+    ``rest`` is told when none is left, and ``gone`` is called when its timer is.
+    """
+
+    def __init__(
+        self,
+        clock: Clock,
+        seconds: float,
+        rest: Callable[[Line], None],
+        gone: Callable[[Line], None],
+    ) -> None:
+        self.seconds = seconds
+        self._due_us: dict[Callable[[], None], int] = {}
+        self._clock, self._us = clock, round(seconds * 1_000_000)
+        self._rest, self._gone = rest, gone
         self._timer = clock.call_later(seconds, self._look)
 
-    def add(self, late: Callable[[], None]) -> _Limit:
-        limit = _Limit(self, self._clock.monotonic_us() + round(self._seconds * 1_000_000), late)
-        self._waiting[limit] = None
-        return limit
+    def __len__(self) -> int:
+        return len(self._due_us)
 
-    def lift(self, limit: _Limit) -> None:
-        if self._waiting.pop(limit, self) is None and not self._waiting:
-            self.close()
+    def add(self, late: Callable[[], None]) -> None:
+        """Set a limit; whoever is called has one at a time."""
+        self._due_us[late] = self._clock.monotonic_us() + self._us
+
+    def lift(self, late: Callable[[], None]) -> None:
+        """Do not call ``late`` any more."""
+        if self._due_us.pop(late, None) is not None and not self._due_us:
+            self._rest(self)
 
     def close(self) -> None:
-        self._waiting.clear()
+        """Lift all limits."""
+        self._due_us.clear()
         self._timer.cancel()
-        self._gone()
+        self._gone(self)
 
     def _look(self) -> None:
         """Call those whose time is up, and look again when that of the next one is."""
         now_us = self._clock.monotonic_us()
-        while self._waiting:
-            limit = next(iter(self._waiting))
-            if limit.due_us > now_us:
-                self._timer = self._clock.call_later(
-                    (limit.due_us - now_us) / 1_000_000, self._look
-                )
+        while self._due_us:
+            late, due_us = next(iter(self._due_us.items()))
+            if due_us > now_us:
+                delay_s = (due_us - now_us) / 1_000_000
+                self._timer = self._clock.call_later(delay_s, self._look)
                 return
-            del self._waiting[limit]
-            limit.late()
-        self._gone()
+            del self._due_us[late]
+            late()
+        self._gone(self)

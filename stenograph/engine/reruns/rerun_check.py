@@ -11,7 +11,7 @@ from typing import Annotated, Any, Final, Literal, TypeAlias
 from msgspec import Meta, Struct, field
 
 from stenograph.engine.audit.changes import Change, changes
-from stenograph.engine.core.commands import ToolReturned
+from stenograph.engine.core.commands import Place, ToolReturned
 from stenograph.engine.core.edges import CompiledNode, compile_graph
 from stenograph.engine.core.events import (
     ErrorInfo,
@@ -206,7 +206,12 @@ class Checks:
                 done.set_result(result)
 
         attempt = Attempt(
-            Site(
+            Place(scope.path, at.node, at.visit, at.attempt),
+            tool,
+            node.node.config,
+            node.node.timeout_s or TIMEOUT_S,
+            self._world,
+            site=lambda: Site(
                 run_id=run_id,
                 scope=scope.path,
                 node=at.node,
@@ -216,20 +221,11 @@ class Checks:
                 is_last=not node.edges,
                 folder=self._world.folder,
             ),
-            tool,
-            scope.state.draft(),
-            dict(node.node.config),
-            timeout_s=node.node.timeout_s or TIMEOUT_S,
-            processes=self._world.processes,
-            gates=self._world.gates,
-            clock=self._world.clock,
-            limits=self._world.limits,
-            threads=self._world.threads,
             settled=settled,
             said=_drop_lines,
         )
         try:
-            attempt.start()
+            attempt.start(scope.state.draft())
             return attempt, await done
         finally:
             attempt.abandon()

@@ -71,6 +71,7 @@ class Tool:
         self.process = _checked_process(self, process)
         self.limit = _checked_limit(self.name, limit)
         self.rate = _checked_rate(self.name, rate)
+        self.is_gated = self.limit is not None or self.rate is not None
 
     @functools.cached_property
     def types(self) -> Types:
