@@ -282,7 +282,7 @@ class Actor:
         That is so while all that goes on are pure tools: what they do is done again after a crash,
         and nobody has seen it. Forks, timers, and whatever somebody waits for are left out.
         """
-        if errand.attempt is None or not decision.events:
+        if errand.attempt is None or not errand.attempt.is_pure or not decision.events:
             return False
         if not self._is_in_pure(self._lane.head, errand.attempt.place.scope):
             return False

@@ -63,7 +63,7 @@ class Attempt:
     Sync tools run in a thread or, if they say so, in a process; async ones as a task of the loop.
     Whatever a tool raises, SystemExit included, is a result. ``said`` is told when log lines should
     be taken. A tool with a limit or a rate first waits at its gate. ``site`` is asked for when the
-    tool is to know where it is called.
+    tool is to know where it is called. ``is_pure``: nothing but its result comes of it.
     """
 
     draft: Draft
@@ -80,8 +80,9 @@ class Attempt:
         site: Callable[[], Site],
         settled: Callable[[Attempt, Result], None],
         said: Callable[[Attempt], None],
+        is_pure: bool = False,
     ) -> None:
-        self.place, self.tool = place, tool
+        self.place, self.tool, self.is_pure = place, tool, is_pure
         self.started_us = world.clock.monotonic_us()
         self.has_begun = False
         """Whether the tool was called: its time counts from then, and that of waiting is not its own."""

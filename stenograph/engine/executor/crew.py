@@ -127,6 +127,7 @@ class Crew:
             site=partial(self._site, place, graph),
             settled=self._settled,
             said=self._said,
+            is_pure=self._world.is_pure(node),
         )
         self._attempts[place.scope] = attempt
         if self._recall is None or node.tool is None:

@@ -69,6 +69,8 @@ class Lane:
         self._journal, self._clock = journal, clock
         self._snapshots = Snapshots(run, partial(journal.keep_snapshot, run.id, version=FORMAT))
         self._labels: dict[str, str] = {}
+        self._was_running = False
+        """Whether the labels are those of a run that is running, which are the same after each step."""
         self.has_secrets = False
         self.idle = asyncio.Event()
         """Set while nothing is on its way: what readers of the journal see, the run has taken in."""
@@ -85,10 +87,10 @@ class Lane:
         beside: dict[str, Any] = {"secrets": secrets} if secrets else {}
         if self.has_secrets and decision.run.status in ("completed", "cancelled"):
             beside["forget_secrets"] = True  # a failed run keeps them: it may be retried
-        beside["labels"] = self._changed(self._labels_of(decision))
+        labels = beside["labels"] = self._changed(decision)
         records = _records(said) + _decided(decision)
         await self._append(records, beside, partial(self.run.adopt, decision.run))
-        self._labels |= beside["labels"]
+        self._has_labels(labels, decision)
         said.clear()
 
     @property
@@ -134,9 +136,10 @@ class Lane:
             while self._ahead:
                 count = len(self._ahead)
                 records = [each for _, several in self._ahead for each in several]
-                changed = self._changed(self._labels_of(self._ahead[-1][0]))
-                await self._append(records, {"labels": changed}, partial(self._adopt, count))
-                self._labels |= changed
+                last = self._ahead[-1][0]
+                labels = self._changed(last)
+                await self._append(records, {"labels": labels}, partial(self._adopt, count))
+                self._has_labels(labels, last)
         except BaseException as error:
             self._ahead.clear()
             self._failure = error
@@ -151,9 +154,19 @@ class Lane:
             if self._ahead:
                 self._ahead[0][0].run.rebase(self.run)
 
-    def _changed(self, labels: dict[str, str]) -> dict[str, str]:
+    def _changed(self, decision: Decision) -> dict[str, str]:
+        """Return the labels that are others when this is written: of a run that just goes on, none."""
+        goes_on = self._was_running and decision.run.status == "running"
+        if goes_on and not isinstance(decision.events[0], RunMigrated):
+            return {}
         unset = "" if self.run.seq == 0 else None  # of one that is taken up nobody here knows them
+        labels = self._labels_of(decision)
         return {k: v for k, v in labels.items() if self._labels.get(k, unset) != v}
+
+    def _has_labels(self, changed: dict[str, str], decision: Decision) -> None:
+        """Take in that labels were written."""
+        self._labels |= changed
+        self._was_running = decision.run.status == "running"
 
     async def write_said(self, said: Events, *, keep_last: bool = False) -> None:
         """Write what was said, in commits of a bounded size; ``keep_last``: but for the last of them.
@@ -172,6 +185,7 @@ class Lane:
             for record in records:
                 evolve(self.run, decode(record))
         self._labels.clear()
+        self._was_running = False
 
     async def _append(
         self,
@@ -211,8 +225,7 @@ class Lane:
         """
         after = decision.run
         status = "running" if decision.is_partial and not after.ended else after.status
-        is_queued = after.status != "running" and after.is_queued
-        labels = {"status": status, "due": "", "queued": "yes" if is_queued else ""}
+        labels = {"status": status, "due": "", "queued": "yes" if after.is_queued else ""}
         if status == "waiting":
             labels["due"] = first_due(after) or ""
         created = decision.events[0]
