@@ -28,7 +28,9 @@ class Lines:
         self._clock, self._ready = clock, ready
         self._loop = asyncio.get_running_loop()
         self._loop_thread = threading.get_ident()
-        self._taken = threading.Condition()
+        self._lock = threading.Lock()
+        self._room: threading.Condition | None = None
+        """What threads wait for that found none, once there was such a one."""
         self._lines: list[LogLine] = []
         self._bytes = 0
         self._left_out = 0
@@ -39,9 +41,9 @@ class Lines:
     def put(self, line: LogLine) -> None:
         """Add a line, from any thread; dropped once ``close`` was called."""
         on_loop = threading.get_ident() == self._loop_thread
-        with self._taken:
+        with self._lock:
             while self._is_full(line) and not on_loop and not self._closed:
-                self._taken.wait()
+                self._wait_for_room()
             if self._closed:
                 return
             if self._is_full(line):
@@ -57,23 +59,34 @@ class Lines:
 
     def take(self) -> list[LogLine]:
         """Return the lines that wait to be written, and forget them."""
-        with self._taken:
+        if not self._bytes and not self._left_out:
+            return []
+        with self._lock:
             lines, self._lines = self._lines, []
             if self._left_out:
                 note = f"{self._left_out:,} lines were left out: they came faster than written"
                 lines.append(LogLine(self._clock.now_us(), "warning", note, b""))
             self._bytes = self._left_out = 0
-            self._taken.notify_all()
+            self._make_room()
         self._announced = False
         self._stop_timer()
         return lines
 
     def close(self) -> None:
         """Let nobody add to the lines any more; those that are there can still be taken."""
-        with self._taken:
+        with self._lock:
             self._closed = True
-            self._taken.notify_all()
+            self._make_room()
         self._stop_timer()
+
+    def _wait_for_room(self) -> None:
+        if self._room is None:
+            self._room = threading.Condition(self._lock)
+        self._room.wait()
+
+    def _make_room(self) -> None:
+        if self._room is not None:
+            self._room.notify_all()
 
     def _is_full(self, line: LogLine) -> bool:
         """Tell whether there is no room for a line; one of progress takes none that counts."""
