@@ -167,8 +167,10 @@ class Attempt:
             self.task.cancel()
         if self._job is not None:
             self._world.threads.abandon(self._job)
+            self._job = None
         if self._process_call is not None:
             self._world.processes.abandon(self._process_call)
+            self._process_call = None
 
     def running_ms(self) -> float:
         """Return for how long the attempt has run, in milliseconds."""

@@ -74,6 +74,7 @@ class Threads:
     def _serve(self) -> None:
         while (job := self._next()) is not None:
             job.context.run(job.function)
+            job.function = _nothing  # whoever keeps the job need not be kept by it
             with self._changed:
                 job.running = False
                 if job.abandoned:
@@ -92,3 +93,7 @@ class Threads:
             job = self._jobs.popleft()
             job.running = True
             return job
+
+
+def _nothing() -> None:
+    """Take the place of a function that was called."""

@@ -78,6 +78,7 @@ class Lines:
             self._closed = True
             self._make_room()
         self._stop_timer()
+        self._ready = _nobody  # who is told holds on to these lines himself
 
     def _wait_for_room(self) -> None:
         if self._room is None:
@@ -110,6 +111,10 @@ class Lines:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+
+
+def _nobody() -> None:
+    """Be told in place of who does not listen any more."""
 
 
 def call_on(loop: asyncio.AbstractEventLoop, callback: Callable[[], None]) -> None:
