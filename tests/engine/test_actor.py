@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import threading
 import time
-from collections.abc import Sequence
+import weakref
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +55,64 @@ class BusyJournal:
             self.busy -= 1
             raise JournalBusy("another program is writing")
         return await self._inner.append(run_id, records, expected_seq=expected_seq, **more)
+
+
+class LabelledJournal:
+    """A journal that takes down the labels that each append of a run sets."""
+
+    def __init__(self, inner: MemoryJournal) -> None:
+        self._inner = inner
+        self.labels: list[Mapping[str, str]] = []
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+    async def append(
+        self, run_id: str, records: Sequence[NewRecord], *, expected_seq: int, **more: Any
+    ) -> list[Record]:
+        if not run_id.startswith("graph/"):
+            self.labels.append(more["labels"])
+        return await self._inner.append(run_id, records, expected_seq=expected_seq, **more)
+
+
+async def test_labels_are_written_when_they_change() -> None:
+    graph = {
+        "start": "a",
+        "nodes": {
+            "a": {"tool": "count", "next": "b"},
+            "b": {"tool": "count", "next": "c"},
+            "c": {"wait": {"signal": "go"}, "next": "d"},
+            "d": {"tool": "count", "next": "e"},
+            "e": {"tool": "count"},
+        },
+    }
+    async with MemoryJournal() as inner:
+        journal = LabelledJournal(inner)
+        async with Engine(journal, tools=TOOLS) as engine:
+            run = await engine.run(graph, wait_s=30)
+            assert run.status == "waiting"
+            first, *rest = journal.labels
+            assert (first["status"], first["kind"]) == ("running", "run")
+            assert rest == [{}, {"status": "waiting", "due": "", "queued": ""}]
+            journal.labels.clear()
+            await engine.signal(run.id, "go")
+            assert (await engine.wait(run.id)).status == "completed"
+        once, *rest = journal.labels  # by an actor that does not know what is written there
+        assert once == {"status": "running", "due": "", "queued": ""}
+        assert rest == [{}, {"status": "completed"}]
+
+
+async def test_an_actor_is_gone_with_the_end_of_its_run_and_no_collector_is_needed() -> None:
+    async with MemoryJournal() as journal, Engine(journal, tools=TOOLS) as engine:
+        gc.disable()
+        try:
+            run = await engine.start(chain("count", "count"))
+            gone = weakref.ref(engine._actors.active[run.id])
+            await engine.wait(run.id)
+            await asyncio.sleep(0)
+            assert gone() is None
+        finally:
+            gc.enable()
 
 
 async def test_a_run_waits_while_the_journal_is_busy() -> None:
@@ -165,7 +225,7 @@ async def test_lines_that_were_written_already_cost_no_commit() -> None:
     async with MemoryJournal() as journal, Engine(journal, tools=TOOLS) as engine:
         run = await engine.start(one("hang", next="after"))
         actor = engine._actors.active[run.id]
-        actor.tell(Said(next(iter(actor._crew._attempts.values()))))
+        actor._inbox.put(Said(next(iter(actor._crew._attempts.values()))))
         await asyncio.sleep(0.01)
         assert len(await journal.read(run.id)) == 2
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import gc
 import sys
 import threading
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -98,6 +100,15 @@ def bench(limit: int = 8) -> Iterator[Bench]:
         yield Bench(threads)
     finally:
         threads.close()
+
+
+@contextmanager
+def collecting_nothing() -> Iterator[None]:
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
 
 
 async def turn() -> None:
@@ -563,6 +574,42 @@ async def test_a_call_that_cannot_begin_behind_a_gate_is_an_error(
         assert [type(each) for each in bench_.results] == [Raised, Raised]
         assert bench_.results[0] == bench_.results[1]
         monkeypatch.undo()
+
+
+@pytest.mark.parametrize("end", ["returned", "raised", "timed out", "abandoned"])
+async def test_an_attempt_that_is_over_is_gone_and_no_collector_is_needed(end: str) -> None:
+    async def come_to_its_end(state: Any, ctx: Context) -> None:
+        ctx.log("hello")
+        if end == "raised":
+            raise ValueError(end)
+        if end != "returned":
+            await asyncio.sleep(3600)
+
+    with bench() as bench_, collecting_nothing():
+        attempt = bench_.begin(come_to_its_end)
+        await turn()
+        if end == "abandoned":
+            attempt.abandon()
+        elif end == "timed out":
+            bench_.clock.advance(5)
+        attempt.take_lines()
+        gone = weakref.ref(attempt)
+        del attempt
+        await turn()
+        assert gone() is None
+
+
+async def test_nor_is_it_needed_for_one_in_a_thread() -> None:
+    with bench(limit=1) as bench_, collecting_nothing():
+        attempt = bench_.begin(lambda state: None)
+        await asyncio.wait_for(bench_.settled.wait(), SOON_S)
+        gone = weakref.ref(attempt)
+        del attempt
+        next_job = threading.Event()
+        bench_.threads.submit(next_job.set)
+        assert await asyncio.to_thread(next_job.wait, SOON_S)
+        await turn()
+        assert gone() is None
 
 
 async def test_how_long_an_attempt_ran_is_not_told_by_the_clock_on_the_wall() -> None:

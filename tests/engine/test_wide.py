@@ -14,8 +14,8 @@ from stenograph.engine import Engine, fold
 from stenograph.engine.core.commands import Stopped
 from stenograph.engine.core.scopes import Scope
 from stenograph.engine.core.steps import BUDGET
-from stenograph.engine.executor.actor import Actor
 from stenograph.engine.executor.attempt import Attempt
+from stenograph.engine.executor.inbox import Inbox
 from stenograph.engine.graphs.graph import BRANCHES_MAX
 from stenograph.journal import Journal, MemoryJournal, NewRecord, Record
 from tests.crashes import FaultJournal
@@ -202,13 +202,13 @@ async def test_many_that_run_are_stopped_at_once_when_the_run_is_cancelled(
 ) -> None:
     entered.clear()
     told: list[object] = []
-    tell = Actor.tell
+    put = Inbox.put
 
-    def heard(actor: Actor, what: Any) -> None:
+    def heard(inbox: Inbox, what: Any, reply: Any = None) -> None:
         told.append(what)
-        tell(actor, what)
+        put(inbox, what, reply)
 
-    monkeypatch.setattr(Actor, "tell", heard)
+    monkeypatch.setattr(Inbox, "put", heard)
     async with st.open(":memory:", tools=TOOLS) as engine:
         begun = await engine.start(HANG, numbers(3_000))
         await until(lambda: len(entered) == 3_000)

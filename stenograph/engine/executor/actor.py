@@ -74,17 +74,18 @@ class Actor:
         """Set once it is certain whether the run has begun."""
         self._begun, self._world = begun, world
         self._closed = False
-        self._lane = Lane(run, world.journal, world.clock, lambda: self.tell(Advance(())))
-        self._inbox = Inbox()
+        # The parts of an actor know his inbox and not him, so that he goes as soon as he is done.
+        inbox = self._inbox = Inbox()
+        self._lane = Lane(run, world.journal, world.clock, lambda: inbox.put(Advance(())))
         self._crew = Crew(
             run,
             world,
-            settled=lambda attempt, result: self.tell(Settled(attempt, result)),
-            said=lambda attempt: self.tell(Said(attempt)),
+            settled=lambda attempt, result: inbox.put(Settled(attempt, result)),
+            said=lambda attempt: inbox.put(Said(attempt)),
         )
-        self._questions = Questions(world, lambda errand: self._inbox.put(errand, errand.reply))
-        self._timers = Timers(run, world.clock, lambda due: self.tell(due))
-        self._deadline = Deadline(run, self._crew, world.clock, lambda up: self.tell(up))
+        self._questions = Questions(world, lambda errand: inbox.put(errand, errand.reply))
+        self._timers = Timers(run, world.clock, inbox.put)
+        self._deadline = Deadline(run, self._crew, world.clock, inbox.put)
         self._secrecy = Secrecy(None)
         if vault is not None:
             self._keep_secrets(vault)
@@ -98,10 +99,6 @@ class Actor:
         with suppress(TimeoutError):  # of a commit that hangs nobody has seen anything
             async with asyncio.timeout(LAG_MAX_S):
                 await self._lane.idle.wait()
-
-    def tell(self, message: Message) -> None:
-        """Put a message into the inbox."""
-        self._inbox.put(message)
 
     async def ask(self, command: Command) -> int:
         """Have a command handled; returns how many events it made, once they are durable.
@@ -359,4 +356,4 @@ class Actor:
         self._deadline.set()
         if run.status == "cancelling" and not self._crew and not self._awaits_stop:
             self._awaits_stop = True
-            self._crew.when_stopped(lambda: self.tell(Stopped()))
+            self._crew.when_stopped(lambda: self._inbox.put(Stopped()))
