@@ -14,7 +14,8 @@ from msgspec import UNSET
 import stenograph as st
 from stenograph.engine import Engine
 from stenograph.engine.core.events import LogWritten, encode_payload
-from stenograph.engine.executor.lane import AHEAD_BYTES, AHEAD_MAX
+from stenograph.engine.executor import lane
+from stenograph.engine.executor.lane import AHEAD_BYTES, AHEAD_MAX, AHEAD_TOGETHER
 from stenograph.journal import (
     Journal,
     JournalFailed,
@@ -60,6 +61,7 @@ class HeldJournal:
         self.open = asyncio.Event()
         self.open.set()
         self.failure: JournalFailed | None = None
+        self.appends = 0
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._inner, name)
@@ -67,6 +69,7 @@ class HeldJournal:
     async def append(
         self, run_id: str, records: Sequence[NewRecord], *, expected_seq: int, **more: Any
     ) -> list[Record]:
+        self.appends += 1
         await self.open.wait()
         if self.failure is not None:
             raise self.failure
@@ -115,6 +118,59 @@ async def test_pure_steps_go_together_into_few_commits(tmp_path: Path) -> None:
             commits[effects] = journal.commits
     assert commits["repeatable"] >= STEPS
     assert commits["pure"] < STEPS / 3
+
+
+async def test_half_of_what_may_be_ahead_is_committed_together(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(lane, "AHEAD_S", 3600)
+    async with MemoryJournal() as inner:
+        journal = HeldJournal(inner)
+        async with Engine(journal, tools=Tools().tools) as engine:
+            run = await engine.run(graph(), run_id="r", wait_s=60)
+            assert (run.status, run.state) == ("completed", {"n": STEPS})
+    assert STEPS / AHEAD_MAX <= journal.appends <= STEPS / AHEAD_TOGETHER + 5
+
+
+class Pensive:
+    """A pure tool that falls to thinking at its third step, and goes on when it is told to."""
+
+    def __init__(self) -> None:
+        self.thinks, self.goes_on = asyncio.Event(), asyncio.Event()
+        self.tools = Tools()
+        self.tools.tools[0] = st.tool(name="work", effects="pure")(self._work)
+
+    async def _work(self, state: dict[str, Any]) -> dict[str, Any]:
+        if state.get("n", 0) == 2:
+            self.thinks.set()
+            await self.goes_on.wait()
+        return {"n": state.get("n", 0) + 1}
+
+
+async def test_what_is_ahead_is_durable_soon_while_a_tool_takes_its_time() -> None:
+    pensive = Pensive()
+    async with MemoryJournal() as journal, Engine(journal, tools=pensive.tools.tools) as engine:
+        await engine.start(graph(), {}, run_id="r")
+        async with asyncio.timeout(30):
+            await pensive.thinks.wait()
+            async for records in journal.tail("r"):
+                if any(b'"visit":3' in each.data for each in records):
+                    break
+
+
+async def test_what_was_ahead_as_the_engine_closed_is_done_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(lane, "AHEAD_S", 3600)
+    pensive = Pensive()
+    async with MemoryJournal() as journal:
+        async with Engine(journal, tools=pensive.tools.tools) as engine:
+            await engine.start(graph(), {}, run_id="r")
+            await pensive.thinks.wait()
+        assert await journal.head("r") == 2
+        pensive.goes_on.set()
+        async with Engine(journal, tools=pensive.tools.tools) as engine:
+            assert (await engine.wait("r", 60)).state == {"n": STEPS}
 
 
 async def test_the_history_is_the_same_as_if_each_step_was_waited_for() -> None:

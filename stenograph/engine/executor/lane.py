@@ -44,6 +44,10 @@ COMMIT_RECORDS: Final = APPEND_MAX_RECORDS - 500
 
 AHEAD_MAX: Final = 32
 """How many decisions pure tools may be ahead of the journal."""
+AHEAD_TOGETHER: Final = 16
+"""How many go into one commit: half of all, so that the others are made while these are written."""
+AHEAD_S: Final = 0.01
+"""For how long what is ahead waits for others to be committed with, while nobody waits for it."""
 AHEAD_RECORDS: Final = 16
 AHEAD_BYTES: Final = 64 * 1024
 """The largest decision that goes ahead: so all that do fit into one append."""
@@ -66,6 +70,7 @@ class Lane:
         self._ahead: deque[tuple[Decision, list[NewRecord]]] = deque()
         self._failure: BaseException | None = None
         self._catching_up: asyncio.Task[None] | None = None
+        self._waiting: asyncio.TimerHandle | None = None
         self._journal, self._clock = journal, clock
         self._snapshots = Snapshots(run, partial(journal.keep_snapshot, run.id, version=FORMAT))
         self._labels: dict[str, str] = {}
@@ -114,38 +119,57 @@ class Lane:
         if sum(len(each.data) for each in records) > AHEAD_BYTES:
             return False
         self._ahead.append((decision, records))
-        if self._catching_up is None:
-            self._catching_up = asyncio.create_task(self._commit_ahead())
+        self._commit_in_time()
         return True
 
     async def drain(self) -> None:
         """Return when nothing is ahead of the journal any more; raises what an append raises."""
-        if self._catching_up is not None:
-            await asyncio.wait({self._catching_up})
+        while self._ahead or self._catching_up is not None:
+            await asyncio.wait({self._catching_up or self._commit_now()})
         failure, self._failure = self._failure, None
         if failure is not None:
             raise failure
 
     def close(self) -> None:
         """Give up what is not durable."""
+        self._stop_waiting()
         if self._catching_up is not None:
             self._catching_up.cancel()
 
+    def _commit_in_time(self) -> None:
+        """Commit what is ahead when that is worth it, or it has waited long enough."""
+        if self._catching_up is not None or not self._ahead:
+            return
+        if len(self._ahead) >= AHEAD_TOGETHER:
+            self._commit_now()
+        elif self._waiting is None:
+            self._waiting = asyncio.get_running_loop().call_later(AHEAD_S, self._commit_now)
+
+    def _commit_now(self) -> asyncio.Task[None]:
+        self._stop_waiting()
+        self._catching_up = asyncio.get_running_loop().create_task(self._commit_ahead())
+        return self._catching_up
+
+    def _stop_waiting(self) -> None:
+        if self._waiting is not None:
+            self._waiting.cancel()
+            self._waiting = None
+
     async def _commit_ahead(self) -> None:
         try:
-            while self._ahead:
-                count = len(self._ahead)
-                records = [each for _, several in self._ahead for each in several]
-                last = self._ahead[-1][0]
-                labels = self._changed(last)
-                await self._append(records, {"labels": labels}, partial(self._adopt, count))
-                self._has_labels(labels, last)
+            count = len(self._ahead)
+            records = [each for _, several in self._ahead for each in several]
+            last = self._ahead[-1][0]
+            labels = self._changed(last)
+            await self._append(records, {"labels": labels}, partial(self._adopt, count))
+            self._has_labels(labels, last)
         except BaseException as error:
             self._ahead.clear()
             self._failure = error
             self._broken()
         finally:
             self._catching_up = None
+            self._commit_in_time()
 
     def _adopt(self, count: int) -> None:
         for _ in range(count):
