@@ -21,12 +21,12 @@ from stenograph.engine.core.commands import (
     Unanswered,
 )
 from stenograph.engine.core.decide import Decision, decide
-from stenograph.engine.core.edges import compile_graph
 from stenograph.engine.core.events import ErrorInfo, RerunOf
 from stenograph.engine.core.run import ACTIVE, GOING, Run
 from stenograph.engine.core.secrecy import Secrecy, all_secret_keys
 from stenograph.engine.core.standing import peek, running_at
 from stenograph.engine.errors import EngineClosed, EngineError, RunExists
+from stenograph.engine.executor.ahead import may_run_ahead
 from stenograph.engine.executor.attempt import Attempt
 from stenograph.engine.executor.crew import Crew
 from stenograph.engine.executor.inbox import Errand, Inbox, Message, Reply, Said, Settled, resolve
@@ -237,7 +237,7 @@ class Actor:
             except Unanswered as question:
                 self._questions.ask(errand, question)
                 return None
-            if self._may_run_ahead(errand, decision) and self._lane.run_ahead(decision):
+            if self._runs_ahead(errand, decision):
                 self._has_decided(errand, decision)
                 return len(decision.events)
             if self._lane.ahead:
@@ -273,33 +273,13 @@ class Actor:
         if errand.attempt is not None:
             self._crew.let_go(errand.attempt)
 
-    def _may_run_ahead(self, errand: Errand, decision: Decision) -> bool:
-        """Tell whether what was decided need not be durable before the run goes on.
-
-        That is so while all that goes on are pure tools: what they do is done again after a crash,
-        and nobody has seen it. Forks, timers, and whatever somebody waits for are left out.
-        """
-        if errand.attempt is None or not errand.attempt.is_pure or not decision.events:
-            return False
-        if not self._is_in_pure(self._lane.head, errand.attempt.place.scope):
-            return False
-        if decision.is_partial or errand.reply or errand.said or errand.secrets:
-            return False
-        run = decision.run
-        if run.status != "running" or run.halt or run.rerun or run.limits.time_s is not None:
-            return False
-        if self._timers.scopes():
-            return False
-        touched = [path for path in decision.touched if path in run.scopes]
-        return all(self._is_in_pure(run, path) for path in touched)
-
-    def _is_in_pure(self, run: Run, path: str) -> bool:
-        """Tell whether a pure node is all that a scope is in."""
-        scope = peek(run, path)
-        if scope is None or scope.fork is not None or scope.position is None:
-            return False
-        node = compile_graph(scope.graph).nodes[scope.position.node]
-        return scope.position.phase == "running" and self._world.is_pure(node)
+    def _runs_ahead(self, errand: Errand, decision: Decision) -> bool:
+        """Go on with what was decided before it is durable, if that may be."""
+        return (
+            may_run_ahead(errand, decision, self._lane.head, self._world)
+            and not self._timers.scopes()
+            and self._lane.run_ahead(decision)
+        )
 
     async def _drain(self) -> None:
         """Have all be durable that was decided; when somebody else has appended, read that instead."""
