@@ -226,6 +226,21 @@ async def test_a_node_that_says_that_it_has_effects_is_waited_for() -> None:
         assert it.tools.worked <= 2
 
 
+async def test_what_a_tool_says_is_waited_for() -> None:
+    calls = []
+
+    @st.tool(effects="pure")
+    async def work(state: dict[str, Any], ctx: st.Context) -> dict[str, Any]:
+        calls.append(state.get("n", 0))
+        ctx.log("hello")
+        return {"n": len(calls)}
+
+    async with held(work) as it:
+        assert len(calls) <= 2
+        it.journal.open.set()
+        assert (await it.engine.wait("r", 60)).state["n"] == STEPS
+
+
 async def test_a_run_that_is_asked_something_answers_for_what_is_durable() -> None:
     async with held() as it:
         pausing = asyncio.ensure_future(it.engine.pause("r"))
