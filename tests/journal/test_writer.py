@@ -11,6 +11,7 @@ import pytest
 
 from stenograph.journal import NewRecord
 from stenograph.journal.files import creation
+from stenograph.journal.protocol import PAGE_MAX_BYTES
 from stenograph.journal.reader import PageCursor
 from stenograph.journal.writer import (
     GROUP_COMMIT,
@@ -240,3 +241,22 @@ def test_a_page_that_ends_early_leaves_no_statement_open() -> None:
         assert len(cursor.fetchall()) == 2
         with pytest.raises(sqlite3.ProgrammingError, match="closed cursor"):
             cursor.fetchone()
+
+
+def test_a_page_ends_with_the_row_that_fills_it() -> None:
+    with blank() as db:
+        large = b"1" * (PAGE_MAX_BYTES // 20)
+        db.writer.commit([append("a", seq, data=large) for seq in range(50)])
+        cursor = db.cursor(PageCursor)
+        cursor.execute("SELECT seq, data FROM record ORDER BY seq")
+        assert [seq for seq, _ in cursor.fetchall()] == list(
+            range(1, 22)
+        )  # 20 are just short of it
+
+
+def test_rows_without_data_are_all_of_a_page() -> None:
+    with blank() as db:
+        db.writer.commit([append("a", seq) for seq in range(50)])
+        cursor = db.cursor(PageCursor)
+        cursor.execute("SELECT data, seq FROM record")
+        assert len(cursor.fetchall()) == 50
