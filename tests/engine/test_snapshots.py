@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from stenograph.engine import Engine, tool
+from stenograph.engine import Engine, Limits, tool
 from stenograph.engine.core.run_data import FORMAT, from_bytes
 from stenograph.engine.stored.snapshots import SNAPSHOT_MIN_BYTES, sealed
 from stenograph.journal import (
@@ -63,8 +63,8 @@ async def test_a_snapshot_is_taken_each_64_kib_of_events() -> None:
         run = await engine.run(LOOP)
         sizes = [len(each.data) for each in await records(journal, run.id)]
         taken = [each.seq for each in await snapshots(journal, run.id)]
-        assert len(taken) == sum(sizes) // SNAPSHOT_MIN_BYTES
-        for before, after in zip([0, *taken], taken, strict=False):
+        assert len(taken) == sum(sizes[1:]) // SNAPSHOT_MIN_BYTES
+        for before, after in zip([1, *taken], taken, strict=False):
             assert SNAPSHOT_MIN_BYTES <= sum(sizes[before:after]) < SNAPSHOT_MIN_BYTES + 2000
 
 
@@ -77,6 +77,23 @@ async def test_large_runs_have_snapshots_so_rarely_that_events_are_larger() -> N
         taken = await snapshots(journal, run.id)
         assert len(taken) == 5  # each has about twice the size of the one before
         assert sum(len(each.data) for each in taken[:-1]) <= events
+
+
+@pytest.mark.parametrize("is_fork", [False, True])
+async def test_a_run_that_begins_large_has_a_first_one_when_as_much_has_happened(
+    is_fork: bool,
+) -> None:
+    graph = {"start": "work", "nodes": {"work": {"tool": "count", "next": "work"}}}
+    limits = {"steps": 400}
+    async with MemoryJournal() as journal, Engine(journal, tools=[count]) as engine:
+        run = await engine.run(graph | {"limits": limits}, {"constant": "x" * 150_000})
+        if is_fork:
+            fork = await engine.fork(run.id, run.seq)
+            await engine.resume(fork.id, limits=Limits(steps=800))
+            run = await engine.wait(fork.id)
+        created, *others = [len(each.data) for each in await records(journal, run.id)]
+        [first] = await snapshots(journal, run.id)
+        assert created <= sum(others[: first.seq - 1]) < created + 2000
 
 
 async def test_of_a_run_that_branches_make_huge_none_is_taken(

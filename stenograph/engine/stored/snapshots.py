@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable
 from hashlib import sha256
 from typing import Final
 
+from stenograph.engine.core.events import RunCreated
 from stenograph.engine.core.run import Run
 from stenograph.engine.core.run_data import FORMAT, DataTooLarge, UnknownData, from_bytes, to_bytes
 from stenograph.journal import (
@@ -23,7 +24,10 @@ from stenograph.journal import (
 )
 
 SNAPSHOT_MIN_BYTES: Final = 64 * 1024
-"""So many bytes of events at least lie between two snapshots, and no fewer than the first has."""
+"""So many bytes of events at least lie between two snapshots, and no fewer than the first has.
+
+The event that begins a run is one by itself: it has all of the state, and what a fork has inherited.
+"""
 _DIGEST_BYTES: Final = 32
 
 _log: Final = logging.getLogger("stenograph.engine")
@@ -39,6 +43,8 @@ class Snapshots:
         self._run, self._keep = run, keep
         self._since = 0
         self._worth: float = SNAPSHOT_MIN_BYTES
+        self._knows_last = run.seq == 0
+        """Of a run that is taken up, the last one may have been as large as one would be now."""
 
     def count(self, records: Iterable[NewRecord | Record], *, whole: bool = True) -> None:
         """Take in that the run has grown by these; keep a snapshot of it when that is worth it.
@@ -46,7 +52,10 @@ class Snapshots:
         Not where more of the last step is to come (not ``whole``): then ``take`` it later.
         """
         for record in records:
-            self._since += len(record.data)
+            if record.type == RunCreated.TYPE:
+                self._since, self._worth = 0, max(SNAPSHOT_MIN_BYTES, len(record.data))
+            else:
+                self._since += len(record.data)
         if whole and self.is_worth_it:
             self.take()
 
@@ -56,8 +65,8 @@ class Snapshots:
         return self._since >= self._worth
 
     def take(self) -> None:
-        """Keep a snapshot now."""
-        self._since = 0
+        """Keep a snapshot now, or when so much has happened as it is large."""
+        since, self._since = self._since, 0
         try:
             data = sealed(self._run)
         except DataTooLarge as error:
@@ -67,7 +76,11 @@ class Snapshots:
             self._worth = math.inf
         else:
             self._worth = max(SNAPSHOT_MIN_BYTES, len(data))
-            self._keep(Snapshot(self._run.seq, data))
+            if self._knows_last or since >= len(data):
+                self._keep(Snapshot(self._run.seq, data))
+            else:
+                self._since = since
+            self._knows_last = True
 
 
 async def last_snapshot(journal: Journal, run_id: str, at: int | None = None) -> Run:
