@@ -13,7 +13,7 @@ from stenograph.engine import Filter, RunView, StatePatched, WaitView, decode
 from stenograph.http.messages import CursorMessage, ErrorMessage, StatusMessage
 from stenograph.http.sifting import Part, Sieve
 from stenograph.http.wire import Problem
-from stenograph.journal import Record, envelope, is_erased
+from stenograph.journal import Record, envelope, envelopes, is_erased
 
 CACHE_MAX_CHARS: Final = 16 * 1024 * 1024
 BATCH_MAX_BYTES: Final = 256 * 1024
@@ -94,15 +94,18 @@ def _batches(part: Part, sieve: Sieve, journal: str) -> Iterator[bytes]:
     for records in _parts(part.records):
         # The last message tells how far was looked, and not only what was found.
         is_last = records[-1] is part.records[-1]
-        yield b'{"type":"logs","logs":[%b],"%b":%d,"journal":"%b"}' % (
-            b",".join(map(envelope, records)),
+        yield b'{"type":"logs","logs":%b,"%b":%d,"journal":"%b"}' % (
+            envelopes(records),
             place,
             part.after if is_last else sieve.place(records[-1]),
             journal.encode(),
         )
 
 
-def _parts(page: Sequence[Record]) -> Iterator[list[Record]]:
+def _parts(page: Sequence[Record]) -> Iterator[Sequence[Record]]:
+    if sum([len(record.data) for record in page]) <= BATCH_MAX_BYTES:  # as it mostly is
+        yield page
+        return
     part: list[Record] = []
     size = 0
     for record in page:

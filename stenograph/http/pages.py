@@ -47,7 +47,7 @@ from stenograph.http.wire import (
     NDJSON_TYPE,
     WAIT_MAX_S,
 )
-from stenograph.journal import CursorUnknown, Record, envelope
+from stenograph.journal import CursorUnknown, Record, envelope, envelopes
 
 JSON_TYPE: Final = "application/json"
 SCAN_MAX_PAGES: Final = 20
@@ -278,8 +278,8 @@ async def _until_news(
 
 def _page_answer(source: Source, part: Part, head: int, *, done: bool) -> Response[bytes]:
     head = max(part.after, head)  # more may have come since
-    body = b'{"events":[%b],"after":%d,"head":%d,"end":%b,"journal":"%b"}' % (
-        b",".join(map(envelope, part.records)),
+    body = b'{"events":%b,"after":%d,"head":%d,"end":%b,"journal":"%b"}' % (
+        envelopes(part.records),
         part.after,
         head,
         b"true" if done and part.after == head else b"false",

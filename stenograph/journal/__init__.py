@@ -56,6 +56,7 @@ from stenograph.journal.record import (
     chain_hash,
     chain_link,
     envelope,
+    envelopes,
 )
 from stenograph.journal.signed import Checkpoint, Witness, make_checkpoint, read_lines
 from stenograph.journal.sqlite import SqliteJournal, open_journal
@@ -115,6 +116,7 @@ __all__ = (
     "chain_hash",
     "chain_link",
     "envelope",
+    "envelopes",
     "expected_hash",
     "inspect_file",
     "is_erased",

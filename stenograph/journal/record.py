@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from hashlib import sha256
 from typing import Final
 
 import msgspec
-from msgspec import Struct
+from msgspec import Raw, Struct
 
 CHAIN: Final = "stenograph/1"
 GENESIS: Final = "0" * 64
@@ -66,14 +67,38 @@ def chain_link(run_id: str, seq: int, previous: str, at: str, type_: str, digest
 def envelope(record: Record) -> bytes:
     """Return a record as every reader gets it: socket, page, NDJSON and export alike.
 
-    Run ids, types and times hold no character that JSON escapes; ``data`` goes in verbatim.
+    ``data`` goes in verbatim.
     """
-    return b'{"offset":%d,"run_id":"%b","seq":%d,"at":"%b","type":"%b","data":%b,"hash":"%b"}' % (
+    return _ENCODER.encode(_enveloped(record))
+
+
+def envelopes(records: Iterable[Record]) -> bytes:
+    """Return the JSON array of the envelopes: in one go it takes a third less."""
+    return _ENCODER.encode([_enveloped(record) for record in records])
+
+
+class _Envelope(Struct, gc=False):
+    """A record on its way out, with its data as it lies there."""
+
+    offset: int
+    run_id: str
+    seq: int
+    at: str
+    type: str
+    data: Raw
+    hash: str
+
+
+_ENCODER: Final = msgspec.json.Encoder()
+
+
+def _enveloped(record: Record) -> _Envelope:
+    return _Envelope(
         record.offset,
-        record.run_id.encode(),
+        record.run_id,
         record.seq,
-        record.at.encode(),
-        record.type.encode(),
-        record.data,
-        record.hash.encode(),
+        record.at,
+        record.type,
+        Raw(record.data),
+        record.hash,
     )

@@ -5,7 +5,15 @@ from __future__ import annotations
 import json
 from hashlib import sha256
 
-from stenograph.journal import GENESIS, Record, chain_hash, chain_link, envelope, expected_hash
+from stenograph.journal import (
+    GENESIS,
+    Record,
+    chain_hash,
+    chain_link,
+    envelope,
+    envelopes,
+    expected_hash,
+)
 from stenograph.journal.erasure import erased_data
 
 AT = "2026-11-20T22:55:01.123456Z"
@@ -43,6 +51,12 @@ def test_the_envelope_is_json_around_the_data_as_it_is() -> None:
         b'"data":{"n": 1.50, "text": "\xc3\xa9"},"hash":"' + b"0" * 64 + b'"}'
     )
     assert json.loads(sent)["data"] == {"n": 1.5, "text": "é"}
+
+
+def test_the_envelopes_of_a_page_are_each_the_same_as_alone() -> None:
+    several = [record(b'{"n": %d}' % n, f"{n:064x}") for n in range(3)]
+    assert envelopes(several) == b"[%b]" % b",".join(map(envelope, several))
+    assert envelopes([]) == b"[]"
 
 
 def test_an_erased_record_still_verifies() -> None:
