@@ -20,7 +20,7 @@ from stenograph.engine.core.events import (
     UnknownEvent,
     decode,
 )
-from stenograph.engine.core.folding import fold
+from stenograph.engine.core.folding import evolve, fold
 from stenograph.engine.core.migration import GraphChange, Migration
 from stenograph.engine.core.run import Run
 from stenograph.engine.core.views import ParkedView, RunView, StateAt, Visit, WaitView, view, visits
@@ -248,6 +248,7 @@ __all__ = (
     "did_you_mean",
     "differences",
     "duplicate_keys",
+    "evolve",
     "filter_of",
     "fold",
     "graph_refs",

@@ -199,6 +199,7 @@ class Engine(Past):
             done, _ = await asyncio.wait({actor.finished}, timeout=wait_s)
             for finished in done:
                 finished.result()
+                return view(actor.run)  # what the last commit left: nothing is read again
         return await self.get(run_id)
 
     async def cancel(self, run_id: str, *, reason: str = "", actor: str = "engine") -> RunView:

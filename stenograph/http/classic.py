@@ -15,7 +15,7 @@ from stenograph.http.classic_wire import ClassicAnswer, GraphCreatedAnswer, RunR
 from stenograph.http.control import CANCEL_PROBLEMS, CancelBody, reason_of
 from stenograph.http.errors import Refused, problems
 from stenograph.http.graphs import ACTOR, GRAPH_PROBLEMS, GraphBody, store
-from stenograph.http.logbook import classic_answer
+from stenograph.http.logbook import answer_of, classic_answer
 from stenograph.http.queries import At, Key, Prefer, PreferHeader
 from stenograph.http.starting import START_PROBLEMS, begin, headers_of, status_of
 from stenograph.http.views import run_answer
@@ -85,7 +85,7 @@ async def run(
     wait_s = WAIT_DEFAULT_S if wish.wait_s is None else wish.wait_s
     view = await wait_for_run(engine, begun.id, wait_s, request)
     return Response(
-        await classic_answer(engine, view.id),
+        await answer_of(engine, view),
         status_code=status_of(begun, view),
         headers={**headers_of(begun), **wish.headers},
     )
@@ -105,7 +105,7 @@ async def run_async(
     _foreground(data)
     begun = await begin(engine, data, key)
     return Response(
-        await classic_answer(engine, begun.id),
+        await answer_of(engine, begun),
         status_code=200 if begun.replayed else 202,
         headers=headers_of(begun),
     )

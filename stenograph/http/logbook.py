@@ -10,10 +10,13 @@ from stenograph.engine import (
     Engine,
     Event,
     Run,
+    RunView,
     SeqNotReached,
+    StatePatched,
     UnknownRun,
     Visit,
     decode,
+    evolve,
     fold,
     view,
     visits,
@@ -30,7 +33,15 @@ ENTRY_BYTES = 400
 async def classic_answer(engine: Engine, run_id: str, at: int | None = None) -> ClassicAnswer:
     """Return what a run is, now or right after event ``at``; raises UnknownRun, SeqNotReached."""
     events = await _history(engine, run_id, at)
-    run = view(fold(events))
+    return _answer(view(fold(events)), events)
+
+
+async def answer_of(engine: Engine, run: RunView) -> ClassicAnswer:
+    """Return the same of a run that was just looked at, of which only the log is to be read."""
+    return _answer(run, await _history(engine, run.id, run.seq))
+
+
+def _answer(run: RunView, events: Sequence[Event]) -> ClassicAnswer:
     rows = visits(events, ended=run.done)
     shown = rows[-LOGS_MAX:]
     room = CLASSIC_MAX_BYTES - LISTS * (len(run.state_json) + ENTRY_BYTES * len(shown))
@@ -82,16 +93,22 @@ def _states_after(
     events: Sequence[Event], seqs: Sequence[int], room: int
 ) -> Iterator[tuple[int, bytes]]:
     """Yield the state after each event of ``seqs``, in one pass, while there is room for it."""
-    run: Run | None = None
+    run = Run()
     done = 0
     for seq in seqs:
-        run = fold(events[done:seq], run)
+        for event in filter(_tells_of_state, events[done:seq]):
+            evolve(run, event)
         done = seq
         state = run.state.to_json()
         room -= len(state)
         if room < 0:
             return
         yield seq, state
+
+
+def _tells_of_state(event: Event) -> bool:
+    """Tell whether an event may say what the state is; all others are passed over for its sake."""
+    return event.seq == 1 or (isinstance(event.data, StatePatched) and event.data.scope == "/")
 
 
 def _entry(run_id: str, visit: Visit, state: bytes | None) -> LogEntry:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 
@@ -45,6 +45,22 @@ async def test_waiting_for_a_run_that_is_over_returns_at_once() -> None:
     async with st.open(":memory:", tools=TOOLS) as engine:
         run = await engine.run(chain("count"))
         assert (await engine.wait(run.id)).status == "completed"
+
+
+async def test_a_run_that_was_waited_for_is_told_without_reading_the_journal(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refuse(*_: object, **__: object) -> NoReturn:
+        raise AssertionError("the run is at hand")
+
+    async with st.open(":memory:", tools=TOOLS) as engine:
+        await engine.create_graph(chain("count", "count"), graph_id="two")
+        await engine.graph("two")  # is at hand from now on
+        for question in ("head", "read", "snapshot", "stream"):
+            monkeypatch.setattr(engine.journal, question, refuse)
+        run = await engine.run("two", {"n": 40})
+        monkeypatch.undo()
+        assert run == await engine.get(run.id)
 
 
 async def test_a_run_that_nobody_knows_is_said_to_be_unknown() -> None:
