@@ -13,6 +13,7 @@ import httpx
 import pytest
 
 import stenograph
+from stenograph.cli.serving import YOUNG_MAX
 from tests.cli.running import (
     ROOT,
     Server,
@@ -45,6 +46,7 @@ while_starting = gc.isenabled()
 @st.tool
 def look(state):
     return {"while_starting": while_starting, "now": gc.isenabled(),
+            "young": gc.get_threshold()[0],
             "spared": gc.get_freeze_count() > 10_000, "pydantic": "pydantic" in sys.modules}
 """
 
@@ -55,7 +57,13 @@ def test_a_start_collects_no_garbage_and_loads_no_more_than_it_needs(tmp_path: P
         graph = {"id": "g", "start": "look", "nodes": {"look": {"tool": "look"}}}
         httpx.post(f"{server.url}/graph/create", json=graph)
         answer = httpx.post(f"{server.url}/graph/run", json={"graph_id": "g"})
-    seen = {"while_starting": False, "now": True, "spared": True, "pydantic": False}
+    seen = {
+        "while_starting": False,
+        "now": True,
+        "young": YOUNG_MAX,
+        "spared": True,
+        "pydantic": False,
+    }
     assert answer.json()["state"] == seen
 
 
