@@ -22,7 +22,7 @@ from stenograph.engine.core.events import (
 )
 from stenograph.engine.core.folding import evolve, fold
 from stenograph.engine.core.migration import GraphChange, Migration
-from stenograph.engine.core.run import Run
+from stenograph.engine.core.run import ACTIVE, Run
 from stenograph.engine.core.views import ParkedView, RunView, StateAt, Visit, WaitView, view, visits
 from stenograph.engine.engine import Engine
 from stenograph.engine.errors import (
@@ -131,6 +131,7 @@ from stenograph.engine.tools.tools import (
 from stenograph.engine.values import canonical, nested_deeper, pointer
 
 __all__ = (
+    "ACTIVE",
     "CHECK_S",
     "END",
     "EVENT_TYPES",

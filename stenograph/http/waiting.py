@@ -5,11 +5,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Final
 
 from litestar import Request
 
-from stenograph.engine import Engine, RunView
+from stenograph.engine import ACTIVE, Engine, RunView
+
+UNWATCHED_S: Final = 0.1
+"""How long a run may take before anybody watches whether its client is still there: most end sooner,
+and a watch is a task of its own."""
 
 
 class Stopping(asyncio.Event):
@@ -55,10 +59,15 @@ async def wait_for_run(
     """
     if wait_s <= 0:
         return await engine.get(run_id)
+    unwatched_s = min(wait_s, UNWATCHED_S)
     try:
         async with asyncio.timeout(None) as limit:
-            with request.app.state["stopping"].ends(limit), _ended_when_gone(limit, request):
-                return await engine.wait(run_id, wait_s)
+            with request.app.state["stopping"].ends(limit):
+                run = await engine.wait(run_id, unwatched_s)
+                if run.status in ACTIVE and wait_s > unwatched_s:
+                    with _ended_when_gone(limit, request):
+                        run = await engine.wait(run_id, wait_s - unwatched_s)
+                return run
     except TimeoutError:
         return await engine.get(run_id)
 

@@ -7,8 +7,9 @@ from typing import Any
 
 import httpx
 import pytest
+from litestar import Request
 
-from stenograph.http import classic
+from stenograph.http import classic, waiting
 from stenograph.http.classic_wire import CLASSIC_MAX_BYTES
 from tests.http.serving import app_client, begun, created, eventually, ran, serving
 from tests.http.tools import COUNT, FAIL, HANG, looping, of_one
@@ -284,6 +285,22 @@ async def test_two_runs_go_on_at_once() -> None:
         answer = await ran(server.http, COUNT, "quick", to=3)
         slow = await server.http.get("/graph/state/slow")
     assert (answer["status"], slow.json()["status"]) == ("completed", "running")
+
+
+async def test_only_a_run_that_takes_its_time_has_its_client_watched(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    watched: list[str] = []
+
+    async def watch(request: Request[Any, Any, Any]) -> None:
+        watched.append((await request.json())["run_id"])  # and it has left
+
+    monkeypatch.setattr(waiting, "until_gone", watch)
+    async with app_client() as client:
+        await ran(client, COUNT, "quick", to=3)
+        body = {"graph_id": await created(client, HANG), "run_id": "slow"}
+        answer = await client.post("/graph/run", json=body)  # which could take a minute
+    assert (answer.status_code, watched) == (202, ["slow"])
 
 
 async def test_a_client_that_leaves_does_not_stop_its_run() -> None:
