@@ -191,7 +191,7 @@ def visits(events: Iterable[Event], *, ended: bool) -> list[Visit]:
     run_id = ""
     for event in events:
         run_id, data = event.run_id, event.data
-        if isinstance(data, RunCreated):
+        if rows and isinstance(data, RunCreated):
             rows = _taken_over(rows, event)
         if not isinstance(data, OfAVisit):
             continue
