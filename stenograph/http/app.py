@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Collection
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
 from litestar import Litestar, Router
-from litestar.datastructures import State
 from litestar.di import Provide
 from litestar.exceptions import HTTPException
 from litestar.plugins import PluginProtocol
@@ -81,19 +80,20 @@ def create_app(
     ``sql``: whether ``POST /sql`` answers; all who reach the server may ask then.
     """
 
+    opened: dict[str, Any] = {}
+
     @asynccontextmanager
     async def lifespan(app: Litestar) -> AsyncIterator[None]:
         async with open_engine() as engine:
-            app.state.update(
-                {
-                    "engine": engine,
-                    "stopping": Stopping(),
-                    "frames": Frames(),
-                    "belongings": Belongings(engine.journal),
-                    "queries": Queries(engine.journal, enabled=sql),
-                    "imports": Imports(),
-                }
+            opened.update(
+                engine=engine,
+                stopping=Stopping(),
+                frames=Frames(),
+                belongings=Belongings(engine.journal),
+                queries=Queries(engine.journal, enabled=sql),
+                imports=Imports(),
             )
+            app.state.update(opened)
             yield
 
     return Application(
@@ -104,7 +104,7 @@ def create_app(
             *docs.HANDLERS,
         ],
         dependencies={
-            name: Provide(_from_state(name), sync_to_thread=False)
+            name: Provide(_provider(opened, name))
             for name in ("engine", "stopping", "frames", "belongings", "queries", "imports")
         },
         lifespan=[lifespan],
@@ -118,8 +118,10 @@ def create_app(
     )
 
 
-def _from_state(name: str) -> Callable[..., Any]:
-    def provide(state: State) -> Any:
-        return state[name]
+def _provider(opened: Mapping[str, Any], name: str) -> Callable[[], Awaitable[Any]]:
+    """Return what gives a handler what it asks for; without parameters, which would be validated."""
+
+    async def provide() -> Any:
+        return opened[name]
 
     return provide
