@@ -167,6 +167,7 @@ class Server(uvicorn.Server):
         super().__init__(
             uvicorn.Config(
                 app,
+                http="h11",  # httptools, taken where it is installed, bounds no header
                 ws=SocketProtocol,
                 ws_per_message_deflate=False,
                 ws_max_size=BODY_MAX_BYTES + 1024,  # the first frame of /ws/execute holds a state

@@ -15,11 +15,12 @@ from typing import Any
 
 import httpx
 import pytest
+from uvicorn.protocols.http.h11_impl import H11Protocol
 from websockets.asyncio.client import connect
 
 import stenograph as st
 from stenograph.http import PortInUse, create_app, serve
-from stenograph.http.server import listener, sole, url_of
+from stenograph.http.server import Server, listener, sole, url_of
 from tests.http.serving import PATIENCE_S, begun, eventually, in_memory, messages, ran, serving
 from tests.http.tools import COUNT, HANG
 
@@ -53,6 +54,14 @@ def test_answers_are_not_held_back_to_be_sent_together() -> None:
         accepted, _ = sock.accept()
         with accepted:
             assert accepted.proto == socket.IPPROTO_TCP
+
+
+async def test_headers_are_bounded_whatever_parser_is_installed() -> None:
+    with listener("127.0.0.1", 0) as sock:
+        app = create_app(in_memory)
+        server = Server(app, sock, started=None, stop=None, connections_max=10)
+        server.config.load()
+    assert server.config.http_protocol_class is H11Protocol
 
 
 async def test_nobody_need_be_told_of_the_start() -> None:
