@@ -400,6 +400,25 @@ async def test_a_client_that_takes_nothing_is_let_go_and_its_place_is_free_again
             assert stuck.close_code == 1006
 
 
+async def test_a_client_that_leaves_as_it_is_sent_something_is_noticed(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    send = server_module.SocketProtocol.send
+
+    async def lose(protocol: server_module.SocketProtocol, message: Any) -> None:
+        if message.get("text"):
+            raise ClientDisconnected
+        await send(protocol, message)
+
+    monkeypatch.setattr(server_module.SocketProtocol, "send", lose)
+    async with serving() as server:
+        await ran(server.http, COUNT, "r", to=1)
+        async with server.socket("/ws/logs?after=0", close_timeout=0.1) as socket:
+            await socket.wait_closed()
+        assert followers(server) == 0
+    assert not caplog.records
+
+
 async def test_a_client_that_leaves_in_a_quiet_time_is_noticed() -> None:
     async with serving() as server:
         await begun(server.http, HANG, "r")
