@@ -134,7 +134,7 @@ class MemoryStorage:
         head = self.heads.get(run_id) or no_head(len(self.heads) + 1)
         if head.seq != expected_seq:
             raise WrongExpectedSeq(run_id, expected=expected_seq, actual=head.seq)
-        sealed = seal(run_id, head, len(self.all), records)
+        sealed, _ = seal(run_id, head, len(self.all), records)
         self.heads[run_id] = advanced(head, sealed, labels)
         self.by_stream.setdefault(run_id, []).extend(sealed)
         self.all.extend(sealed)

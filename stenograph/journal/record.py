@@ -60,8 +60,13 @@ def chain_hash(run_id: str, seq: int, previous: str, at: str, type_: str, data: 
 
 def chain_link(run_id: str, seq: int, previous: str, at: str, type_: str, digest: str) -> str:
     """Return the same hash from the data's SHA-256 alone, as an erased record has it."""
+    return link_digest(run_id, seq, previous, at, type_, digest).hex()
+
+
+def link_digest(run_id: str, seq: int, previous: str, at: str, type_: str, digest: str) -> bytes:
+    """Return the same hash as the bytes that a file stores."""
     link = msgspec.json.encode((CHAIN, run_id, seq, previous, at, type_, digest))
-    return sha256(link).hexdigest()
+    return sha256(link).digest()
 
 
 def envelope(record: Record) -> bytes:

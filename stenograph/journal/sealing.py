@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from hashlib import sha256
 
 from msgspec import Struct
 
-from stenograph.journal.record import GENESIS, NewRecord, Record, chain_hash
+from stenograph.journal.record import GENESIS, NewRecord, Record, link_digest
 
 
 class Head(Struct, frozen=True):
@@ -23,15 +24,25 @@ def no_head(number: int) -> Head:
     return Head(number=number, seq=0, hash=GENESIS, labels={})
 
 
-def seal(run_id: str, head: Head, end: int, records: Sequence[NewRecord]) -> list[Record]:
-    """Return the records as they follow ``head`` in their stream and ``end`` in the journal."""
+def seal(
+    run_id: str, head: Head, end: int, records: Sequence[NewRecord]
+) -> tuple[list[Record], list[object]]:
+    """Return the records as they follow ``head`` in their stream and ``end`` in the journal.
+
+    Beside them stand their values as a file's rows have them, one row's after the other's:
+    offset, the stream's number, seq, at, type, hash as bytes, data.
+    """
     sealed: list[Record] = []
-    seq, offset, previous = head.seq, end, head.hash
+    values: list[object] = []
+    number, seq, offset, previous = head.number, head.seq, end, head.hash
     for new in records:
         seq, offset = seq + 1, offset + 1
-        previous = chain_hash(run_id, seq, previous, new.at, new.type, new.data)
-        sealed.append(Record(offset, run_id, seq, new.at, new.type, new.data, previous))
-    return sealed
+        at, type_, data = new.at, new.type, new.data
+        digest = link_digest(run_id, seq, previous, at, type_, sha256(data).hexdigest())
+        previous = digest.hex()
+        sealed.append(Record(offset, run_id, seq, at, type_, data, previous))
+        values += (offset, number, seq, at, type_, digest, data)
+    return sealed, values
 
 
 def advanced(head: Head, sealed: Sequence[Record], labels: Mapping[str, str]) -> Head:

@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from functools import lru_cache
 from hashlib import sha256
-from itertools import chain
 from typing import Any, Final, Protocol, TypeAlias
 
 from msgspec import Struct
@@ -32,7 +31,6 @@ SQLite before 3.32 takes 999 parameters in a statement, and a record has 7.
 HEADS_MAX: Final = 16_384
 """How many streams' heads are kept at hand."""
 
-Row: TypeAlias = tuple[object, ...]
 SnapshotRow: TypeAlias = tuple[int, bytes, str, int]
 """As ``KEEP_SNAPSHOT`` takes it: version, data (padded), run id and seq."""
 
@@ -77,8 +75,17 @@ PADDING: Final = bytes(4096)
 SQLite zeroes such pages when it frees them (``secure_delete``). In a page that rows share it may
 leave behind a copy of a row that it has moved while balancing its tree.
 """
-STREAM = "stream (number, run_id, created_at)"
-RECORD = "record (offset, stream, seq, at, type, hash, data)"
+
+
+class Table(Struct, frozen=True):
+    """A table that rows are inserted into, with those of its columns that are given."""
+
+    name: str
+    columns: tuple[str, ...]
+
+
+STREAM: Final = Table("stream", ("number", "run_id", "created_at"))
+RECORD: Final = Table("record", ("offset", "stream", "seq", "at", "type", "hash", "data"))
 
 
 class Append(Struct):
@@ -189,9 +196,10 @@ class Draft:
         self.writer = writer
         self.end, self.last_stream = writer.position()
         self.heads: dict[str, Head] = {}
-        self.streams: list[Row] = []
-        self.labels: list[Row] = []
-        self.rows: list[Row] = []
+        self.streams: list[object] = []
+        self.records: list[object] = []
+        """The values of the rows that are new, one row's after the other's."""
+        self.labels: list[tuple[int, str, str]] = []
         self.erasing: list[tuple[int, int]] = []
         self.forgets_labels = False
         self.secretive: list[tuple[int, Append]] = []
@@ -209,25 +217,26 @@ class Draft:
             return
         if known is None:
             self.last_stream = head.number
-            self.streams.append((head.number, append.run_id, append.records[0].at))
+            self.streams += (head.number, append.run_id, append.records[0].at)
         if append.erase:
             append.has_forgotten = True
             head = self.erase(head, append.labels)
         self.snapshots += append.own_snapshots
-        append.sealed = seal(append.run_id, head, self.end, append.records)
+        append.sealed, values = seal(append.run_id, head, self.end, append.records)
+        self.records += values
         self.end += len(append.sealed)
         self.heads[append.run_id] = advanced(head, append.sealed, append.labels)
-        self.labels += [
-            (head.number, key, value)
-            for key, value in append.labels.items()
-            if head.labels.get(key) != value
-        ]
-        self.rows += [
-            (one.offset, head.number, one.seq, one.at, one.type, bytes.fromhex(one.hash), one.data)
-            for one in append.sealed
-        ]
+        if append.labels:
+            self.label(head, append.labels)
         if append.secrets or append.forget_secrets:
             self.secretive.append((head.number, append))
+
+    def label(self, head: Head, labels: Mapping[str, str]) -> None:
+        """Have a stream labelled, where its labels change."""
+        had = head.labels
+        self.labels += [
+            (head.number, key, value) for key, value in labels.items() if had.get(key) != value
+        ]
 
     def erase(self, head: Head, kept: Mapping[str, str]) -> Head:
         """Have a stream erased up to its head, and return that without its labels."""
@@ -239,7 +248,7 @@ class Draft:
     def commit(self, db: sqlite3.Connection) -> None:
         """Write down what was drafted, and commit it."""
         if self.is_one_statement():
-            insert(db, RECORD, self.rows)
+            insert(db, RECORD, self.records)
         else:
             db.execute("BEGIN IMMEDIATE")
             self.write(db)
@@ -252,12 +261,12 @@ class Draft:
         the commit, and asks for it once, however busy the loop keeps it.
         """
         others = (self.streams, self.labels, self.erasing, self.secretive, self.snapshots)
-        return 0 < len(self.rows) <= ROWS_MAX and not any(others)
+        return 0 < len(self.records) <= ROWS_MAX * len(RECORD.columns) and not any(others)
 
     def write(self, db: sqlite3.Connection) -> None:
         """Write down what was drafted."""
         insert(db, STREAM, self.streams)
-        insert(db, RECORD, self.rows)
+        insert(db, RECORD, self.records)
         for stream, seq in self.erasing:
             # What grows comes last: SQLite may then move rows and leave copies, of hashes by now.
             for at_least in (DIGEST_BYTES, 0):
@@ -294,14 +303,14 @@ class CommitConnection(sqlite3.Connection):
         return self.cursor()
 
 
-def insert(db: sqlite3.Connection, table: str, rows: Sequence[Row]) -> None:
-    """Insert the rows, in as few statements as there may be."""
-    for start in range(0, len(rows), ROWS_MAX):
-        several = rows[start : start + ROWS_MAX]
-        columns, room = len(several[0]), rounded_up(len(several))
-        nothing = (None,) * (columns * (room - len(several)))
-        sql = insert_statement(table, columns, room)
-        db.execute(sql, (*chain.from_iterable(several), *nothing))
+def insert(db: sqlite3.Connection, table: Table, values: Sequence[object]) -> None:
+    """Insert rows, given as one row's values after the other's, in as few statements as may be."""
+    width = len(table.columns)
+    for start in range(0, len(values), ROWS_MAX * width):
+        several = values[start : start + ROWS_MAX * width]
+        room = rounded_up(len(several) // width)
+        nothing = (None,) * (room * width - len(several))
+        db.execute(insert_statement(table, room), (*several, *nothing))
 
 
 def rounded_up(count: int) -> int:
@@ -322,11 +331,12 @@ def write_secrets(db: sqlite3.Connection, stream: int, append: Append) -> None:
 
 
 @lru_cache(maxsize=128)
-def insert_statement(table: str, columns: int, room: int) -> str:
+def insert_statement(table: Table, room: int) -> str:
     """Return the INSERT for up to so many rows: those whose first column is NULL are left out."""
-    row = f"({', '.join('?' * columns)})"
+    row = f"({', '.join('?' * len(table.columns))})"
     values = ", ".join([row] * room)
-    return f"INSERT INTO {table} SELECT * FROM (VALUES {values}) WHERE column1 IS NOT NULL"
+    into = f"{table.name} ({', '.join(table.columns)})"
+    return f"INSERT INTO {into} SELECT * FROM (VALUES {values}) WHERE column1 IS NOT NULL"
 
 
 def digest(data: bytes) -> bytes:
