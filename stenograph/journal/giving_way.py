@@ -2,34 +2,73 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
-from asyncio import AbstractEventLoop, TimerHandle
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Final
+from asyncio import Handle
+from typing import Final, Protocol
 
-EVERY_S: Final = 0.0005
+AFTER_S: Final = 0.0004
+"""How long the thread may get no further before a busy loop pauses: about as long as a commit takes."""
 PAUSE_S: Final = 1e-6
+LOOK_S: Final = 0.004
+"""How often is looked whether the loop is busy, while it is not."""
+TURN_S: Final = 0.00003
+"""How long a turn of the loop takes at least if it is busy, and never if there is nothing to do."""
 
 
-@contextmanager
-def giving_way(loop: AbstractEventLoop) -> Iterator[None]:
-    """Have the loop pause for a moment every ``EVERY_S``, for as long as a thread is at work.
+class Worker(Protocol):
+    """A thread and what it has to do, as the loop sees it."""
+
+    @property
+    def is_under_way(self) -> bool:
+        """Whether there is something to do."""
+
+    @property
+    def progress(self) -> int:
+        """A number that changes with each thing that the thread has done."""
+
+
+class GivingWay:
+    """Has the loop pause for a moment where a thread is at work and gets no further.
 
     A loop that is never idle does release the interpreter lock at each turn, but has it back before
     a thread that waits for it is awake, and the thread begins to wait anew: it would starve. A
     sleep, however short, lasts long enough.
     """
 
-    timer: TimerHandle
+    def __init__(self, worker: Worker) -> None:
+        self._worker = worker
+        self._loop = asyncio.get_running_loop()
+        self._next: Handle | None = None
+        self._is_busy = False
+        self._seen, self._since = worker.progress, self._loop.time()
+        """How far the thread was, and when that was news."""
 
-    def pause() -> None:
-        nonlocal timer
-        time.sleep(PAUSE_S)
-        timer = loop.call_later(EVERY_S, pause)
+    def begin(self) -> None:
+        """Look after the thread from now on, for as long as it is at work."""
+        if self._next is None:
+            if self._is_busy:
+                self._next = self._loop.call_soon(self._look)
+            else:
+                self._next = self._loop.call_later(LOOK_S, self._look)
 
-    timer = loop.call_later(EVERY_S, pause)
-    try:
-        yield
-    finally:
-        timer.cancel()
+    def _look(self, turn_began: float | None = None) -> None:
+        """Pause if the loop is busy and the thread gets no further; look again in the next turn.
+
+        That is for as long as the loop is busy, which a whole turn tells.
+        """
+        now = self._loop.time()
+        self._next = None
+        if turn_began is not None:
+            self._is_busy = now - turn_began > TURN_S
+        if self._seen != self._worker.progress:
+            self._seen, self._since = self._worker.progress, now
+        elif self._is_busy and now - self._since > AFTER_S and self._worker.is_under_way:
+            time.sleep(PAUSE_S)
+            now = self._loop.time()
+            self._seen, self._since = self._worker.progress, now
+        if self._worker.is_under_way:
+            if turn_began is None or self._is_busy:
+                self._next = self._loop.call_soon(self._look, now)
+            else:
+                self.begin()

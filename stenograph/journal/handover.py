@@ -8,15 +8,19 @@ from collections import OrderedDict, deque
 from collections.abc import Callable
 from contextlib import suppress
 from itertools import chain
+from queue import Empty, SimpleQueue
 from typing import Final, TypeAlias
 
 from stenograph.journal.checkpoints import Checkpoints
 from stenograph.journal.errors import JournalError
+from stenograph.journal.giving_way import GivingWay
 from stenograph.journal.record import Record
 from stenograph.journal.writer import Append, SnapshotRow
 
 BATCH_MAX_RECORDS: Final = 4096
 BATCH_MAX_BYTES: Final = 16 * 1024 * 1024
+IDLE_S: Final = 0.05
+"""How long the thread waits for a batch: who forgets to close the journal can end all the same."""
 SNAPSHOTS_MAX: Final = 64
 """How many runs' snapshots wait for a commit to go with; others are lost."""
 
@@ -26,29 +30,35 @@ Waiting: TypeAlias = tuple[Append, Future[list[Record]]]
 class Handover:
     """What waits for a commit: the loop puts it in, and the writer's thread takes it out.
 
-    So the thread need not come back to the loop between two batches. While the loop still wakes
-    those whose records are committed, the next ones are on their way to the disk. What both sides
-    touch are queues alone, by calls that are each atomic.
+    The thread stays with it from batch to batch, and waits here for the next one: so a commit is
+    one wake-up of the thread and one of the loop. While the loop still wakes those whose records
+    are committed, the next ones are on their way to the disk. What both sides touch are queues and
+    counters alone, by calls that are each atomic, and a counter has one who writes it.
     """
 
     def __init__(
         self, checkpoints: Checkpoints, acknowledge: Callable[[list[Waiting]], None]
     ) -> None:
-        self.waiting: deque[Waiting] = deque()
+        self._waiting: SimpleQueue[Waiting | None] = SimpleQueue()
+        """None has the thread come back."""
         self._snapshots: OrderedDict[str, SnapshotRow] = OrderedDict()
         self._taken: deque[list[Waiting]] = deque()
         """What the thread has taken and nobody was told of: all committed but the last."""
         self._last: list[Append] = []
+        self._drafted = self._committed = self._told = self._acknowledged = 0
+        self._is_called_back = False
         self._checkpoints = checkpoints
         self._acknowledge = acknowledge
         self._loop = asyncio.get_running_loop()
+        self._giving_way = GivingWay(self)
 
     # --- on the loop --------------------------------------------------------------------------
 
     def put(self, append: Append) -> Future[list[Record]]:
         """Have an append wait, and return what its appender waits for."""
         answer: Future[list[Record]] = self._loop.create_future()
-        self.waiting.append((append, answer))
+        self._waiting.put((append, answer))
+        self._giving_way.begin()
         return answer
 
     def keep(self, run_id: str, snapshot: SnapshotRow | None) -> None:
@@ -57,27 +67,48 @@ class Handover:
         if snapshot and len(self._snapshots) < SNAPSHOTS_MAX:
             self._snapshots[run_id] = snapshot
 
-    def acknowledge_all(self) -> None:
-        """Tell of what the thread has taken, all of which is committed."""
-        while self._taken:
-            self.acknowledge_one()
+    @property
+    def is_waiting(self) -> bool:
+        """Whether something is there for the thread to take."""
+        return not self._waiting.empty()
 
-    def acknowledge_one(self) -> None:
-        """Tell of the oldest batch that the thread has taken, which is committed."""
-        if self._taken:  # or it was refused meanwhile, by who no longer waited for the thread
-            self._acknowledge(self._taken.popleft())
+    @property
+    def is_under_way(self) -> bool:
+        """Whether something waits for a commit, or for being told of."""
+        return bool(self._taken) or self.is_waiting
+
+    @property
+    def progress(self) -> int:
+        """How far the thread is; of what it has committed is told at once."""
+        self.acknowledge()
+        return self._drafted + self._committed
+
+    def call_back(self) -> None:
+        """Have the thread come back once it has committed all that waits by now."""
+        self._waiting.put(None)
+
+    def acknowledge(self) -> None:
+        """Tell of all that is committed by now."""
+        while self._acknowledged < self._committed:
+            self._acknowledged += 1
+            if self._taken:  # or it was refused meanwhile, by who no longer waited for the thread
+                self._acknowledge(self._taken.popleft())
 
     def refuse_last(self, error: JournalError) -> None:
-        """Fail the batch that the thread could not commit, and tell of those before it."""
-        failed = self._taken.pop()
-        self.acknowledge_all()
+        """Fail the batch that the thread has come back with, and tell of those before it."""
+        failed, self._last = self._taken.pop(), []
+        self.acknowledge()
         refuse(failed, error)
 
     def refuse_all(self, error: JournalError) -> None:
         """Fail all who still wait, be it to hear of a commit that there was."""
-        refuse([*chain.from_iterable(self._taken), *self.waiting], error)
+        waiting: list[Waiting] = []
+        with suppress(Empty):
+            while True:
+                one = self._waiting.get_nowait()
+                waiting += [one] if one else []
+        refuse([*chain.from_iterable(self._taken), *waiting], error)
         self._taken.clear()
-        self.waiting.clear()
 
     # --- on the writer's thread ---------------------------------------------------------------
 
@@ -89,30 +120,59 @@ class Handover:
         if self._last:
             self._checkpoints.count(self._last)
             self._last = []
+            self._committed += 1
             if self._checkpoints.is_due:
                 return []
-        if batch := self._next_batch():
+        batch = self._next_batch() or self._awaited()
+        if batch:
             self._taken.append(batch)
             self._last = [append for append, _ in batch]
             with suppress(KeyError):  # one a commit, which is so much the larger
                 self._last[0].snapshots = [self._snapshots.popitem(last=False)[1]]
+        else:
+            self._is_called_back = False
         return self._last
 
-    def tell(self) -> None:
-        """Have the loop acknowledge the oldest batch."""
-        self._loop.call_soon_threadsafe(self.acknowledge_one)
+    def drafted(self) -> None:
+        """Have the loop told of the batch before, now that SQLite has the next word."""
+        self._drafted += 1
+        self._tell()
 
-    def _next_batch(self) -> list[Waiting]:
+    def _tell(self) -> None:
+        """Have the loop acknowledge what is committed, once."""
+        if self._told < self._committed:
+            self._told = self._committed
+            self._loop.call_soon_threadsafe(self.acknowledge)
+
+    def _awaited(self) -> list[Waiting]:
+        """Tell of the batch before, and wait for the next: for a while, or until called back."""
+        self._tell()
+        batch: list[Waiting] = []
+        while not batch and not self._is_called_back:
+            try:
+                one = self._waiting.get(timeout=IDLE_S)
+            except Empty:
+                break
+            self._is_called_back = one is None
+            batch = self._next_batch(one)
+        return batch
+
+    def _next_batch(self, one: Waiting | None = None) -> list[Waiting]:
+        """Return what waits, beginning with the one that was waited for."""
         batch: list[Waiting] = []
         records = size = 0
-        waiting = self.waiting
-        while waiting and records < BATCH_MAX_RECORDS and size < BATCH_MAX_BYTES:
-            append, answer = one = waiting.popleft()
-            if not answer.done():  # it may have been cancelled meanwhile
+        waiting = self._waiting
+        while True:
+            if one and not one[1].done():  # it may have been cancelled meanwhile
+                append, _ = one
                 batch.append(one)
                 records += len(append.records)
                 size += append.size
-        return batch
+            is_full = records >= BATCH_MAX_RECORDS or size >= BATCH_MAX_BYTES
+            if is_full or self._is_called_back or waiting.empty():
+                return batch
+            one = waiting.get_nowait()
+            self._is_called_back = one is None
 
 
 def refuse(batch: list[Waiting], error: JournalError) -> None:

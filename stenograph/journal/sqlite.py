@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from asyncio import Task, TimerHandle
+from asyncio import CancelledError, Future, Task, TimerHandle
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from os import PathLike
@@ -16,7 +16,6 @@ import aiosqlite
 from stenograph.journal.checkpoints import Checkpoints, left_behind
 from stenograph.journal.errors import JournalBusy, JournalFailed
 from stenograph.journal.files import Durability, connect_writer, place
-from stenograph.journal.giving_way import giving_way
 from stenograph.journal.handover import Handover, Waiting
 from stenograph.journal.limits import check_append, check_run_id
 from stenograph.journal.lock import locked
@@ -99,7 +98,7 @@ class SqliteJournal(ReadableJournal):
         labels, secrets = dict(labels or {}), dict(secrets or {})
         records = tuple(records)
         size = check_append(run_id, records, labels, secrets)
-        return await self._committed(
+        return await self._put(
             Append(run_id, records, expected_seq, labels, size, secrets, forget_secrets, erase)
         )
 
@@ -120,14 +119,14 @@ class SqliteJournal(ReadableJournal):
             for each in snapshots
             if len(each.data) <= SNAPSHOT_MAX_BYTES
         ]
-        return await self._committed(Append(run_id, records, 0, labels, size, own_snapshots=own))
+        return await self._put(Append(run_id, records, 0, labels, size, own_snapshots=own))
 
-    async def _committed(self, append: Append) -> list[Record]:
+    def _put(self, append: Append) -> Future[list[Record]]:
         if self.failure:
             raise JournalFailed(str(self.failure))
         answer = self._handover.put(append)
         self._begin_to_flush()
-        return await answer
+        return answer
 
     def keep_snapshot(self, run_id: str, snapshot: Snapshot, *, version: int) -> None:
         """Keep a snapshot with a later commit; see ``Journal.keep_snapshot``."""
@@ -147,6 +146,7 @@ class SqliteJournal(ReadableJournal):
         """Refuse later appends, wait for those under way, end all tails."""
         if self.failure is None:
             self.failure = JournalFailed("the journal is closed: open it again")
+        self._handover.call_back()
         if self._flushing:
             await asyncio.wait({self._flushing})
         if self._again:
@@ -159,16 +159,18 @@ class SqliteJournal(ReadableJournal):
             self._flushing = asyncio.create_task(self._flush())
 
     async def _flush(self) -> None:
-        """Have the writer's thread commit what waits, batch by batch, until nobody does."""
+        """Have the writer's thread commit batch by batch, until there has been none for a while."""
         try:
             await self._checkpoints.run_if_due()
-            while self._handover.waiting:
+            while self._handover.is_waiting:
                 await self._commit()
                 await self._checkpoints.run_if_due()
-                await asyncio.sleep(0)  # who has just been answered may append once more
             if self._checkpoints.must_truncate:
                 self._try_again_later()
         except BaseException as error:
+            if isinstance(error, CancelledError) and not self._handover.is_under_way:
+                self._handover.call_back()  # nobody is harmed: whoever appends next begins anew
+                raise
             await self._stop(error)
             if not isinstance(error, Exception):
                 raise
@@ -176,16 +178,16 @@ class SqliteJournal(ReadableJournal):
             self._flushing = None
 
     async def _commit(self) -> None:
+        """Lend the thread to the writer, until it has to come back."""
         try:
-            with giving_way(asyncio.get_running_loop()):
-                await self._writer.executemany(GROUP_COMMIT, self._handover)
+            await self._writer.executemany(GROUP_COMMIT, self._handover)
         except sqlite3.Error as error:
             if not is_busy(error):
                 raise
             busy = f"{self.path}: another program is writing: try again later"
             self._handover.refuse_last(JournalBusy(busy))
         else:
-            self._handover.acknowledge_all()
+            self._handover.acknowledge()
 
     def _try_again_later(self) -> None:
         """Come back to a log that a reader has kept from being emptied, also if nobody appends."""
@@ -223,5 +225,7 @@ class SqliteJournal(ReadableJournal):
             "reading goes on: mend the cause and start again"
         )
         self._handover.refuse_all(self.failure)
+        self._handover.call_back()
         with suppress(sqlite3.Error):
             await self._writer.close()
+        self._handover.refuse_all(self.failure)  # what the thread was taking when told to end

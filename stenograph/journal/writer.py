@@ -116,10 +116,13 @@ class Source(Protocol):
     """Where the writer's thread gets its batches."""
 
     def take(self) -> list[Append]:
-        """Return what is to be committed together next; nothing, to end here."""
+        """Return what is to be committed together next; nothing, to end here.
 
-    def tell(self) -> None:
-        """Let be known that the oldest batch is committed; of the last ones the caller can tell."""
+        By asking, all that was given before is known to be committed.
+        """
+
+    def drafted(self) -> None:
+        """Hear that a batch is on its way to SQLite: others may have the interpreter."""
 
 
 class Writer:
@@ -133,8 +136,8 @@ class Writer:
 
     def commit_all(self, source: Source) -> None:
         """Commit batch after batch, until the source has none left."""
-        for done, appends in enumerate(iter(source.take, [])):
-            self.commit(appends, drafted=source.tell if done else None)
+        for appends in iter(source.take, []):
+            self.commit(appends, drafted=source.drafted)
 
     def commit(
         self, appends: Iterable[Append], *, drafted: Callable[[], None] | None = None

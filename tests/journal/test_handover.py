@@ -38,18 +38,87 @@ async def handover(tmp_path: Path) -> AsyncIterator[tuple[Handover, Acknowledged
         yield Handover(Checkpoints(db, 0), acknowledged), acknowledged
 
 
+def run_ids(batch: list[Append]) -> list[str]:
+    return [each.run_id for each in batch]
+
+
 async def test_the_thread_goes_on_before_anybody_hears(tmp_path: Path) -> None:
     async with handover(tmp_path) as (between, acknowledged):
         for run_id in "ab":
             between.put(append(run_id))
-            assert [each.run_id for each in between.take()] == [run_id]
-        between.tell()
-        assert acknowledged == []
+            assert run_ids(between.take()) == [run_id]
+            between.drafted()
+            assert acknowledged == []
         await asyncio.sleep(0)
         assert acknowledged == ["a"]
+
+
+async def test_when_nothing_more_waits_it_is_told_before_the_thread_waits(tmp_path: Path) -> None:
+    async with handover(tmp_path) as (between, acknowledged):
+        committed = between.put(append("a"))
+        between.take()
+        waiting = asyncio.create_task(asyncio.to_thread(between.take))
+        await committed
+        assert (acknowledged, waiting.done()) == (["a"], False)
+        between.put(append("b"))
+        assert run_ids(await waiting) == ["b"]
+
+
+async def test_who_hears_early_is_not_told_again(tmp_path: Path) -> None:
+    async with handover(tmp_path) as (between, acknowledged):
+        between.put(append("a"))
+        between.take()
+        assert (between.progress, between.is_under_way) == (0, True)
+        between.drafted()
         assert between.take() == []
-        between.acknowledge_all()
-        assert acknowledged == ["a", "b"]
+        assert (between.progress, between.is_under_way) == (2, False)
+        await asyncio.sleep(0)
+        assert acknowledged == ["a"]
+
+
+async def test_the_thread_comes_back_when_nobody_appends_for_a_while(tmp_path: Path) -> None:
+    async with handover(tmp_path) as (between, _):
+        assert await asyncio.to_thread(between.take) == []
+
+
+async def test_the_thread_comes_back_when_called(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("stenograph.journal.handover.IDLE_S", 60)
+    async with handover(tmp_path) as (between, _), asyncio.timeout(30):
+        for _ in range(2):  # it may wait by then, or not yet
+            waiting = asyncio.create_task(asyncio.to_thread(between.take))
+            between.call_back()
+            assert await waiting == []
+        between.put(append("a"))
+        assert run_ids(between.take()) == ["a"]
+
+
+async def test_the_thread_comes_back_once_it_has_committed_what_waited_when_it_was_called(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("stenograph.journal.handover.IDLE_S", 60)
+    async with handover(tmp_path) as (between, acknowledged):
+        between.put(append("a"))
+        between.call_back()
+        assert run_ids(between.take()) == ["a"]
+        assert between.take() == []
+        between.acknowledge()
+        assert acknowledged == ["a"]
+
+
+async def test_who_cancelled_before_his_batch_was_taken_is_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where the thread waits for nobody else."""
+    monkeypatch.setattr("stenograph.journal.handover.IDLE_S", 60)
+    async with handover(tmp_path) as (between, _):
+        for run_ids_of_cancelled in ("ab", "c"):
+            for run_id in run_ids_of_cancelled:
+                between.put(append(run_id)).cancel()
+            batch = asyncio.create_task(asyncio.to_thread(between.take))
+            between.put(append("d"))
+            assert run_ids(await batch) == ["d"]
 
 
 async def test_who_was_committed_before_a_refused_batch_hears_so(tmp_path: Path) -> None:
@@ -71,9 +140,9 @@ async def test_who_was_refused_by_force_is_not_acknowledged_later(tmp_path: Path
         between.take()
         answers.append(between.put(append("b")))
         between.refuse_all(JournalFailed("stopped"))
-        between.tell()
+        assert between.take() == []
         await asyncio.sleep(0)
-        assert (acknowledged, between.take()) == ([], [])
+        assert acknowledged == []
         for answer in answers:
             with pytest.raises(JournalFailed, match="stopped"):
                 await answer

@@ -21,6 +21,7 @@ from stenograph.journal import (
     SqliteJournal,
     chain_link,
     expected_hash,
+    handover,
     open_journal,
 )
 from stenograph.journal.reader import connect_reader
@@ -66,6 +67,42 @@ async def test_a_commit_carries_a_bounded_batch(tmp_path: Path) -> None:
             *(journal.append(f"large-{n}", large, expected_seq=0) for n in range(5))
         )
         assert journal.commits == 5
+
+
+async def test_an_idle_journal_has_its_thread_back_and_goes_on(tmp_path: Path) -> None:
+    async with open_journal(tmp_path / "test.db") as journal:
+        for seq in range(2):
+            await journal.append("a", notes(1), expected_seq=seq)
+            while journal._flushing:
+                await asyncio.wait({journal._flushing})
+        assert journal.commits == 2
+
+
+async def test_one_trip_to_the_thread_serves_many_commits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(handover, "IDLE_S", 60)  # which closing does not wait for
+    async with open_journal(tmp_path / "test.db") as journal:
+        await journal.append("a", notes(1), expected_seq=0)
+        flushing = journal._flushing
+        for seq in range(1, 10):
+            await journal.append("a", notes(1), expected_seq=seq)
+        assert journal.commits == 10
+        assert journal._flushing is flushing
+
+
+async def test_a_flush_that_is_cancelled_while_it_is_idle_harms_nobody(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a loop does to all tasks when it ends, and some of them have something to say still."""
+    monkeypatch.setattr(handover, "IDLE_S", 60)
+    async with open_journal(tmp_path / "test.db") as journal:
+        await journal.append("a", notes(1), expected_seq=0)
+        assert journal._flushing is not None
+        journal._flushing.cancel()
+        await asyncio.wait({journal._flushing})
+        assert journal.failure is None
+        assert len(await journal.append("a", notes(1), expected_seq=1)) == 1
 
 
 async def test_an_appender_cancelled_during_the_commit_leaves_everything_usable(

@@ -47,19 +47,18 @@ def stored(db: sqlite3.Connection) -> list[tuple[str, int, int]]:
 
 
 class Batches:
-    """Where a writer finds its batches, and how many it had told of when it took each."""
+    """Where a writer finds its batches, and what it said and did, word by word."""
 
     def __init__(self, *batches: list[Append]) -> None:
         self.batches = list(batches)
-        self.told = 0
-        self.told_before: list[int] = []
+        self.words: list[str] = []
 
     def take(self) -> list[Append]:
-        self.told_before.append(self.told)
+        self.words.append("take")
         return self.batches.pop(0) if self.batches else []
 
-    def tell(self) -> None:
-        self.told += 1
+    def drafted(self) -> None:
+        self.words.append("drafted")
 
 
 @contextmanager
@@ -96,15 +95,18 @@ def test_a_batch_of_several_statements_is_one_transaction() -> None:
         assert words == ["BEGIN", "INSERT", "INSERT", "COMMIT"]
 
 
-def test_the_next_batch_does_not_wait_until_the_last_is_told_of() -> None:
-    with blank() as db:
-        batches = Batches([append("a", 0)], [append("a", 1)], [append("a", 2)])
+def test_a_batch_is_drafted_before_it_is_said_so_and_committed_before_the_next_is_taken() -> None:
+    with blank() as db, traced(db) as words:
+        batches = Batches([append("a", 0)], [append("a", 1)])
+        batches.words = words
         db.executemany(GROUP_COMMIT, batches)
-        assert batches.told_before == [0, 0, 1, 2]
-        assert stored(db) == [("a", 1, 1), ("a", 2, 2), ("a", 3, 3)]
+        last = words.index("COMMIT") + 1
+        assert words[last:] == ["take", "drafted", "INSERT", "take"]
+        assert words.index("drafted") < words.index("BEGIN")
+        assert stored(db) == [("a", 1, 1), ("a", 2, 2)]
 
 
-def test_of_a_batch_that_fails_nothing_is_told() -> None:
+def test_after_a_batch_that_fails_no_other_is_taken() -> None:
     with blank() as db:
         db.writer.commit([append("a", 0), append("b", 0)])
         db.execute("CREATE TEMP TRIGGER no BEFORE INSERT ON record WHEN NEW.stream = 2 "
@@ -112,7 +114,7 @@ def test_of_a_batch_that_fails_nothing_is_told() -> None:
         batches = Batches([append("a", 1)], [append("a", 2), append("b", 1)], [append("a", 3)])
         with pytest.raises(sqlite3.IntegrityError, match="no"):
             db.executemany(GROUP_COMMIT, batches)
-        assert (batches.told, len(batches.batches), db.in_transaction) == (1, 1, False)
+        assert (batches.words, db.in_transaction) == (["take", "drafted"] * 2, False)
         assert stored(db) == [("a", 1, 1), ("b", 1, 2), ("a", 2, 3)]
 
 
