@@ -17,7 +17,9 @@ from stenograph.journal.giving_way import GivingWay
 from stenograph.journal.record import Record
 from stenograph.journal.writer import Append, SnapshotRow
 
-BATCH_MAX_RECORDS: Final = 4096
+BATCH_MAX_RECORDS: Final = 512
+"""Beyond that a larger commit is hardly cheaper, and those it carries are idle for all of it: of many
+appenders one half is better answered while the other half's records are written."""
 BATCH_MAX_BYTES: Final = 16 * 1024 * 1024
 IDLE_S: Final = 0.05
 """How long the thread waits for a batch: who forgets to close the journal can end all the same."""

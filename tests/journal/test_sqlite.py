@@ -50,17 +50,17 @@ async def pragma(db: aiosqlite.Connection, name: str) -> object:
 async def test_appends_that_wait_together_share_a_commit(tmp_path: Path) -> None:
     async with open_journal(tmp_path / "test.db") as journal:
         await asyncio.gather(
-            *(journal.append(f"run-{n}", notes(4), expected_seq=0) for n in range(200))
+            *(journal.append(f"run-{n}", notes(4), expected_seq=0) for n in range(128))
         )
         assert journal.commits == 1
-        assert await journal.end() == 800
+        assert await journal.end() == 512
 
 
 async def test_a_commit_carries_a_bounded_batch(tmp_path: Path) -> None:
     async with open_journal(tmp_path / "test.db") as journal:
         large = notes(2, data=b"1" * 2 * 1024 * 1024)
         await asyncio.gather(
-            *(journal.append(f"many-{n}", notes(1024), expected_seq=0) for n in range(10))
+            *(journal.append(f"many-{n}", notes(256), expected_seq=0) for n in range(6))
         )
         assert journal.commits == 3
         await asyncio.gather(
