@@ -7,6 +7,7 @@ from asyncio import Future
 from collections import OrderedDict, deque
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from itertools import chain
 from queue import Empty, SimpleQueue
 from typing import Final, TypeAlias
@@ -103,7 +104,8 @@ class Handover:
         refuse(failed, error)
 
     def refuse_all(self, error: JournalError) -> None:
-        """Fail all who still wait, be it to hear of a commit that there was."""
+        """Fail all who wait, now and later, be it to hear of a commit that there was."""
+        self._acknowledge = partial(refuse, error=error)  # the thread may still be at work
         waiting: list[Waiting] = []
         with suppress(Empty):
             while True:
