@@ -38,7 +38,7 @@ def canonical(value: object, path: str) -> tuple[bytes, Any]:
     Raises NotJson for NaN, infinities, keys that are no text, other types, cycles, nesting over
     64 and integers below -2^63 or from 2^63 on, with the pointer of the first.
     """
-    fits = _SCALARS.get(value.__class__)
+    fits = _SCALARS.get(type(value))  # an object may say of its __class__ what it likes
     if fits is not None and fits(value):  # nothing within it, and nobody can change it
         return encode(value), value
     try:

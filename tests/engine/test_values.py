@@ -227,6 +227,20 @@ def test_what_raises_while_it_is_encoded_is_said_to_be_no_json() -> None:
     assert refusal(Shy("a")) == ("/key", "cannot be written as JSON: do not compare me")
 
 
+@pytest.mark.parametrize("kind", [str, float, type(None)])
+def test_what_only_says_that_it_is_of_a_json_type_is_refused(kind: type) -> None:
+    class Pretends:
+        __class__ = property(lambda self: kind)
+
+        def isascii(self) -> bool:
+            return True
+
+        def __float__(self) -> float:
+            return 1.0
+
+    assert refusal(Pretends())[0] == "/key"
+
+
 def test_a_key_of_megabytes_makes_no_error_of_megabytes() -> None:
     path, reason = refusal({"k" * MIB: {1: 1}})
     assert len(path) <= SHOWN_MAX_CHARS + 1
