@@ -20,7 +20,7 @@ from stenograph.engine.state.state import State
 from stenograph.engine.tools.context import Context
 from stenograph.engine.tools.failure import MESSAGE_MAX_CHARS, TRACEBACK_MAX_CHARS
 from stenograph.engine.tools.tools import Function, Tool, tool
-from tests.clocks import VirtualClock
+from tests.clocks import START_US, VirtualClock
 from tests.sites import PLACE, site
 from tests.worlds import world
 
@@ -39,12 +39,14 @@ class Bench:
         self.said = 0
         self.settled = asyncio.Event()
 
-    def begin(self, function: Function | Tool | None, **config: Any) -> Attempt:
+    def begin(
+        self, function: Function | Tool | None, timeout_s: float = 5, **config: Any
+    ) -> Attempt:
         attempt = Attempt(
             PLACE,
             function if isinstance(function, Tool | None) else tool(name="tool")(function),
             config,
-            5,
+            timeout_s,
             self.world,
             site=site,
             settled=self.settle,
@@ -329,6 +331,29 @@ async def test_who_gets_a_thread_late_has_his_whole_time_from_then_on() -> None:
         bench_.clock.advance(0.001)
         assert [type(each) for each in bench_.results] == [Raised]
         assert attempt.running_ms() == 5000
+        gate.open()
+
+
+@pytest.mark.parametrize("timeout_s", [1e-9, 1e-6, 0.001])
+async def test_however_short_a_limit_is_it_begins_with_the_tool_and_costs_little_before(
+    timeout_s: float,
+) -> None:
+    busy, gate = Gate(), Gate()
+    with bench(limit=1) as bench_:
+        bench_.threads.submit(busy)
+        await busy.has_begun()
+        attempt = bench_.begin(lambda state: gate(), timeout_s)
+        looks = 0
+        while bench_.clock.monotonic_us() < START_US + 1_000_000:
+            (timer,) = bench_.clock.timers
+            bench_.clock.advance((timer.due_us - bench_.clock.now_us()) / 1_000_000)
+            looks += 1
+        assert (bench_.results, attempt.has_begun) == ([], False)
+        assert looks <= 101
+        busy.open()
+        await gate.has_begun()
+        bench_.clock.advance(0.02)
+        assert [type(each) for each in bench_.results] == [Raised]
         gate.open()
 
 

@@ -8,7 +8,7 @@ import inspect
 import sys
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeAlias, assert_never, cast
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, assert_never, cast
 
 import msgspec
 from msgspec import UNSET, Struct
@@ -32,6 +32,9 @@ from stenograph.engine.values import encode
 
 if TYPE_CHECKING:
     from stenograph.engine.executor.world import World
+
+WAITING_LOOK_US: Final = 10_000
+"""How often at most it is looked whether a tool that waits for a thread or a worker has begun."""
 
 
 class Returned(Struct, frozen=True):
@@ -275,15 +278,19 @@ class Attempt:
 
     def _time_out(self) -> None:
         """End the attempt, or look again if it began after its limit was set."""
-        limit_us = round(self._timeout_s * 1_000_000)
-        passed_us = self._clock.monotonic_us() - self.started_us if self.has_begun else 0
-        if passed_us < limit_us:
-            left_s = (limit_us - passed_us) / 1_000_000
-            self._limit = self._world.limits.set(left_s, self._time_out)
+        if (left_us := self._left_us()) > 0:
+            self._limit = self._world.limits.set(left_us / 1_000_000, self._time_out)
             return
         error = ErrorInfo("TimeoutError", f"no result after {self._timeout_s:g} s")
         self._settle(Raised(error, ("TimeoutError",), timed_out=True))
         self.abandon()
+
+    def _left_us(self) -> int:
+        """Return after how long to look whether the time is up; 0 or less when it is."""
+        limit_us = round(self._timeout_s * 1_000_000)
+        if not self.has_begun:  # all of it is left, and many with a short one may wait for a thread
+            return max(limit_us, WAITING_LOOK_US)
+        return limit_us - (self._clock.monotonic_us() - self.started_us)
 
 
 def _redone(ending: Finished, draft: Draft) -> Any:
