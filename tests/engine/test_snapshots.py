@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 
 from stenograph.engine import Engine, Limits, tool
+from stenograph.engine.core.growth import SNAPSHOT_MIN_BYTES
 from stenograph.engine.core.run_data import FORMAT, from_bytes
-from stenograph.engine.stored.snapshots import SNAPSHOT_MIN_BYTES, sealed
+from stenograph.engine.stored.snapshots import sealed
 from stenograph.journal import (
     Journal,
     JournalUnreadable,
@@ -94,6 +95,36 @@ async def test_a_run_that_begins_large_has_a_first_one_when_as_much_has_happened
         created, *others = [len(each.data) for each in await records(journal, run.id)]
         [first] = await snapshots(journal, run.id)
         assert created <= sum(others[: first.seq - 1]) < created + 2000
+
+
+@tool
+async def write(state: dict[str, Any]) -> dict[str, Any]:
+    return {"last": f"{state['go']:x>20000}"}
+
+
+async def wake(engine: Engine, number: int) -> None:
+    """Have a run that rests take a step, and rest again."""
+    await engine.signal("run", "go", number)
+    run = await engine.wait("run")
+    assert (run.status, run.state["last"].strip("x")) == ("waiting", str(number))
+
+
+@pytest.mark.parametrize("is_stopped", [False, True], ids=["rests", "is taken up anew"])
+async def test_a_large_run_that_often_rests_has_as_many_as_one_that_never_does(
+    is_stopped: bool,
+) -> None:
+    ask, work = {"wait": {"signal": "go"}, "next": "work"}, {"tool": "write", "next": "ask"}
+    graph = {"start": "ask", "nodes": {"ask": ask, "work": work}}
+    async with MemoryJournal() as journal:
+        async with Engine(journal, tools=[write]) as engine:
+            await engine.start(graph, {"constant": "x" * 150_000}, run_id="run")
+            for number in range(0 if is_stopped else 40):
+                await wake(engine, number)
+        for number in range(40 if is_stopped else 0):
+            async with Engine(journal, tools=[write]) as engine:
+                await wake(engine, number)
+        created, *others = [len(each.data) for each in await records(journal, "run")]
+        assert len(await snapshots(journal, "run")) == sum(others) // (created + 20_000) == 4
 
 
 async def test_of_a_run_that_branches_make_huge_none_is_taken(

@@ -10,6 +10,7 @@ from typing import Final, Literal, TypeAlias
 from msgspec import Struct, field
 
 from stenograph.engine.core.events import ErrorInfo, Origin, PinnedGraph, RerunOf, RunLimits
+from stenograph.engine.core.growth import Growth
 from stenograph.engine.core.scopes import ROOT, Layer, Phase, Scope, twin_of
 from stenograph.engine.state.state import State
 
@@ -35,7 +36,8 @@ class Run(Struct, gc=False):
     """A run, folded. Only ``evolve`` changes one, and only its owner calls that.
 
     ``halt``: why nothing new is begun although the run has not come to rest yet; ``phases``: how
-    many scopes stand in each phase; ``parked_at``: the scope and the node that a person must judge.
+    many scopes stand in each phase; ``parked_at``: the scope and the node that a person must judge;
+    ``growth``, which layers share, is nothing that events tell: it says when a snapshot is due.
     """
 
     id: str = ""
@@ -65,6 +67,7 @@ class Run(Struct, gc=False):
     created_at: str = ""
     updated_at: str = ""
     finished_at: str | None = None
+    growth: Growth = field(default_factory=Growth)
 
     @property
     def state(self) -> State:
@@ -106,6 +109,7 @@ class Run(Struct, gc=False):
         """Return a run that changes apart from this one."""
         twin = twin_of(self)
         twin.scopes = {path: scope.copy() for path, scope in self.scopes.items()}
+        twin.growth = twin_of(self.growth)
         twin.phases, twin.signals = self.phases.copy(), self.signals.copy()
         return twin
 

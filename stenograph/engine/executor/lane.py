@@ -208,6 +208,7 @@ class Lane:
         while records := await self._journal.read(self.run.id, after=self.run.seq):
             for record in records:
                 evolve(self.run, decode(record))
+            self.run.growth.count(records)
         self._labels.clear()
         self._was_running = False
 

@@ -86,7 +86,7 @@ async def folded(exported: ExportedRun, keep: Callable[[Snapshot], None]) -> Run
             event = event_of(decode(record))
             if why := implausible(run, event):
                 raise refused(place, f"{record.type}: {why}")
-            if snapshots.is_worth_it and last_boundary([*last, event]) == run.seq:
+            if run.growth.is_worth_it and last_boundary([*last, event]) == run.seq:
                 snapshots.take()
             evolve(run, event)
             snapshots.count([record], whole=False)

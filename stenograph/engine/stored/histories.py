@@ -86,6 +86,7 @@ class Histories:
                 where = f"{record.run_id} seq {record.seq}"
                 message = f"{where}: {record.type} does not fit: {error!r}"
                 raise UnknownEvent(message) from error
+            run.growth.count(records)
 
     async def _page(self, run_id: str, after: int, to: int | None) -> list[Record]:
         """Return some records, the next ones, up to and with ``to``; none where there are no more."""

@@ -7,11 +7,10 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from hashlib import sha256
 from typing import Final
 
-from stenograph.engine.core.events import RunCreated
 from stenograph.engine.core.run import Run
 from stenograph.engine.core.run_data import FORMAT, DataTooLarge, UnknownData, from_bytes, to_bytes
 from stenograph.journal import (
@@ -23,11 +22,6 @@ from stenograph.journal import (
     Snapshot,
 )
 
-SNAPSHOT_MIN_BYTES: Final = 64 * 1024
-"""So many bytes of events at least lie between two snapshots, and no fewer than the first has.
-
-The event that begins a run is one by itself: it has all of the state, and what a fork has inherited.
-"""
 _DIGEST_BYTES: Final = 32
 
 _log: Final = logging.getLogger("stenograph.engine")
@@ -41,46 +35,29 @@ class Snapshots:
 
     def __init__(self, run: Run, keep: Callable[[Snapshot], None]) -> None:
         self._run, self._keep = run, keep
-        self._since = 0
-        self._worth: float = SNAPSHOT_MIN_BYTES
-        self._knows_last = run.seq == 0
-        """Of a run that is taken up, the last one may have been as large as one would be now."""
 
-    def count(self, records: Iterable[NewRecord | Record], *, whole: bool = True) -> None:
+    def count(self, records: Sequence[NewRecord | Record], *, whole: bool = True) -> None:
         """Take in that the run has grown by these; keep a snapshot of it when that is worth it.
 
         Not where more of the last step is to come (not ``whole``): then ``take`` it later.
         """
-        for record in records:
-            if record.type == RunCreated.TYPE:
-                self._since, self._worth = 0, max(SNAPSHOT_MIN_BYTES, len(record.data))
-            else:
-                self._since += len(record.data)
-        if whole and self.is_worth_it:
+        self._run.growth.count(records)
+        if whole and self._run.growth.is_worth_it:
             self.take()
 
-    @property
-    def is_worth_it(self) -> bool:
-        """Whether so much has happened since the last one that another is to be taken."""
-        return self._since >= self._worth
-
     def take(self) -> None:
-        """Keep a snapshot now, or when so much has happened as it is large."""
-        since, self._since = self._since, 0
+        """Keep a snapshot now."""
+        growth = self._run.growth
         try:
             data = sealed(self._run)
         except DataTooLarge as error:
-            self._worth = error.size
+            growth.kept(error.size)
         except Exception:  # whatever it is, the run itself goes on
             _log.exception("run %s: no snapshot can be taken", self._run.id)
-            self._worth = math.inf
+            growth.kept(math.inf)
         else:
-            self._worth = max(SNAPSHOT_MIN_BYTES, len(data))
-            if self._knows_last or since >= len(data):
-                self._keep(Snapshot(self._run.seq, data))
-            else:
-                self._since = since
-            self._knows_last = True
+            growth.kept(len(data))
+            self._keep(Snapshot(self._run.seq, data))
 
 
 async def last_snapshot(journal: Journal, run_id: str, at: int | None = None) -> Run:
@@ -88,6 +65,7 @@ async def last_snapshot(journal: Journal, run_id: str, at: int | None = None) ->
     try:
         while found := await journal.snapshot(run_id, version=FORMAT, at=at):
             if run := unsealed(found.data, run_id, found.seq):
+                run.growth.kept(len(found.data))
                 return run
             at = found.seq - 1
     except JournalUnreadable:
