@@ -275,6 +275,24 @@ def test_an_idle_thread_keeps_nothing_of_its_last_job() -> None:
         assert gone() is None
 
 
+def test_a_job_can_be_abandoned_where_no_thread_can_take_its_place_yet(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refuse(self: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with threads(1) as pool, gates(1) as [hangs]:
+        job = pool.submit(hangs)
+        assert hangs.begun.wait(SOON_S)
+        waits = threading.Event()
+        pool.submit(waits.set)
+        with monkeypatch.context() as crowded:
+            crowded.setattr(threading.Thread, "start", refuse)
+            pool.abandon(job)
+        finish(pool)
+        assert waits.is_set()
+
+
 def test_a_job_that_no_thread_can_be_started_for_is_not_kept(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

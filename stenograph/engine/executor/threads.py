@@ -6,6 +6,7 @@ import contextvars
 import threading
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Final
 
 THREADS_MAX: Final = 64
@@ -55,7 +56,10 @@ class Threads:
             job.abandoned = True
             if job.running:
                 self._live -= 1
-                self._grow(len(self._jobs))
+                with suppress(
+                    RuntimeError
+                ):  # no thread can be started now: the next job tries again
+                    self._grow(len(self._jobs))
             elif job in self._jobs:
                 self._jobs.remove(job)
 
