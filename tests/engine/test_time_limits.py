@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import pytest
+
 from stenograph.engine.executor.time_limits import TimeLimits
 from tests.clocks import VirtualClock
 
@@ -108,6 +110,23 @@ def test_another_may_be_set_by_who_is_late() -> None:
     late.limits.set(5, again)
     late.clock.advance(60)
     assert late.names == [("again", 10)]
+
+
+def test_the_time_of_others_counts_on_when_who_is_late_raises(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    late = Late()
+
+    def fail() -> None:
+        raise RuntimeError("cannot stop")
+
+    late.limits.set(5, fail)
+    late.limits.set(5, late.is_late("a"))
+    late.clock.advance(3)
+    late.limits.set(5, late.is_late("b"))
+    late.clock.advance(60)
+    assert (late.names, late.clock.timers) == ([("a", 5), ("b", 8)], [])
+    assert "cannot stop" in caplog.text
 
 
 def test_who_is_late_may_close_them() -> None:

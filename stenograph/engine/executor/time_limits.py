@@ -5,9 +5,13 @@ So one timer of the loop serves them all, and to set or lift a limit costs an en
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
+from typing import Final
 
 from stenograph.engine.clock import Clock
+
+_log: Final = logging.getLogger("stenograph.engine")
 
 
 class TimeLimits:
@@ -91,5 +95,8 @@ class Line:
                 self._timer = self._clock.call_later(delay_s, self._look)
                 return
             del self._due_us[late]
-            late()
+            try:
+                late()
+            except Exception:  # whatever it is, the time of all others counts on
+                _log.exception("who was told that the time is up could not stop in order")
         self._gone(self)
