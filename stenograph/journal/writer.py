@@ -40,10 +40,6 @@ HEAD = """
     WHERE stream.run_id = ? ORDER BY record.seq DESC LIMIT 1
 """
 LABELS = "SELECT key, value FROM label WHERE stream = ?"
-SET_LABEL = """
-    INSERT INTO label (stream, key, value) VALUES (?, ?, ?)
-    ON CONFLICT (stream, key) DO UPDATE SET value = excluded.value
-"""
 ERASE = """
     UPDATE record SET erased = 1, data = sha256(data)
     WHERE stream = ? AND seq <= ? AND NOT erased AND length(data) >= ?
@@ -78,13 +74,22 @@ leave behind a copy of a row that it has moved while balancing its tree.
 
 
 class Table(Struct, frozen=True):
-    """A table that rows are inserted into, with those of its columns that are given."""
+    """A table that rows are inserted into, with those of its columns that are given.
+
+    ``otherwise`` is what becomes of a row that is there already, as SQL has it.
+    """
 
     name: str
     columns: tuple[str, ...]
+    otherwise: str = ""
 
 
 STREAM: Final = Table("stream", ("number", "run_id", "created_at"))
+LABEL: Final = Table(
+    "label",
+    ("stream", "key", "value"),
+    "ON CONFLICT (stream, key) DO UPDATE SET value = excluded.value",
+)
 RECORD: Final = Table("record", ("offset", "stream", "seq", "at", "type", "hash", "data"))
 
 
@@ -201,8 +206,8 @@ class Draft:
         self.heads: dict[str, Head] = {}
         self.streams: list[object] = []
         self.records: list[object] = []
-        """The values of the rows that are new, one row's after the other's."""
-        self.labels: list[tuple[int, str, str]] = []
+        self.labels: list[object] = []
+        """The values of the rows that are written, one row's after the other's."""
         self.erasing: list[tuple[int, int]] = []
         self.forgets_labels = False
         self.secretive: list[tuple[int, Append]] = []
@@ -237,16 +242,21 @@ class Draft:
     def label(self, head: Head, labels: Mapping[str, str]) -> None:
         """Have a stream labelled, where its labels change."""
         had = head.labels
-        self.labels += [
-            (head.number, key, value) for key, value in labels.items() if had.get(key) != value
-        ]
+        for key, value in labels.items():
+            if had.get(key) != value:
+                self.labels += (head.number, key, value)
 
     def erase(self, head: Head, kept: Mapping[str, str]) -> Head:
         """Have a stream erased up to its head, and return that without its labels."""
         self.erasing.append((head.number, head.seq))
         self.forgets_labels |= not head.labels.items() <= kept.items()
-        self.labels = [label for label in self.labels if label[0] != head.number]
+        self.drop_labels(head.number)
         return replace(head, labels={})
+
+    def drop_labels(self, stream: int) -> None:
+        """Have nothing written of what an append before has labelled a stream."""
+        rows = zip(*[iter(self.labels)] * len(LABEL.columns), strict=True)
+        self.labels = [value for row in rows if row[0] != stream for value in row]
 
     def commit(self, db: sqlite3.Connection) -> None:
         """Write down what was drafted, and commit it."""
@@ -279,8 +289,7 @@ class Draft:
         if self.forgets_labels:
             for statement in WRITE_LABELS_ANEW:
                 db.execute(statement)
-        for label in self.labels:
-            db.execute(SET_LABEL, label)
+        insert(db, LABEL, self.labels)
         for stream, append in self.secretive:
             write_secrets(db, stream, append)
         for snapshot in self.snapshots:
@@ -339,7 +348,8 @@ def insert_statement(table: Table, room: int) -> str:
     row = f"({', '.join('?' * len(table.columns))})"
     values = ", ".join([row] * room)
     into = f"{table.name} ({', '.join(table.columns)})"
-    return f"INSERT INTO {into} SELECT * FROM (VALUES {values}) WHERE column1 IS NOT NULL"
+    rows = f"SELECT * FROM (VALUES {values}) WHERE column1 IS NOT NULL"
+    return f"INSERT INTO {into} {rows} {table.otherwise}"
 
 
 def digest(data: bytes) -> bytes:

@@ -210,6 +210,19 @@ def test_labels_are_written_only_when_they_change() -> None:
         assert len([sql for sql in statements if "INTO label" in sql]) == 2
 
 
+def test_the_labels_of_a_batch_are_one_statement_and_the_last_word_counts() -> None:
+    with blank() as db:
+        batch = [append("a", 0), append("b", 0), append("a", 1)]
+        for each, status in zip(batch, ["running", "waiting", "completed"], strict=True):
+            each.labels = {"kind": "run", "status": status}
+        statements: list[str] = []
+        db.set_trace_callback(statements.append)
+        db.writer.commit(batch)
+        assert len([sql for sql in statements if "INTO label" in sql]) == 1
+        found = db.execute("SELECT value FROM label WHERE key = 'status' ORDER BY stream")
+        assert found.fetchall() == [("completed",), ("waiting",)]
+
+
 def test_a_rolled_back_draft_was_never_there() -> None:
     with blank() as db:
         db.execute("BEGIN IMMEDIATE")
