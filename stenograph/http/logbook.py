@@ -9,14 +9,12 @@ from msgspec import UNSET, Raw
 from stenograph.engine import (
     Engine,
     Event,
-    Run,
     RunView,
     SeqNotReached,
     StatePatched,
     UnknownRun,
     Visit,
     decode,
-    evolve,
     fold,
     view,
     visits,
@@ -92,23 +90,23 @@ async def _history(engine: Engine, run_id: str, at: int | None) -> list[Event]:
 def _states_after(
     events: Sequence[Event], seqs: Sequence[int], room: int
 ) -> Iterator[tuple[int, bytes]]:
-    """Yield the state after each event of ``seqs``, in one pass, while there is room for it."""
-    run = Run()
-    done = 0
+    """Yield the state after each event of ``seqs``, in one pass, while there is room for it.
+
+    After the first event only patches of the run's own scope tell of it.
+    """
+    state = fold(events[:1]).state
+    done = 1
     for seq in seqs:
-        for event in filter(_tells_of_state, events[done:seq]):
-            evolve(run, event)
+        for event in events[done:seq]:
+            data = event.data
+            if isinstance(data, StatePatched) and data.scope == "/":
+                state.apply(data.patch)
         done = seq
-        state = run.state.to_json()
-        room -= len(state)
+        text = state.to_json()
+        room -= len(text)
         if room < 0:
             return
-        yield seq, state
-
-
-def _tells_of_state(event: Event) -> bool:
-    """Tell whether an event may say what the state is; all others are passed over for its sake."""
-    return event.seq == 1 or (isinstance(event.data, StatePatched) and event.data.scope == "/")
+        yield seq, text
 
 
 def _entry(run_id: str, visit: Visit, state: bytes | None) -> LogEntry:

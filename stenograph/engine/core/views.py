@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
-from typing import Any, Final, Literal, TypeAlias, assert_never
+from typing import Any, Final, Literal
 
 import msgspec
 from msgspec import Struct
@@ -17,6 +17,7 @@ from stenograph.engine.core.events import (
     NodeEntered,
     NodeExited,
     Origin,
+    Payload,
     RunCreated,
     StatePatched,
     TransitionTaken,
@@ -27,9 +28,6 @@ from stenograph.engine.core.scopes import ROOT, Position
 from stenograph.engine.core.standing import within
 
 SHOWN_MAX: Final = 100
-OfAVisit: TypeAlias = (
-    NodeEntered | NodeAttemptFailed | NodeExited | StatePatched | TransitionTaken | LogWritten
-)
 
 
 class WaitView(Struct, frozen=True, kw_only=True):
@@ -190,10 +188,11 @@ def visits(events: Iterable[Event], *, ended: bool) -> list[Visit]:
     rows: dict[tuple[str, str, int], Visit] = {}
     run_id = ""
     for event in events:
-        run_id, data = event.run_id, event.data
+        data: Any = event.data  # of a type that ``_TELLS`` knows, it has the fields of a visit
+        run_id = event.run_id
         if rows and isinstance(data, RunCreated):
             rows = _taken_over(rows, event)
-        if not isinstance(data, OfAVisit):
+        if (tell := _TELLS.get(type(data))) is None:
             continue
         key = (data.scope, data.node, data.visit)
         if key not in rows:  # in a fork it may have begun before: in the origin
@@ -209,7 +208,8 @@ def visits(events: Iterable[Event], *, ended: bool) -> list[Visit]:
                 seq=event.seq,
                 entered_in=event.run_id,
             )
-        _tell(rows[key], event, data)
+        rows[key].seq = event.seq
+        tell(rows[key], data, event.at)
     for row in rows.values():
         row.entered_in = row.entered_in if row.entered_in != run_id else ""
         row.status = "interrupted" if ended and row.status == "running" else row.status
@@ -232,21 +232,37 @@ def _taken_over(
     return kept
 
 
-def _tell(row: Visit, event: Event, data: OfAVisit) -> None:
-    row.seq = event.seq
-    match data:
-        case NodeEntered(attempt=attempt):
-            row.attempts, row.status, row.finished_at = attempt, "running", None
-        case NodeAttemptFailed(error=error):
-            row.error = error
-        case NodeExited(outcome=outcome, error=error, duration_ms=duration_ms):
-            row.status, row.error, row.duration_ms = outcome, error, duration_ms
-            row.finished_at = event.at
-        case StatePatched(patch=patch):
-            row.changed = tuple(dict.fromkeys(op.path for op in patch))
-        case TransitionTaken(to=to):
-            row.to = to
-        case LogWritten(message=message):
-            row.message = message
-        case _:
-            assert_never(data)
+def _entered(row: Visit, entered: NodeEntered, _: str) -> None:
+    row.attempts, row.status, row.finished_at = entered.attempt, "running", None
+
+
+def _attempt_failed(row: Visit, failed: NodeAttemptFailed, _: str) -> None:
+    row.error = failed.error
+
+
+def _exited(row: Visit, exited: NodeExited, at: str) -> None:
+    row.status, row.error, row.duration_ms = exited.outcome, exited.error, exited.duration_ms
+    row.finished_at = at
+
+
+def _patched(row: Visit, patched: StatePatched, _: str) -> None:
+    row.changed = tuple(dict.fromkeys(op.path for op in patched.patch))
+
+
+def _left(row: Visit, taken: TransitionTaken, _: str) -> None:
+    row.to = taken.to
+
+
+def _said(row: Visit, line: LogWritten, _: str) -> None:
+    row.message = line.message
+
+
+_TELLS: Final[Mapping[type[Payload], Callable[[Visit, Any, str], None]]] = {
+    NodeEntered: _entered,
+    NodeAttemptFailed: _attempt_failed,
+    NodeExited: _exited,
+    StatePatched: _patched,
+    TransitionTaken: _left,
+    LogWritten: _said,
+}
+"""What each event of a visit says of it."""
