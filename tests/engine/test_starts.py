@@ -212,3 +212,14 @@ async def test_a_key_makes_the_id_so_that_nobody_gives_both() -> None:
         with pytest.raises(ValueError, match="give a key or a run_id, not both"):
             await engine.start(QUICK, {"n": 1}, key="k", run_id="mine")
         assert await created(engine) == 0
+
+
+async def test_a_first_state_nests_as_deep_as_what_tools_return() -> None:
+    def nested(depth: int) -> list[Any]:
+        return [nested(depth - 1)] if depth else []
+
+    async with st.open(":memory:", tools=TOOLS) as engine:
+        run = await engine.run(QUICK, {"n": 1, "deep": nested(63)})
+        assert (run.status, run.state["deep"]) == ("completed", nested(63))
+        with pytest.raises(st.NotJson, match="nests deeper than 64"):
+            await engine.start(QUICK, {"n": 1, "deep": nested(64)})

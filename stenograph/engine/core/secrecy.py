@@ -215,7 +215,9 @@ def seal_start(
 
     Raises SecretRefused, SecretLeaked, NotJson, or StateRefused for one that does not fit.
     """
-    keys = rules.secrets
+    keys, beside = rules.secrets, encode(dict(said))  # which is to be UTF-8 in any case
+    if not keys:
+        return Sealed(dict(values), {}), Vault(keys)
     faults = [rules.fault(key, values[key]) for key in sorted(keys & values.keys())]
     if found := [fault for fault in faults if fault]:
         raise StateRefused(found)
@@ -224,5 +226,5 @@ def seal_start(
     for key, value in sealed.values.items():
         if key not in keys:
             vault.check(canonical({key: value}, "")[0], f"the key {vault.mask(key)!r}")
-    vault.check(encode(dict(said)), "the tags, the actor or the idempotency key")
+    vault.check(beside, "the tags, the actor or the idempotency key")
     return sealed, vault

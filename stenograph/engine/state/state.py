@@ -23,6 +23,7 @@ PATCH_MAX_BYTES: Final = 2 * 1024 * 1024 - 64 * 1024
 """One patch is one event, and an event holds at most 2 MiB; the rest is its envelope."""
 OWN_MAX_BYTES: Final = 16 * 1024
 """Up to this size a tool's dict shares nothing with any other, and is compared whole."""
+_OBJECT: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
 class State(Mapping[str, Any]):
@@ -50,8 +51,7 @@ class State(Mapping[str, Any]):
     @classmethod
     def from_json(cls, data: bytes) -> State:
         """Read a state from the JSON text of an object."""
-        raw = msgspec.json.decode(data, type=dict[str, msgspec.Raw])
-        return cls({key: bytes(value) for key, value in raw.items()})
+        return cls({key: bytes(value) for key, value in _OBJECT.decode(data).items()})
 
     @classmethod
     def from_values(cls, values: Mapping[str, Any], rules: Rules = NO_RULES) -> State:
