@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import secrets
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import TracebackType
@@ -196,11 +195,8 @@ class Engine(Past):
     async def wait(self, run_id: str, wait_s: float = WAIT_S) -> RunView:
         """Return when a run has ended or parked, or after ``wait_s`` seconds; raises UnknownRun."""
         actor = self._actors.active.get(run_id)
-        if actor is not None:
-            done, _ = await asyncio.wait({actor.finished}, timeout=wait_s)
-            for finished in done:
-                finished.result()
-                return view(actor.run)  # what the last commit left: nothing is read again
+        if actor is not None and await actor.comes_to_rest(wait_s):
+            return view(actor.run)  # what the last commit left: nothing is read again
         return await self.get(run_id)
 
     async def cancel(self, run_id: str, *, reason: str = "", actor: str = "engine") -> RunView:

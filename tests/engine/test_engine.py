@@ -41,6 +41,17 @@ async def test_waiting_has_a_limit_and_stops_no_run() -> None:
         assert (await engine.wait(run.id, 0.01)).status == "running"
 
 
+async def test_who_gives_up_waiting_for_a_run_leaves_the_others_waiting() -> None:
+    async with st.open(":memory:", tools=TOOLS) as engine:
+        run = await engine.start(ENDLESS)
+        waiting = [asyncio.ensure_future(engine.wait(run.id)) for _ in range(3)]
+        await asyncio.sleep(0)
+        waiting[0].cancel()
+        assert (await engine.wait(run.id, 0.01)).status == "running"
+        await engine.cancel(run.id)
+        assert [(await each).status for each in waiting[1:]] == ["cancelled", "cancelled"]
+
+
 async def test_waiting_for_a_run_that_is_over_returns_at_once() -> None:
     async with st.open(":memory:", tools=TOOLS) as engine:
         run = await engine.run(chain("count"))

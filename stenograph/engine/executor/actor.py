@@ -52,7 +52,7 @@ _log: Final = logging.getLogger("stenograph.engine")
 
 
 class Actor:
-    """Owns a run while it is active; ``finished`` is done when it came to rest.
+    """Owns a run while it is active: until it comes to rest.
 
     A run rests when nothing happens to it by itself: it has ended, it is paused or parked, or it
     waits for a signal or for a time, which the engine's alarms then keep.
@@ -67,13 +67,13 @@ class Actor:
         vault: Vault | None = None,
     ) -> None:
         self.run = run
-        self.finished: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.is_second = False
         """Whether another had begun the run."""
         self.known = asyncio.Event()
         """Set once it is certain whether the run has begun."""
         self._begun, self._world = begun, world
         self._closed = False
+        self._waiters: set[asyncio.Future[bool]] = set()
         # The parts of an actor know his inbox and not him, so that he goes as soon as he is done.
         inbox = self._inbox = Inbox()
         self._lane = Lane(run, world.journal, world.clock, lambda: inbox.put(Advance(())))
@@ -108,6 +108,21 @@ class Actor:
         reply: Reply = asyncio.get_running_loop().create_future()
         self._inbox.put(command, reply)
         return await reply
+
+    async def comes_to_rest(self, wait_s: float) -> bool:
+        """Return True once the run has come to rest, or False after so many seconds.
+
+        Raises why it cannot go on.
+        """
+        loop = asyncio.get_running_loop()
+        waiter: asyncio.Future[bool] = loop.create_future()
+        self._waiters.add(waiter)
+        timer = loop.call_later(wait_s, resolve, waiter, None, False)
+        try:
+            return await waiter
+        finally:
+            timer.cancel()
+            self._waiters.remove(waiter)
 
     async def live(self) -> None:
         """Handle messages, one at a time, until the run rests or the journal fails."""
@@ -164,7 +179,8 @@ class Actor:
         self._timers.close()
         self._deadline.close()
         self._lane.close()
-        resolve(self.finished, error)
+        for waiter in self._waiters:
+            resolve(waiter, error, True)
         self._questions.close(error or EngineClosed())
         for _, reply in self._inbox.take_all():
             resolve(reply, error or EngineClosed())
