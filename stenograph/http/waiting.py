@@ -12,8 +12,8 @@ from litestar import Request
 from stenograph.engine import ACTIVE, Engine, RunView
 
 UNWATCHED_S: Final = 0.1
-"""How long a run may take before anybody watches whether its client is still there: most end sooner,
-and a watch is a task of its own."""
+"""How long a run may take before anybody watches whether its client is still there, or the server is
+to stop: most end sooner, and a watch is a task of its own."""
 
 
 class Stopping(asyncio.Event):
@@ -59,15 +59,14 @@ async def wait_for_run(
     """
     if wait_s <= 0:
         return await engine.get(run_id)
-    unwatched_s = min(wait_s, UNWATCHED_S)
+    run = await engine.wait(run_id, min(wait_s, UNWATCHED_S))
+    left_s = wait_s - UNWATCHED_S
+    if run.status not in ACTIVE or left_s <= 0:
+        return run
     try:
         async with asyncio.timeout(None) as limit:
-            with request.app.state["stopping"].ends(limit):
-                run = await engine.wait(run_id, unwatched_s)
-                if run.status in ACTIVE and wait_s > unwatched_s:
-                    with _ended_when_gone(limit, request):
-                        run = await engine.wait(run_id, wait_s - unwatched_s)
-                return run
+            with request.app.state["stopping"].ends(limit), _ended_when_gone(limit, request):
+                return await engine.wait(run_id, left_s)
     except TimeoutError:
         return await engine.get(run_id)
 
