@@ -8,7 +8,6 @@ from collections import OrderedDict, deque
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
-from itertools import chain
 from queue import Empty, SimpleQueue
 from typing import Final, TypeAlias
 
@@ -48,6 +47,9 @@ class Handover:
         self._taken: deque[list[Waiting]] = deque()
         """What the thread has taken and nobody was told of: all committed but the last."""
         self._last: list[Append] = []
+        self._put = self._seen = 0
+        """Of appends, not of batches. What is not yet seen may be in the queue, or in the thread's
+        hands, where nothing else tells of it."""
         self._drafted = self._committed = self._told = self._acknowledged = 0
         self._is_called_back = False
         self._checkpoints = checkpoints
@@ -60,6 +62,7 @@ class Handover:
     def put(self, append: Append) -> Future[list[Record]]:
         """Have an append wait, and return what its appender waits for."""
         answer: Future[list[Record]] = self._loop.create_future()
+        self._put += 1
         self._waiting.put((append, answer))
         self._giving_way.begin()
         return answer
@@ -71,14 +74,9 @@ class Handover:
             self._snapshots[run_id] = snapshot
 
     @property
-    def is_waiting(self) -> bool:
-        """Whether something is there for the thread to take."""
-        return not self._waiting.empty()
-
-    @property
     def is_under_way(self) -> bool:
         """Whether something waits for a commit, or for being told of."""
-        return bool(self._taken) or self.is_waiting
+        return self._seen < self._put or bool(self._taken)
 
     @property
     def progress(self) -> int:
@@ -106,13 +104,13 @@ class Handover:
     def refuse_all(self, error: JournalError) -> None:
         """Fail all who wait, now and later, be it to hear of a commit that there was."""
         self._acknowledge = partial(refuse, error=error)  # the thread may still be at work
-        waiting: list[Waiting] = []
+        while self._taken:  # which may come to be more meanwhile: nothing is left out
+            refuse(self._taken.popleft(), error)
         with suppress(Empty):
             while True:
-                one = self._waiting.get_nowait()
-                waiting += [one] if one else []
-        refuse([*chain.from_iterable(self._taken), *waiting], error)
-        self._taken.clear()
+                if one := self._waiting.get_nowait():
+                    self._put -= 1
+                    refuse([one], error)
 
     # --- on the writer's thread ---------------------------------------------------------------
 
@@ -130,6 +128,7 @@ class Handover:
         batch = self._next_batch() or self._awaited()
         if batch:
             self._taken.append(batch)
+            self._seen += len(batch)  # by now it is known to be under way
             self._last = [append for append, _ in batch]
             with suppress(KeyError):  # one a commit, which is so much the larger
                 self._last[0].snapshots = [self._snapshots.popitem(last=False)[1]]
@@ -167,7 +166,9 @@ class Handover:
         records = size = 0
         waiting = self._waiting
         while True:
-            if one and not one[1].done():  # it may have been cancelled meanwhile
+            if one and one[1].done():  # it has been cancelled meanwhile
+                self._seen += 1
+            elif one:
                 append, _ = one
                 batch.append(one)
                 records += len(append.records)

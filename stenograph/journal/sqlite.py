@@ -162,7 +162,7 @@ class SqliteJournal(ReadableJournal):
         """Have the writer's thread commit batch by batch, until there has been none for a while."""
         try:
             await self._checkpoints.run_if_due()
-            while self._handover.is_waiting:
+            while self._handover.is_under_way:
                 await self._commit()
                 await self._checkpoints.run_if_due()
             if self._checkpoints.must_truncate:

@@ -149,6 +149,47 @@ async def test_who_was_refused_by_force_is_not_acknowledged_later(tmp_path: Path
                 await answer
 
 
+async def test_who_is_taken_while_others_are_refused_by_force_is_refused_too(
+    tmp_path: Path,
+) -> None:
+    """The thread had him in its hands, and goes on while the loop tells one after the other."""
+    in_hand: list[Append] = []
+
+    class Stopped(JournalFailed):
+        def __init__(self, text: str) -> None:
+            super().__init__(text)
+            while in_hand:
+                answers.append(between.put(in_hand.pop()))
+                between.take()
+
+    async with handover(tmp_path) as (between, _):
+        answers = [between.put(append("a"))]
+        between.take()
+        answers.append(between.put(append("b")))
+        error = Stopped("stopped")
+        in_hand.append(append("c"))
+        between.refuse_all(error)
+        assert [type(answer.exception()) for answer in answers] == [Stopped] * 3
+        assert not between.is_under_way
+
+
+async def test_what_the_thread_has_in_its_hands_is_under_way(tmp_path: Path) -> None:
+    async with handover(tmp_path) as (between, _):
+        assert not between.is_under_way
+        between.put(append("a"))
+        between._waiting.get_nowait()  # as the thread does, which then takes note of it
+        assert between.is_under_way
+
+
+async def test_who_cancelled_is_not_under_way_once_he_was_left_out(tmp_path: Path) -> None:
+    async with handover(tmp_path) as (between, _):
+        between.put(append("a")).cancel()
+        assert between.is_under_way
+        between.call_back()
+        assert between.take() == []
+        assert not between.is_under_way
+
+
 async def test_who_cancelled_while_his_batch_was_taken_is_not_failed(tmp_path: Path) -> None:
     async with handover(tmp_path) as (between, _):
         answer = between.put(append("a"))
