@@ -147,7 +147,7 @@ class SqliteJournal(ReadableJournal):
         if self.failure is None:
             self.failure = JournalFailed("the journal is closed: open it again")
         self._handover.call_back()
-        if self._flushing:
+        while self._flushing:
             await asyncio.wait({self._flushing})
         if self._again:
             self._again.cancel()
@@ -157,6 +157,13 @@ class SqliteJournal(ReadableJournal):
         """Begin a task of the journal's own: an appender who is cancelled disturbs nobody."""
         if self._flushing is None:
             self._flushing = asyncio.create_task(self._flush())
+            self._flushing.add_done_callback(self._has_flushed)
+
+    def _has_flushed(self, _: Task[None]) -> None:
+        """Begin anew for who came as it ended, or where it was cancelled before it had begun."""
+        self._flushing = None
+        if self._handover.is_under_way:
+            self._begin_to_flush()
 
     async def _flush(self) -> None:
         """Have the writer's thread commit batch by batch, until there has been none for a while."""
@@ -174,8 +181,6 @@ class SqliteJournal(ReadableJournal):
             await self._stop(error)
             if not isinstance(error, Exception):
                 raise
-        finally:
-            self._flushing = None
 
     async def _commit(self) -> None:
         """Lend the thread to the writer, until it has to come back."""

@@ -105,6 +105,26 @@ async def test_a_flush_that_is_cancelled_while_it_is_idle_harms_nobody(
         assert len(await journal.append("a", notes(1), expected_seq=1)) == 1
 
 
+async def test_a_flush_that_is_cancelled_before_it_has_begun_begins_anew(tmp_path: Path) -> None:
+    async with open_journal(tmp_path / "test.db") as journal, asyncio.timeout(30):
+        appending = asyncio.create_task(journal.append("a", notes(1), expected_seq=0))
+        await asyncio.sleep(0)
+        assert journal._flushing is not None
+        journal._flushing.cancel()
+        assert len(await appending) == 1
+        assert len(await journal.append("a", notes(1), expected_seq=1)) == 1
+
+
+async def test_who_closes_waits_for_a_flush_that_begins_anew(tmp_path: Path) -> None:
+    async with open_journal(tmp_path / "test.db") as journal, asyncio.timeout(30):
+        appending = asyncio.create_task(journal.append("a", notes(1), expected_seq=0))
+        await asyncio.sleep(0)
+        assert journal._flushing is not None
+        journal._flushing.cancel()
+        await journal.close()
+        assert len(await appending) == 1
+
+
 async def test_an_appender_cancelled_during_the_commit_leaves_everything_usable(
     tmp_path: Path,
 ) -> None:
