@@ -120,6 +120,8 @@ class SocketProtocol(WebSocketsSansIOProtocol):
     uvicorn closes a connection once all that was written is sent: never, to a peer that is stuck.
     """
 
+    is_lost = False
+
     async def send(self, message: ASGISendEvent) -> None:
         """Send a message; a text to an open connection in the frame that others are sent as well.
 
@@ -149,7 +151,17 @@ class SocketProtocol(WebSocketsSansIOProtocol):
     async def run_asgi(self) -> None:
         """Run the application, and give the peer a while to take what was left."""
         await super().run_asgi()
-        self.loop.call_later(DRAIN_S, self.transport.abort)
+        self.loop.call_later(DRAIN_S, self.drop)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Know that nothing is left to be sent, or nobody to take it."""
+        self.is_lost = True
+        super().connection_lost(exc)
+
+    def drop(self) -> None:
+        """Hang up on a peer that has not taken what was left; asyncio fails at one that is gone."""
+        if not self.is_lost:
+            self.transport.abort()
 
 
 class Server(uvicorn.Server):

@@ -400,6 +400,20 @@ async def test_a_client_that_takes_nothing_is_let_go_and_its_place_is_free_again
             assert stuck.close_code == 1006
 
 
+async def test_a_client_that_takes_what_was_left_in_time_is_not_hung_up_on_later(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(sockets, "SEND_TIMEOUT_S", 0.1)
+    monkeypatch.setattr(server_module, "DRAIN_S", drain_s := 0.5)
+    async with serving() as server:
+        await ran(server.http, looping("swell", 60, size=500_000), "r")
+        async with server.socket("/ws/logs?after=0", max_queue=1) as slow:
+            await eventually(lambda: followers(server) == 0)
+            await messages(slow)
+        await asyncio.sleep(drain_s)
+    assert not caplog.records
+
+
 async def test_a_client_that_leaves_as_it_is_sent_something_is_noticed(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
