@@ -24,14 +24,20 @@ PAUSE_S: Final = 0.005
 """Many are looked after in turns: each turn then finds more."""
 
 
+PING, TEXT = 9, 1
+
+
 class Frames:
-    """The frames of one connection, read as they come, and how far the last whole one goes."""
+    """The frames of one connection, read as they come, and how far the last whole one goes.
+
+    ``pongs`` is what the server is to be sent: it hangs up on who does not answer its pings.
+    """
 
     def __init__(self, *, batch: bool) -> None:
         self.batch = batch
         self.seq = self.bytes = self.left = 0
-        self.part = self.tail = b""
-        self.is_text = False
+        self.part = self.tail = self.ping = self.pongs = b""
+        self.kind = 0
 
     def feed(self, data: bytes) -> None:
         """Go through frames, which may begin and end anywhere in what was received."""
@@ -46,7 +52,9 @@ class Frames:
                 at += size
             taken = min(self.left, len(data) - at)
             at, self.left = at + taken, self.left - taken
-            if self.batch:
+            if self.kind == PING:
+                self.ping += data[at - taken : at]
+            elif self.batch:
                 self.tail = (self.tail + data[max(at - TAIL, at - taken) : at])[-TAIL:]
             if not self.left:
                 self._ended()
@@ -55,18 +63,21 @@ class Frames:
         """Read how long a frame is; returns the size of its header, 0 when that is not all there."""
         if len(data) < at + 2:
             return 0
-        is_text, length, size = data[at] & 15 == 1, data[at + 1], 2
+        kind, length, size = data[at] & 15, data[at + 1], 2
         if length > 125:
             size = 4 if length == 126 else 10
             if len(data) < at + size:
                 return 0
             length = int.from_bytes(data[at + 2 : at + size], "big")
-        self.is_text, self.left, self.tail = is_text, length, b""
+        self.kind, self.left, self.tail = kind, length, b""
         return size
 
     def _ended(self) -> None:
         """Know from a whole message how far it goes."""
-        if not self.is_text:
+        if self.kind == PING:
+            self.pongs += bytes([0x8A, 0x80 | len(self.ping), 0, 0, 0, 0]) + self.ping  # no mask
+            self.ping = b""
+        if self.kind != TEXT:
             return
         if not self.batch:
             self.seq += 1
@@ -113,6 +124,9 @@ class Subscriber:
         if not data:
             raise RuntimeError("the server hung up")
         self.frames.feed(data)
+        if self.frames.pongs:
+            self.socket.sendall(self.frames.pongs)
+            self.frames.pongs = b""
 
 
 class Subscribers:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from websockets.frames import Frame, Opcode
+from websockets.protocol import State
+from websockets.server import ServerProtocol
 
 from benchmarks.live_server import frame
 from benchmarks.subscribers import Frames
@@ -31,7 +34,18 @@ def test_a_message_an_event_is_counted() -> None:
     assert frames.seq == 4
 
 
-def test_pings_are_no_messages() -> None:
+@pytest.mark.parametrize("piece", [1, 3, 100])
+def test_pings_are_no_messages_and_are_answered(piece: int) -> None:
     frames = Frames(batch=True)
-    frames.feed(bytes([0x89, 4]) + b"ping")
-    assert frames.seq == 0
+    stream = bytes([0x89, 4]) + b"ping" + bytes([0x89, 0]) + frame(b'{"seq":7}') + b"\x89\x01!"
+    for begin in range(0, len(stream), piece):
+        frames.feed(stream[begin : begin + piece])
+    server = ServerProtocol(state=State.OPEN)
+    server.receive_data(frames.pongs)
+    pongs = [each for each in server.events_received() if isinstance(each, Frame)]
+    assert [(each.opcode, each.data) for each in pongs] == [
+        (Opcode.PONG, b"ping"),
+        (Opcode.PONG, b""),
+        (Opcode.PONG, b"!"),
+    ]
+    assert frames.seq == 7
