@@ -9,7 +9,6 @@ import sqlite3
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from functools import lru_cache
 from hashlib import sha256
 from typing import Any, Final, Protocol, TypeAlias
 
@@ -17,17 +16,13 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from stenograph.journal.errors import WrongExpectedSeq
+from stenograph.journal.inserting import ROWS_MAX, Table, insert
 from stenograph.journal.record import NewRecord, Record
 from stenograph.journal.sealing import Head, advanced, no_head, seal
 
 GROUP_COMMIT: Final = "group commit"
 """What `executemany` is called with: the statements are the writer's own."""
 
-ROWS_MAX: Final = 1024 if sqlite3.sqlite_version_info >= (3, 32) else 128
-"""Most rows of one INSERT: each statement gives the interpreter lock away, and must get it back.
-
-SQLite before 3.32 takes 999 parameters in a statement, and a record has 7.
-"""
 HEADS_MAX: Final = 16_384
 """How many streams' heads are kept at hand."""
 
@@ -71,17 +66,6 @@ PADDING: Final = bytes(4096)
 SQLite zeroes such pages when it frees them (``secure_delete``). In a page that rows share it may
 leave behind a copy of a row that it has moved while balancing its tree.
 """
-
-
-class Table(Struct, frozen=True):
-    """A table that rows are inserted into, with those of its columns that are given.
-
-    ``otherwise`` is what becomes of a row that is there already, as SQL has it.
-    """
-
-    name: str
-    columns: tuple[str, ...]
-    otherwise: str = ""
 
 
 STREAM: Final = Table("stream", ("number", "run_id", "created_at"))
@@ -315,41 +299,12 @@ class CommitConnection(sqlite3.Connection):
         return self.cursor()
 
 
-def insert(db: sqlite3.Connection, table: Table, values: Sequence[object]) -> None:
-    """Insert rows, given as one row's values after the other's, in as few statements as may be."""
-    width = len(table.columns)
-    for start in range(0, len(values), ROWS_MAX * width):
-        several = values[start : start + ROWS_MAX * width]
-        room = rounded_up(len(several) // width)
-        nothing = (None,) * (room * width - len(several))
-        db.execute(insert_statement(table, room), (*several, *nothing))
-
-
-def rounded_up(count: int) -> int:
-    """Return the next number of three binary digits and zeros, which is at most a quarter more.
-
-    So there are few statements, and they stay prepared: to prepare one takes half as long again.
-    """
-    step = 1 << max(count.bit_length() - 3, 0)
-    return -(-count // step) * step
-
-
 def write_secrets(db: sqlite3.Connection, stream: int, append: Append) -> None:
     """Forget a stream's secrets, keep new ones, or both, as the append says."""
     if append.forget_secrets:
         append.has_forgotten |= db.execute(FORGET_SECRETS, (stream,)).rowcount > 0
     for name, value in append.secrets.items():
         db.execute(KEEP_SECRET, (stream, name, PADDING + value))
-
-
-@lru_cache(maxsize=128)
-def insert_statement(table: Table, room: int) -> str:
-    """Return the INSERT for up to so many rows: those whose first column is NULL are left out."""
-    row = f"({', '.join('?' * len(table.columns))})"
-    values = ", ".join([row] * room)
-    into = f"{table.name} ({', '.join(table.columns)})"
-    rows = f"SELECT * FROM (VALUES {values}) WHERE column1 IS NOT NULL"
-    return f"INSERT INTO {into} {rows} {table.otherwise}"
 
 
 def digest(data: bytes) -> bytes:

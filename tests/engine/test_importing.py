@@ -320,10 +320,10 @@ KILLED = """
 import asyncio, os, signal, sys
 import stenograph as st
 from stenograph.engine import read_export
-from stenograph.journal import writer
+from stenograph.journal import inserting
 
 path, file, statements = sys.argv[1], sys.argv[2], int(sys.argv[3])
-insert = writer.insert_statement
+insert = inserting.insert_statement
 
 def killing(*args):
     global statements
@@ -334,7 +334,7 @@ def killing(*args):
 
 async def main():
     async with st.open(path) as engine:
-        writer.insert_statement = killing
+        inserting.insert_statement = killing
         with open(file, "rb") as opened:
             await engine.import_run(read_export(opened))
 

@@ -15,12 +15,10 @@ from stenograph.journal.protocol import PAGE_MAX_BYTES
 from stenograph.journal.reader import PageCursor
 from stenograph.journal.writer import (
     GROUP_COMMIT,
-    ROWS_MAX,
     Append,
     CommitConnection,
     Draft,
     is_busy,
-    rounded_up,
 )
 
 AT = "2026-11-20T22:55:01.123456Z"
@@ -116,12 +114,6 @@ def test_after_a_batch_that_fails_no_other_is_taken() -> None:
             db.executemany(GROUP_COMMIT, batches)
         assert (batches.words, db.in_transaction) == (["take", "drafted"] * 2, False)
         assert stored(db) == [("a", 1, 1), ("b", 1, 2), ("a", 2, 3)]
-
-
-def test_few_statements_are_prepared_for_any_number_of_rows() -> None:
-    rooms = {count: rounded_up(count) for count in range(1, ROWS_MAX + 1)}
-    assert all(count <= room <= min(count * 5 / 4, ROWS_MAX) for count, room in rooms.items())
-    assert len(set(rooms.values())) == 36
 
 
 def test_a_refused_append_is_marked_and_the_others_are_sealed() -> None:
