@@ -166,6 +166,7 @@ async def test_who_is_taken_while_others_are_refused_by_force_is_refused_too(
         answers = [between.put(append("a"))]
         between.take()
         answers.append(between.put(append("b")))
+        between.call_back()
         error = Stopped("stopped")
         in_hand.append(append("c"))
         between.refuse_all(error)
