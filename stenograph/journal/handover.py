@@ -104,13 +104,13 @@ class Handover:
     def refuse_all(self, error: JournalError) -> None:
         """Fail all who wait, now and later, be it to hear of a commit that there was."""
         self._acknowledge = partial(refuse, error=error)  # the thread may still be at work
-        while self._taken:  # which may come to be more meanwhile: nothing is left out
-            refuse(self._taken.popleft(), error)
         with suppress(Empty):
             while True:
                 if one := self._waiting.get_nowait():
                     self._put -= 1
                     refuse([one], error)
+        while self._taken:  # which may come to be more meanwhile: nothing is left out
+            refuse(self._taken.popleft(), error)
 
     # --- on the writer's thread ---------------------------------------------------------------
 

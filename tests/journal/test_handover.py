@@ -149,6 +149,18 @@ async def test_who_was_refused_by_force_is_not_acknowledged_later(tmp_path: Path
                 await answer
 
 
+async def test_who_was_refused_by_force_does_not_hear_of_his_commit(tmp_path: Path) -> None:
+    async with handover(tmp_path) as (between, acknowledged):
+        refused = between.put(append("a"))
+        between.take()
+        between.call_back()
+        between.refuse_all(JournalFailed("stopped"))
+        between.call_back()
+        assert between.take() == []
+        between.acknowledge()
+        assert (acknowledged, type(refused.exception())) == ([], JournalFailed)
+
+
 async def test_who_is_taken_while_others_are_refused_by_force_is_refused_too(
     tmp_path: Path,
 ) -> None:
@@ -166,7 +178,6 @@ async def test_who_is_taken_while_others_are_refused_by_force_is_refused_too(
         answers = [between.put(append("a"))]
         between.take()
         answers.append(between.put(append("b")))
-        between.call_back()
         error = Stopped("stopped")
         in_hand.append(append("c"))
         between.refuse_all(error)
