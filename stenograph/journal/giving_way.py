@@ -10,9 +10,9 @@ from typing import Final, Protocol
 AFTER_S: Final = 0.0004
 """How long the thread may get no further before a busy loop pauses: about as long as a commit takes."""
 PAUSE_S: Final = 1e-6
-LOOK_S: Final = 0.004
+LOOK_S: Final = 0.0005
 """How often is looked whether the loop is busy, while it is not."""
-TURN_S: Final = 0.00003
+TURN_S: Final = 0.00005
 """How long a turn of the loop takes at least if it is busy, and never if there is nothing to do."""
 
 
@@ -53,9 +53,9 @@ class GivingWay:
                 self._next = self._loop.call_later(LOOK_S, self._look)
 
     def _look(self, turn_began: float | None = None) -> None:
-        """Pause if the loop is busy and the thread gets no further; look again in the next turn.
+        """Pause if the thread gets no further; look again soon, or in the next turn of a busy loop.
 
-        That is for as long as the loop is busy, which a whole turn tells.
+        Whether it is busy, a whole turn tells: one that has nothing to do takes no time.
         """
         now = self._loop.time()
         self._next = None
@@ -63,7 +63,7 @@ class GivingWay:
             self._is_busy = now - turn_began > TURN_S
         if self._seen != self._worker.progress:
             self._seen, self._since = self._worker.progress, now
-        elif self._is_busy and now - self._since > AFTER_S and self._worker.is_under_way:
+        elif now - self._since > AFTER_S and self._worker.is_under_way:
             time.sleep(PAUSE_S)
             now = self._loop.time()
             self._seen, self._since = self._worker.progress, now

@@ -85,12 +85,25 @@ async def test_a_thread_is_given_no_pause_before_it_is_late(
     assert pauses == []
 
 
-async def test_a_loop_with_short_turns_makes_no_pause(
+async def test_a_loop_with_short_turns_pauses_now_and_then(
     pauses: list[float], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(giving_way, "TURN_S", NEVER)
     await look_for_a_while()
-    assert pauses == []
+    assert len(pauses) > 1
+
+
+async def test_a_loop_with_short_turns_is_not_looked_at_in_each(
+    pauses: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(giving_way, "TURN_S", NEVER)
+    monkeypatch.setattr(giving_way, "LOOK_S", 0.01)
+    worker = Stuck()
+    GivingWay(worker).begin()
+    for _ in range(1000):
+        await asyncio.sleep(0)
+    worker.is_under_way = False
+    assert len(pauses) < 100
 
 
 async def look_for_a_while() -> None:
