@@ -25,6 +25,7 @@ FAILED: Final = "its script failed"
 SCRIPTS: Final = (
     "append",
     "steps",
+    "cpu",
     "pure",
     "state",
     "late",

@@ -19,6 +19,7 @@ ROOT = Path(__file__).parents[2]
 COUNTS = {
     "append": 3,
     "steps": 4,
+    "cpu": 8,
     "pure": 4,
     "state": 4,
     "late": 2,
