@@ -194,7 +194,7 @@ def main(
     parser = argparse.ArgumentParser(description=doc.split("\n\n")[0])
     parser.add_argument("--rounds", type=int, help=f"of each figure [{rounds}]")
     parser.add_argument("--seconds", type=float, help=f"of each window, about [{SECONDS}]")
-    parser.add_argument("--folder", type=Path, help="on the disk to measure [the temporary one]")
+    parser.add_argument("--folder", type=folder, help="on the disk to measure [the temporary one]")
     parser.add_argument("--quick", action="store_true", help="small, for tests: says nothing")
     parser.add_argument("--json", type=Path, help="write the figures to this file too")
     asked = parser.parse_args()
@@ -211,3 +211,11 @@ def main(
         told.figures.append(each) if isinstance(each, Figure) else told.skipped.append(each)
     if asked.json:
         asked.json.write_bytes(msgspec.json.encode(told))
+
+
+def folder(name: str) -> Path:
+    """Return the folder of that name; raises what argparse tells a user."""
+    path = Path(name)
+    if not path.is_dir():
+        raise argparse.ArgumentTypeError(f"{name} is no folder: make it first, or name another")
+    return path

@@ -90,3 +90,12 @@ def test_a_script_prints_its_lines_and_keeps_them_in_a_file(
     kept = json.loads(file.read_bytes())
     assert kept["figures"][0]["value"] == 7
     assert kept["skipped"] == [{"name": "rest", "why": "not asked for"}]
+
+
+def test_a_folder_that_there_is_not_is_told_in_one_sentence(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["script", "--folder", "no/such"])
+    with pytest.raises(SystemExit):
+        main("What it says.", lambda _: iter(()))
+    assert "no/such is no folder: make it first, or name another" in capsys.readouterr().err
