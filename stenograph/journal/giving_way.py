@@ -14,6 +14,8 @@ LOOK_S: Final = 0.0005
 """How often is looked whether the loop is busy, while it is not."""
 TURN_S: Final = 0.00005
 """How long a turn of the loop takes at least if it is busy, and never if there is nothing to do."""
+STILL_S: Final = 0.001
+"""For how long a loop that was busy passes for busy."""
 
 
 class Worker(Protocol):
@@ -40,14 +42,14 @@ class GivingWay:
         self._worker = worker
         self._loop = asyncio.get_running_loop()
         self._next: Handle | None = None
-        self._is_busy = False
+        self._busy_until = 0.0
         self._seen, self._since = worker.progress, self._loop.time()
         """How far the thread was, and when that was news."""
 
     def begin(self) -> None:
         """Look after the thread from now on, for as long as it is at work."""
         if self._next is None:
-            if self._is_busy:
+            if self._loop.time() < self._busy_until:
                 self._next = self._loop.call_soon(self._look)
             else:
                 self._next = self._loop.call_later(LOOK_S, self._look)
@@ -59,8 +61,9 @@ class GivingWay:
         """
         now = self._loop.time()
         self._next = None
-        if turn_began is not None:
-            self._is_busy = now - turn_began > TURN_S
+        is_busy = turn_began is None or now - turn_began > TURN_S
+        if turn_began is not None and is_busy:
+            self._busy_until = now + STILL_S
         if self._seen != self._worker.progress:
             self._seen, self._since = self._worker.progress, now
         elif now - self._since > AFTER_S and self._worker.is_under_way:
@@ -68,7 +71,7 @@ class GivingWay:
             now = self._loop.time()
             self._seen, self._since = self._worker.progress, now
         if self._worker.is_under_way:
-            if turn_began is None or self._is_busy:
+            if is_busy:
                 self._next = self._loop.call_soon(self._look, now)
             else:
-                self.begin()
+                self._next = self._loop.call_later(LOOK_S, self._look)
