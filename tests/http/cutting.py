@@ -43,7 +43,6 @@ class Cutter:
                 way.cancel()
             await asyncio.gather(*ways, return_exceptions=True)
             ours.transport.abort()
-            writer.close()
 
     async def _pass(self, reader: StreamReader, writer: StreamWriter) -> None:
         while data := await reader.read(65536):
@@ -84,9 +83,13 @@ async def cutting(
             with suppress(OSError):
                 await cutter.serve(reader, writer)
 
+        def ended(task: asyncio.Task[None]) -> None:
+            serving.discard(task)
+            writer.close()  # also of one that was cancelled before it had begun
+
         task = asyncio.create_task(serve())
         serving.add(task)
-        task.add_done_callback(serving.discard)
+        task.add_done_callback(ended)
 
     server = await asyncio.start_server(begin, "127.0.0.1", 0)
     cutter.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
