@@ -90,10 +90,10 @@ def test_a_new_digest_does_not_hide_a_changed_event() -> None:
         (FILE[: FILE.index(b"\n") + 1] + b'{"a":1}\n', "no event"),
         (FILE[: FILE.index(b"\n") + 1] + b"[" * 5000 + b"\n", "no event"),
         (b"{" + b"x" * (5 * 1024 * 1024), "a line may have"),
-        (gzip.compress(FILE)[:-1], "compressed file is cut off"),
-        (gzip.compress(FILE) + b"x", "follows the end of the compressed"),
+        (gzip.compress(FILE, mtime=0)[:-1], "compressed file is cut off"),
+        (gzip.compress(FILE, mtime=0) + b"x", "follows the end of the compressed"),
         (b"\x1f\x8bnot gzip", "cannot be decompressed"),
-        (gzip.compress(b"\n".join([b"x" * 1000] * 3)), "does not begin as"),
+        (gzip.compress(b"\n".join([b"x" * 1000] * 3), mtime=0), "does not begin as"),
     ],
 )
 def test_what_is_wrong_is_said(data: bytes, why: str) -> None:
