@@ -9,12 +9,13 @@ from msgspec import UNSET, Raw
 from stenograph.engine import (
     Engine,
     Event,
+    Run,
     RunView,
     SeqNotReached,
-    StatePatched,
     UnknownRun,
     Visit,
     decode,
+    evolve,
     fold,
     view,
     visits,
@@ -90,19 +91,14 @@ async def _history(engine: Engine, run_id: str, at: int | None) -> list[Event]:
 def _states_after(
     events: Sequence[Event], seqs: Sequence[int], room: int
 ) -> Iterator[tuple[int, bytes]]:
-    """Yield the state after each event of ``seqs``, in one pass, while there is room for it.
-
-    After the first event only patches of the run's own scope tell of it.
-    """
-    state = fold(events[:1]).state
-    done = 1
+    """Yield the state after each event of ``seqs``, in one pass, while there is room for it."""
+    run = Run()
+    done = 0
     for seq in seqs:
         for event in events[done:seq]:
-            data = event.data
-            if isinstance(data, StatePatched) and data.scope == "/":
-                state.apply(data.patch)
+            evolve(run, event)
         done = seq
-        text = state.to_json()
+        text = run.state.to_json()
         room -= len(text)
         if room < 0:
             return

@@ -15,7 +15,6 @@ from stenograph.engine.core.commands import Place
 from stenograph.engine.core.decide import Decision
 from stenograph.engine.core.edges import compile_graph
 from stenograph.engine.core.events import (
-    Event,
     LogWritten,
     Payload,
     RunCreated,
@@ -23,7 +22,7 @@ from stenograph.engine.core.events import (
     decode,
     encode_payload,
 )
-from stenograph.engine.core.folding import evolve
+from stenograph.engine.core.folding import evolve, take_in
 from stenograph.engine.core.run import Run
 from stenograph.engine.core.run_data import FORMAT
 from stenograph.engine.core.scopes import ROOT
@@ -239,8 +238,7 @@ class Lane:
 
     def _take_in(self, said: Events) -> None:
         for at, payload in said:
-            event = Event(0, self.run.id, self.run.seq + 1, at, payload.TYPE, payload, "")
-            evolve(self.run, event)
+            take_in(self.run, payload, self.run.seq + 1, at)
 
     def _labels_of(self, decision: Decision) -> dict[str, str]:
         """Return what the journal should keep beside the run, to list runs by.
