@@ -51,6 +51,7 @@ from stenograph.journal.reading import ReadableJournal
 from stenograph.journal.readonly import open_journal_readonly
 from stenograph.journal.record import (
     GENESIS,
+    Envelope,
     NewRecord,
     Record,
     chain_hash,
@@ -90,6 +91,7 @@ __all__ = (
     "CursorUnknown",
     "DamagedFile",
     "Durability",
+    "Envelope",
     "Finding",
     "Journal",
     "JournalBusy",

@@ -82,8 +82,8 @@ def envelopes(records: Iterable[Record]) -> bytes:
     return _ENCODER.encode([_enveloped(record) for record in records])
 
 
-class _Envelope(Struct, gc=False):
-    """A record on its way out, with its data as it lies there."""
+class Envelope(Struct, frozen=True, gc=False):
+    """A record as it is told, with its data as it lies there."""
 
     offset: int
     run_id: str
@@ -97,8 +97,8 @@ class _Envelope(Struct, gc=False):
 _ENCODER: Final = msgspec.json.Encoder()
 
 
-def _enveloped(record: Record) -> _Envelope:
-    return _Envelope(
+def _enveloped(record: Record) -> Envelope:
+    return Envelope(
         record.offset,
         record.run_id,
         record.seq,

@@ -115,7 +115,11 @@ class Source(Protocol):
 
 
 class Writer:
-    """The one who gives out seq, offset and hash: inside the transaction, by its own heads."""
+    """The one who gives out seq, offset and hash, by its own heads.
+
+    Nobody else writes: the file is locked. Should somebody all the same, what is unique in it
+    refuses the whole transaction.
+    """
 
     def __init__(self, db: sqlite3.Connection) -> None:
         self.db = db

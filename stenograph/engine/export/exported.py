@@ -12,7 +12,7 @@ from hashlib import sha256
 from typing import Final
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import Struct
 
 from stenograph.engine.core.events import UnknownEvent
 from stenograph.engine.errors import ExportRefused
@@ -24,6 +24,7 @@ from stenograph.journal import (
     ADOPT_MAX_BYTES,
     GENESIS,
     RECORD_MAX_BYTES,
+    Envelope,
     Record,
     chain_hash,
     envelope,
@@ -60,18 +61,6 @@ class ExportedRun(Struct, frozen=True):
 
     header: ExportHeader
     records: list[Record]
-
-
-class _Line(Struct, frozen=True):
-    """A record as its line says it."""
-
-    offset: int
-    run_id: str
-    seq: int
-    at: str
-    type: str
-    data: Raw
-    hash: str
 
 
 class ExportReader:
@@ -223,7 +212,7 @@ class ExportReader:
 def record_in(line: bytes) -> Record | None:
     """Return the event that a line tells of, or None where no journal would write it so."""
     try:
-        read = msgspec.json.decode(line, type=_Line)
+        read = msgspec.json.decode(line, type=Envelope)
         record = Record(
             offset=read.offset,
             run_id=read.run_id,
