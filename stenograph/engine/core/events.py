@@ -1,6 +1,9 @@
 """What can have happened to a run: a closed set, one frozen struct a type, frozen as history.
 
 A new field has a default, since old history lacks it; a changed meaning is a new type.
+
+In this order: what events are made of; the run as a whole; nodes, their patches and transitions; forks
+and branches; waits, signals and timers; logs; graphs; and at the end how an event is written and read.
 """
 
 from __future__ import annotations
