@@ -23,7 +23,7 @@ import stenograph as st
 from benchmarks.processes import HOST, say, told
 from benchmarks.tools import WAITING
 from stenograph.engine import Engine
-from stenograph.http import create_app, serve
+from stenograph.http import Settings, create_app, serve
 from stenograph.journal import Journal, NewRecord, Record, envelope, open_journal
 
 RUN_ID: Final = "live"
@@ -120,8 +120,8 @@ async def ours(path: Path, port: int) -> None:
         task = asyncio.create_task(obey(source[0]))
         task.add_done_callback(lambda _: stop.set())
 
-    app = create_app(opened)
-    await serve(app, HOST, port, started=started, stop=stop, connections_max=CONNECTIONS_MAX)
+    app = create_app(opened, Settings(connections=CONNECTIONS_MAX))
+    await serve(app, HOST, port, started=started, stop=stop)
 
 
 class RawSocket(asyncio.Protocol):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from stenograph.engine import (
+        Bounds,
         CannotReduce,
         Concurrency,
         Context,
@@ -81,6 +82,7 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 __all__ = (
+    "Bounds",
     "CannotOpen",
     "CannotReduce",
     "Client",

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from os import PathLike
 
-from stenograph.engine import Engine, Source, open_data_folder
+from stenograph.engine import Bounds, Engine, Source, open_data_folder
 from stenograph.journal import Durability, MemoryJournal, open_journal
 
 
@@ -18,18 +18,20 @@ async def open(  # noqa: A001
     durability: Durability = "full",
     recover: bool = True,
     data: str | PathLike[str] | None = None,
+    bounds: Bounds | None = None,
 ) -> AsyncIterator[Engine]:
     """Open an engine on a journal file, or on ``":memory:"``, and take up what is unfinished.
 
     ``tools``: functions, tools, predicates, or modules that hold some. ``durability``: ``full``
     outlives a loss of power, ``normal`` only that of the process. ``recover=False`` leaves
     unfinished runs where they are. ``data`` is the folder whose files tools may read by a path
-    (``ctx.data``), but for those of the journal. Raises CannotOpen, ToolRefused, DataRefused.
+    (``ctx.data``), but for those of the journal. ``bounds`` is how much the
+    engine takes. Raises CannotOpen, ToolRefused, DataRefused.
     """
     folder = None if data is None else open_data_folder(data, hidden=[path])
     journal = MemoryJournal() if path == ":memory:" else open_journal(path, durability=durability)
     async with (
         journal as opened,
-        Engine(opened, tools=tools, recover=recover, data=folder) as engine,
+        Engine(opened, tools=tools, recover=recover, data=folder, bounds=bounds) as engine,
     ):
         yield engine

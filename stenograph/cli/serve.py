@@ -106,12 +106,14 @@ def serve(
 
         from stenograph.cli.checkpointing import Checkpointing
         from stenograph.cli.serving import Serving
+        from stenograph.http import Settings, hosts_at
         from stenograph.journal import read_key
 
         path = ":memory:" if memory else db or "steno.db"
         signing = None
         if checkpoints is not None and checkpoint_key is not None:
             signing = Checkpointing(path, read_key(checkpoint_key), checkpoints, checkpoint_every)
+        hosts = hosts_at(host)
         Serving(
             path=path,
             tools=tools,
@@ -121,6 +123,7 @@ def serve(
             durability=durability,
             pid_file=pid_file,
             quiet=settings().quiet,
+            settings=Settings(hosts=hosts, sql=hosts is not None),
             checkpoints=signing,
         ).run()
 

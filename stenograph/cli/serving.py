@@ -23,7 +23,7 @@ from stenograph.cli.output import talk
 from stenograph.cli.pid_file import forget, write_pid
 from stenograph.cli.text import count
 from stenograph.engine import Engine, Source
-from stenograph.http import create_app, hosts_at, serve
+from stenograph.http import Settings, create_app, serve
 from stenograph.journal import Stream, open_journal_readonly
 
 MEMORY: Final = ":memory:"
@@ -55,6 +55,7 @@ class Serving(Struct):
     durability: Literal["full", "normal"]
     pid_file: str | None
     quiet: bool
+    settings: Settings
     checkpoints: Checkpointing | None = None
     found: Found = field(default_factory=Found)
 
@@ -65,8 +66,7 @@ class Serving(Struct):
         )
         with handling_signals(self.leave_at_once):  # a server that is up takes the first one
             try:
-                hosts = hosts_at(self.host)
-                app = create_app(self.engine, hosts=hosts, sql=hosts is not None)
+                app = create_app(self.engine, self.settings)
                 clean = run_to_end(serve(app, self.host, self.port, started=self.started))
             finally:
                 self.forget_pid()
@@ -78,7 +78,13 @@ class Serving(Struct):
     async def engine(self) -> AsyncIterator[Engine]:
         """Open the engine, having looked at what it will find."""
         self.found = Found() if is_new(self.path) else await look(self.path)
-        opened = st.open(self.path, tools=self.tools, durability=self.durability, data=self.data)
+        opened = st.open(
+            self.path,
+            tools=self.tools,
+            durability=self.durability,
+            data=self.data,
+            bounds=self.settings.bounds,
+        )
         async with at_the_end(self.checkpoints), opened as engine, now_and_then(self.checkpoints):
             yield engine
 

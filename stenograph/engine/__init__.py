@@ -9,6 +9,7 @@ from stenograph.engine.audit.diff_visits import VisitDiff, VisitSide
 from stenograph.engine.audit.diff_words import lines_of
 from stenograph.engine.audit.reason_words import one_line
 from stenograph.engine.audit.reasons import Link, Reason
+from stenograph.engine.bounds import Bounds
 from stenograph.engine.clock import Clock, SystemClock, Timer
 from stenograph.engine.core.events import (
     EVENT_TYPES,
@@ -143,6 +144,7 @@ __all__ = (
     "TERMINAL",
     "Blame",
     "BlameAt",
+    "Bounds",
     "Candidate",
     "CannotRecord",
     "CannotReduce",

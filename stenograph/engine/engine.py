@@ -9,6 +9,7 @@ from typing import Any, Final, Self
 
 from msgspec.structs import replace
 
+from stenograph.engine.bounds import Bounds
 from stenograph.engine.clock import Clock, SystemClock
 from stenograph.engine.core.commands import (
     Cancel,
@@ -62,10 +63,12 @@ class Engine(Past):
         tools: Iterable[Source] = (),
         recover: bool = True,
         data: DataFolder | None = None,
+        bounds: Bounds | None = None,
         clock: Clock | None = None,
         new_id: Callable[[], str] | None = None,
     ) -> None:
         self.registry = Registry(tools)
+        self.bounds = bounds or Bounds()
         self._recover = recover
         self._new_id = new_id or (lambda: "r-" + secrets.token_hex(8))
         clock = clock or SystemClock()

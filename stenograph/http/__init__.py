@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         StreamLost,
     )
     from stenograph.http.server import PortInUse, serve
+    from stenograph.http.settings import Settings
     from stenograph.http.sifting import Belongings, Sieve
     from stenograph.http.sync_client import SyncClient
     from stenograph.http.transport import run_id_of
@@ -53,6 +54,7 @@ _HOMES = {
     "RunItem": "stenograph.http.wire",
     "RunList": "stenograph.http.wire",
     "ServerUnreachable": "stenograph.http.refusals",
+    "Settings": "stenograph.http.settings",
     "Sieve": "stenograph.http.sifting",
     "SqlAnswer": "stenograph.http.wire",
     "StreamLost": "stenograph.http.refusals",
@@ -83,6 +85,7 @@ __all__ = (
     "RunItem",
     "RunList",
     "ServerUnreachable",
+    "Settings",
     "Sieve",
     "SqlAnswer",
     "StreamLost",

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
 from litestar import Litestar, Router
+from litestar.datastructures import State
 from litestar.di import Provide
 from litestar.exceptions import HTTPException
 from litestar.plugins import PluginProtocol
@@ -34,10 +35,10 @@ from stenograph.http.errors import respond
 from stenograph.http.exporting import Imports
 from stenograph.http.frames import Frames
 from stenograph.http.guard import Guard
+from stenograph.http.settings import DEFAULTS, Settings
 from stenograph.http.sifting import Belongings
 from stenograph.http.sql import Queries
 from stenograph.http.waiting import Stopping
-from stenograph.http.wire import BODY_MAX_BYTES
 
 HANDLERS = (
     *classic.HANDLERS,
@@ -69,15 +70,11 @@ class Application(Litestar):
 
 def create_app(
     open_engine: Callable[[], AbstractAsyncContextManager[Engine]],
-    *,
-    hosts: Collection[str] | None = None,
-    sql: bool = True,
+    settings: Settings = DEFAULTS,
 ) -> Litestar:
     """Return the application over the engine that ``open_engine`` gives when it starts.
 
     ``create_app(lambda: st.open("steno.db", tools=[…]))``. The engine is closed with it.
-    ``hosts`` are the names, without ports, that requests may ask for in ``Host``; None allows any.
-    ``sql``: whether ``POST /sql`` answers; all who reach the server may ask then.
     """
 
     opened: dict[str, Any] = {}
@@ -90,7 +87,7 @@ def create_app(
                 stopping=Stopping(),
                 frames=Frames(),
                 belongings=Belongings(engine.journal),
-                queries=Queries(engine.journal, enabled=sql),
+                queries=Queries(engine.journal, enabled=settings.sql),
                 imports=Imports(),
             )
             app.state.update(opened)
@@ -108,12 +105,13 @@ def create_app(
             for name in ("engine", "stopping", "frames", "belongings", "queries", "imports")
         },
         lifespan=[lifespan],
-        middleware=[Guard(hosts)],
+        middleware=[Guard(settings)],
         exception_handlers={HTTPException: respond, Exception: respond},
         openapi_config=docs.openapi_config(),
         plugins=[docs.RawSchemas()],
-        request_max_body_size=BODY_MAX_BYTES,
+        request_max_body_size=settings.body_bytes,
         logging_config=None,
+        state=State({"settings": settings}),
         signature_types=[Belongings, Engine, Frames, Imports, Queries],
     )
 

@@ -16,11 +16,11 @@ from litestar.types import ASGIApp, Receive, Scope, Send
 
 from stenograph.engine import EngineClosed, duplicate_keys, nested_deeper
 from stenograph.http.errors import Refused
+from stenograph.http.settings import DEFAULTS, Settings
 from stenograph.http.waiting import Stopping
-from stenograph.http.wire import BODY_MAX_BYTES, BODY_MAX_DEPTH, GZIP_TYPE, NDJSON_TYPE
+from stenograph.http.wire import GZIP_TYPE, NDJSON_TYPE
 
 SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
-BODY_TIMEOUT_S: Final = 30.0
 FILE_PATHS: Final = frozenset({"/runs/import", "/api/runs/import"})
 _HOST: Final = re.compile(r"(?P<name>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::(?P<port>[0-9]{1,5}))?")
 _DEFAULT_PORTS: Final = {"http": ":80", "https": ":443"}
@@ -29,11 +29,10 @@ _DEFAULT_PORTS: Final = {"http": ":80", "https": ":443"}
 class Guard(ASGIMiddleware):
     """First in line: refuses what is too large, no JSON, or sent by another site's page."""
 
-    def __init__(
-        self, hosts: Collection[str] | None = None, body_timeout_s: float = BODY_TIMEOUT_S
-    ) -> None:
+    def __init__(self, settings: Settings = DEFAULTS) -> None:
+        self.settings = settings
+        hosts = settings.hosts
         self.hosts = None if hosts is None else frozenset(each.lower() for each in hosts)
-        self.body_timeout_s = body_timeout_s
 
     async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
         """Pass on what is sound; raise Refused for the rest."""
@@ -48,24 +47,24 @@ class Guard(ASGIMiddleware):
             body = await self._read(headers, receive, stopping)
             if body is None:
                 return  # the client left before it had sent its body
-            check_json(headers, body)
+            check_json(headers, body, self.settings.body_depth)
             receive = _replay(body, receive)
         await next_app(scope, receive, send)
 
     async def _read(self, headers: Headers, receive: Receive, stopping: Stopping) -> bytes | None:
         """Return the body, or None when the client left; raises Refused, EngineClosed."""
         try:
-            async with asyncio.timeout(self.body_timeout_s) as limit:
+            async with asyncio.timeout(self.settings.body_s) as limit:
                 with stopping.ends(limit):
-                    return await read_body(headers, receive)
+                    return await read_body(headers, receive, self.settings.body_bytes)
         except TimeoutError:
             if stopping.is_set():
                 raise EngineClosed from None
-            detail = f"the body must arrive within {self.body_timeout_s:g} seconds"
+            detail = f"the body must arrive within {self.settings.body_s:g} seconds"
             raise Refused("body-timeout", detail) from None
 
 
-def hosts_at(host: str) -> Collection[str] | None:
+def hosts_at(host: str) -> frozenset[str] | None:
     """Return the names that a server bound to ``host`` goes by; None when that cannot be told.
 
     A page of another site can let its own name lead to this machine, and its Origin is then that
@@ -76,7 +75,7 @@ def hosts_at(host: str) -> Collection[str] | None:
     except ValueError:
         local = host.lower() == "localhost"
     own = f"[{host}]" if ":" in host else host
-    return {"localhost", "127.0.0.1", "[::1]", own} if local else None
+    return frozenset({"localhost", "127.0.0.1", "[::1]", own}) if local else None
 
 
 def check_host(headers: Headers, hosts: Collection[str] | None = None) -> None:
@@ -118,7 +117,7 @@ def check_file_type(headers: Mapping[str, str]) -> None:
         raise Refused("unsupported-media-type", detail)
 
 
-def check_json(headers: Mapping[str, str], body: bytes) -> None:
+def check_json(headers: Mapping[str, str], body: bytes, depth: int) -> None:
     """Raise Refused unless a body, when there is one, is sound by type, encoding, depth and names.
 
     A form of another site can post any of the other types without asking; and a parser for nested
@@ -131,8 +130,8 @@ def check_json(headers: Mapping[str, str], body: bytes) -> None:
         body.decode()
     except UnicodeDecodeError as error:
         raise Refused("not-utf8", f"byte {error.start} of the body is not UTF-8") from None
-    if nested_deeper(body, BODY_MAX_DEPTH):
-        detail = f"the body nests more than {BODY_MAX_DEPTH} arrays and objects"
+    if nested_deeper(body, depth):
+        detail = f"the body nests more than {depth} arrays and objects"
         raise Refused("too-deep", detail)
     check_names(body)
 
@@ -148,11 +147,11 @@ def check_names(text: bytes) -> None:
         raise Refused("body-invalid", where, twice)
 
 
-async def read_body(headers: Mapping[str, str], receive: Receive) -> bytes | None:
+async def read_body(headers: Mapping[str, str], receive: Receive, most: int) -> bytes | None:
     """Return the body, or None when the client left; raises Refused as soon as it is too large."""
     announced = headers.get("content-length", "")
-    if announced.isdigit() and int(announced) > BODY_MAX_BYTES:
-        raise _too_large()
+    if announced.isdigit() and int(announced) > most:
+        raise _too_large(most)
     chunks: list[bytes] = []
     size = 0
     while True:
@@ -161,14 +160,14 @@ async def read_body(headers: Mapping[str, str], receive: Receive) -> bytes | Non
             return None
         chunks.append(message.get("body", b""))
         size += len(chunks[-1])
-        if size > BODY_MAX_BYTES:
-            raise _too_large()
+        if size > most:
+            raise _too_large(most)
         if not message.get("more_body", False):
             return b"".join(chunks)
 
 
-def _too_large() -> Refused:
-    return Refused("payload-too-large", f"a body may have {BODY_MAX_BYTES:,} bytes")
+def _too_large(most: int) -> Refused:
+    return Refused("payload-too-large", f"a body may have {most:,} bytes")
 
 
 def _has_body(headers: Mapping[str, str]) -> bool:

@@ -10,6 +10,7 @@ import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from functools import lru_cache
+from math import ceil
 from types import FrameType
 from typing import Any, Final
 
@@ -22,18 +23,13 @@ from websockets.frames import Frame, Opcode
 from websockets.protocol import State
 
 from stenograph.engine import Engine
-from stenograph.http.wire import BODY_MAX_BYTES
+from stenograph.http.settings import Settings
 
 HOST: Final = "127.0.0.1"
 PORT: Final = 8000
-CONNECTIONS_MAX: Final = 900
-"""Most connections (and requests under way) at a time, below the files that a process may open
-unless told otherwise (1,024); the next one is answered 503."""
 BACKLOG: Final = 1024
 DRAIN_S: Final = 10
 """How long a socket that was closed may take to send what is left."""
-SHUTDOWN_S: Final = 5
-"""How long a stop waits for clients that do not hang up."""
 
 
 class PortInUse(Exception):
@@ -47,7 +43,6 @@ async def serve(
     *,
     started: Callable[[str, Engine], None] | None = None,
     stop: asyncio.Event | None = None,
-    connections_max: int = CONNECTIONS_MAX,
 ) -> None:
     """Serve until SIGTERM, SIGINT or ``stop``, let go of everybody in a few seconds, and return.
 
@@ -57,7 +52,7 @@ async def serve(
     """
     with listener(host, port) as sock:
         async with opened(app):
-            server = Server(app, sock, started=started, stop=stop, connections_max=connections_max)
+            server = Server(app, sock, started=started, stop=stop)
             await server.serve(sockets=[sock])
 
 
@@ -174,20 +169,21 @@ class Server(uvicorn.Server):
         *,
         started: Callable[[str, Engine], None] | None,
         stop: asyncio.Event | None,
-        connections_max: int,
     ) -> None:
+        settings: Settings = app.state["settings"]
         super().__init__(
             uvicorn.Config(
                 app,
                 http="h11",  # httptools, taken where it is installed, bounds no header
                 ws=SocketProtocol,
                 ws_per_message_deflate=False,
-                ws_max_size=BODY_MAX_BYTES + 1024,  # the first frame of /ws/execute holds a state
+                ws_max_size=settings.body_bytes
+                + 1024,  # the first frame of /ws/execute holds a state
                 ws_max_queue=32,
                 ws_ping_interval=20.0,
                 ws_ping_timeout=20.0,
-                limit_concurrency=connections_max,
-                timeout_graceful_shutdown=SHUTDOWN_S,
+                limit_concurrency=settings.connections,
+                timeout_graceful_shutdown=ceil(settings.stop_s),
                 server_header=False,
                 access_log=False,
                 proxy_headers=False,

@@ -29,7 +29,6 @@ from stenograph.http.queries import playback_of
 from stenograph.http.sifting import PULSE_S, Belongings, Pages, Part, Sieve, pulsed
 from stenograph.http.waiting import first_of
 from stenograph.http.wire import (
-    BODY_MAX_DEPTH,
     CLOSE_BAD_REQUEST,
     CLOSE_CURSOR_UNKNOWN,
     CLOSE_INTERNAL_ERROR,
@@ -282,8 +281,9 @@ async def _first_frame(socket: Socket) -> dict[str, Any]:
                 data = await _message(socket)
     except TimeoutError:
         raise Refused("body-timeout", "the first message, with the state, did not come") from None
-    if nested_deeper(data, BODY_MAX_DEPTH):
-        raise Refused("too-deep", f"a state may nest {BODY_MAX_DEPTH} deep")
+    depth = socket.app.state["settings"].body_depth
+    if nested_deeper(data, depth):
+        raise Refused("too-deep", f"a state may nest {depth} deep")
     check_names(data)
     try:
         frame = msgspec.json.decode(data)

@@ -19,8 +19,6 @@ ID_PATTERN: Final = r"^[A-Za-z0-9][A-Za-z0-9._:-]{0,127}(?!\n)$"
 RESERVED_IDS: Final = frozenset({"execute", "import", "journal", "logs", "monitor", "runs"})
 """Ids that no run may have: their socket paths mean something else."""
 
-BODY_MAX_BYTES: Final = 1024 * 1024
-BODY_MAX_DEPTH: Final = 32
 PAGE_DEFAULT: Final = 50
 EVENTS_DEFAULT: Final = 500
 LIMIT_MAX: Final = 1000

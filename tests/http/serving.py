@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Collection, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, TypeAlias
 
@@ -13,11 +13,12 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
 import stenograph as st
-from stenograph.http import create_app, serve
+from stenograph.http import Settings, create_app, serve
 from tests.http.tools import TOOLS
 
 OpenEngine: TypeAlias = Callable[[], AbstractAsyncContextManager[st.Engine]]
 
+DEFAULTS = Settings()
 PATIENCE_S = 30.0
 """How long a test waits for what must come; no test asserts a time."""
 
@@ -40,10 +41,10 @@ class Served(msgspec.Struct, frozen=True):
 
 @asynccontextmanager
 async def app_client(
-    open_engine: OpenEngine = in_memory, *, hosts: Collection[str] | None = None
+    open_engine: OpenEngine = in_memory, *, settings: Settings = DEFAULTS
 ) -> AsyncIterator[httpx.AsyncClient]:
     """The application without a network, for what no transport can change."""
-    app = create_app(open_engine, hosts=hosts)
+    app = create_app(open_engine, settings)
     transport = httpx.ASGITransport(app=app)  # type: ignore[arg-type]
     async with (
         app.lifespan(),
@@ -54,18 +55,17 @@ async def app_client(
 
 @asynccontextmanager
 async def serving(
-    open_engine: OpenEngine = in_memory, *, connections_max: int = 200
+    open_engine: OpenEngine = in_memory, *, settings: Settings = DEFAULTS
 ) -> AsyncIterator[Served]:
     """A real server in the test's own loop; it has ended when the block has."""
     begun: asyncio.Future[tuple[str, st.Engine]] = asyncio.get_running_loop().create_future()
     stop = asyncio.Event()
     task = asyncio.create_task(
         serve(
-            create_app(open_engine),
+            create_app(open_engine, settings),
             port=0,
             started=lambda url, engine: begun.set_result((url, engine)),
             stop=stop,
-            connections_max=connections_max,
         )
     )
     both: set[asyncio.Future[Any]] = {task, begun}

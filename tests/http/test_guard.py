@@ -11,6 +11,7 @@ import pytest
 from litestar.types import Message, Receive, Scope, Send
 from websockets.exceptions import InvalidStatus
 
+from stenograph.http import Settings
 from stenograph.http.errors import Refused
 from stenograph.http.guard import Guard, hosts_at
 from stenograph.http.waiting import Stopping
@@ -188,7 +189,7 @@ async def passed(guard: Guard, headers: dict[str, str], *events: Any) -> bool:
 async def test_a_body_that_does_not_arrive_is_given_up() -> None:
     chunk = {"type": "http.request", "body": b"{", "more_body": True}
     with pytest.raises(Refused) as refused:
-        await passed(Guard(body_timeout_s=0.01), {"content-length": "2"}, chunk)
+        await passed(Guard(Settings(body_s=0.01)), {"content-length": "2"}, chunk)
     assert refused.value.code == "body-timeout"
 
 
@@ -224,7 +225,7 @@ async def test_a_name_may_not_stand_twice_in_a_body(body: bytes) -> None:
 async def test_a_server_of_this_machine_is_asked_by_its_own_names_only(
     host: str, status: int
 ) -> None:
-    async with app_client(hosts=hosts_at("127.0.0.1")) as client:
+    async with app_client(settings=Settings(hosts=hosts_at("127.0.0.1"))) as client:
         answer = await client.get("/runs", headers={"Host": host})
     assert answer.status_code == status
     assert status == 200 or answer.json()["type"] == "/problems/host-refused"

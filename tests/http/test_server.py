@@ -19,7 +19,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from websockets.asyncio.client import connect
 
 import stenograph as st
-from stenograph.http import PortInUse, create_app, serve
+from stenograph.http import PortInUse, Settings, create_app, serve
 from stenograph.http.server import Server, listener, sole, url_of
 from tests.http.serving import PATIENCE_S, begun, eventually, in_memory, messages, ran, serving
 from tests.http.tools import COUNT, HANG
@@ -59,7 +59,7 @@ def test_answers_are_not_held_back_to_be_sent_together() -> None:
 async def test_headers_are_bounded_whatever_parser_is_installed() -> None:
     with listener("127.0.0.1", 0) as sock:
         app = create_app(in_memory)
-        server = Server(app, sock, started=None, stop=None, connections_max=10)
+        server = Server(app, sock, started=None, stop=None)
         server.config.load()
     assert server.config.http_protocol_class is H11Protocol
 
@@ -124,7 +124,7 @@ async def test_a_server_can_run_beside_the_main_thread() -> None:
 
 
 async def test_no_more_clients_are_taken_than_allowed() -> None:
-    async with serving(connections_max=2) as server:
+    async with serving(settings=Settings(connections=2)) as server:
         await begun(server.http, HANG, "r")
         async with server.socket("/ws/r") as one:
             await one.recv()

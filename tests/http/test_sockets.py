@@ -15,8 +15,8 @@ from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import InvalidStatus
 
 from stenograph.engine import NO_FILTER
+from stenograph.http import Settings, sockets
 from stenograph.http import server as server_module
-from stenograph.http import sockets
 from stenograph.http.frames import Frames
 from stenograph.http.server import SocketProtocol, framed
 from stenograph.http.sifting import Belongings, Part, Sieve
@@ -385,7 +385,7 @@ async def test_a_client_that_takes_nothing_is_let_go_and_its_place_is_free_again
 ) -> None:
     monkeypatch.setattr(sockets, "SEND_TIMEOUT_S", 0.1)
     monkeypatch.setattr(server_module, "DRAIN_S", 0.1)
-    async with serving(connections_max=2) as server:
+    async with serving(settings=Settings(connections=2)) as server:
         await ran(server.http, looping("swell", 60, size=500_000), "r")
         async with server.socket("/ws/logs?after=0", max_queue=1, close_timeout=0.1) as stuck:
             full = await server.http.get("/healthz")

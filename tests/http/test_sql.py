@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import stenograph as st
-from stenograph.http import Client, RequestRefused, create_app
+from stenograph.http import Client, RequestRefused, Settings, create_app
 from stenograph.http import sql as sql_module
 from stenograph.http.errors import Refused
 from stenograph.http.requests import SqlRequest
@@ -79,7 +79,7 @@ async def test_a_journal_in_memory_answers_no_sql() -> None:
 
 
 async def test_a_server_may_answer_no_sql_at_all(tmp_path: Path) -> None:
-    app = create_app(in_file(tmp_path), sql=False)
+    app = create_app(in_file(tmp_path), Settings(sql=False))
     async with app.lifespan():
         with pytest.raises(Refused, match="own machine") as told:
             await app.state["queries"].ask(SqlRequest(sql="SELECT 1"))
