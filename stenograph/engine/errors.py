@@ -12,6 +12,8 @@ EngineError
 ├── PathNotFound     nothing stands at a path of a state
 ├── ScopeNotFound    a run has no such scope open at an event
 ├── KeyReused        the idempotency key was used before, for something else
+├── TooManyKeys      as many requests with an idempotency key as a run remembers
+├── PreconditionFailed  the last event of the run is not the one that it had to be
 ├── NotHeld          what was asked needs a run that is held, or failed; this one is not
 ├── UnknownSignal    no node of the run ever waits for a signal of that name
 ├── SignalRefused    a signal that does not fit what the run waits for
@@ -37,7 +39,7 @@ EngineError
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import ClassVar, Final
 
 from msgspec import Struct
@@ -116,12 +118,36 @@ class RunGone(EngineError):
 class KeyReused(EngineError):
     """The idempotency key was used before, for something else."""
 
-    def __init__(self, key: str | None, run_id: str) -> None:
+    def __init__(self, key: str | None, run_id: str, seq: int | None = None) -> None:
+        did = f"began run {run_id}" if seq is None else f"made event {seq} of run {run_id}"
         super().__init__(
-            f"the idempotency key {key!r} began run {run_id}, which was asked for otherwise; "
+            f"the idempotency key {key!r} {did}, which was asked for otherwise; "
             "use a new key, or ask for the same"
         )
-        self.key, self.run_id = key, run_id
+        self.key, self.run_id, self.seq = key, run_id, seq
+
+
+class TooManyKeys(EngineError):
+    """As many requests with an idempotency key as a run remembers; it forgets none."""
+
+    def __init__(self, run_id: str, limit: int) -> None:
+        super().__init__(
+            f"run {run_id} remembers {limit:,} idempotency keys, and no more; ask without a key, "
+            "or fork the run and go on there"
+        )
+        self.run_id = run_id
+
+
+class PreconditionFailed(EngineError):
+    """The last event of a run is ``head``, and none of those that it had to be."""
+
+    def __init__(self, run_id: str, *, asked: Collection[int], head: int) -> None:
+        wanted = " or ".join(map(str, sorted(asked)[:NAMED_MAX])) or "one of another journal"
+        super().__init__(
+            f"run {run_id} is at event {head}, and was to be at {wanted}; "
+            "look at it again, and then decide"
+        )
+        self.run_id, self.asked, self.head = run_id, frozenset(asked), head
 
 
 class NotHeld(EngineError):

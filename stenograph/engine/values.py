@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 import re
 from collections.abc import Callable, Mapping
@@ -52,6 +53,11 @@ def canonical(value: object, path: str) -> tuple[bytes, Any]:
     if not same or _LONG_NUMBER.search(data) or _is_deep(data, decoded):
         _refuse(value, path)
     return data, decoded
+
+
+def request_hash(value: object) -> str:
+    """Return a hash of what was asked, as 64 hex digits: the same for the same JSON value."""
+    return hashlib.sha256(msgspec.json.encode(value, order="sorted")).hexdigest()
 
 
 def nested_deeper(data: bytes, limit: int) -> bool:

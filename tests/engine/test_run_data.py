@@ -74,8 +74,8 @@ async def test_branches_share_in_the_data_what_they_share_in_the_run() -> None:
 def test_other_formats_and_damage_are_refused() -> None:
     data = to_bytes(fold(map(decode, read_history(HISTORIES[0]))))
     with pytest.raises(UnknownData, match=f"format 999; this version reads format {FORMAT}"):
-        from_bytes(data.replace(b'{"format":1,', b'{"format":999,', 1))
-    for broken in (b"", b"[]", data[:-1], b'{"format":1}', data.replace(b'"scopes"', b'"scoops"')):
+        from_bytes(data.replace(b'{"format":2,', b'{"format":999,', 1))
+    for broken in (b"", b"[]", data[:-1], b'{"format":2}', data.replace(b'"scopes"', b'"scoops"')):
         with pytest.raises(UnknownData):
             from_bytes(broken)
     with pytest.raises(UnknownData, match="no run can be read"):

@@ -24,6 +24,7 @@ from stenograph.engine import (
     tool,
 )
 from stenograph.engine.core.events import NodeEntered, Payload, RunCreated
+from stenograph.engine.core.run_data import FORMAT
 from stenograph.journal import MemoryJournal, Record
 from tests.crashes import MOMENTS, FaultJournal, Moment, drive
 from tests.graphs import SAMPLES, TOOLS, Sample, chain, waiting
@@ -109,7 +110,7 @@ async def test_a_boundary_is_found_from_the_snapshot_before_it() -> None:
     async with MemoryJournal() as journal, Engine(journal, tools=[fill]) as engine:
         run = await engine.run(graph, {"fill": "y"}, run_id="run")
         with_them = [(await fork(engine, at)).seq for at in range(1, run.seq + 1)]
-        assert journal.store.snapshots.pop(("run", 1))
+        assert journal.store.snapshots.pop(("run", FORMAT))
         assert [(await fork(engine, at)).seq for at in range(1, run.seq + 1)] == with_them
         failing = await engine.run(graph, {"n": "no number", "fill": "x" * 80_000}, run_id="bad")
         assert failing.status == "failed"

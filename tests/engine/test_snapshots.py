@@ -202,7 +202,7 @@ def of_another_run(data: bytes) -> bytes:
 
 
 def of_another_format(data: bytes) -> bytes:
-    text = data[32:].replace(b'"format":1', b'"format":0', 1)
+    text = data[32:].replace(b'"format":2', b'"format":0', 1)
     return sha256(text).digest() + text
 
 

@@ -99,6 +99,9 @@ class Signal(Struct, frozen=True, kw_only=True):
     """Give the run input: to the wait in ``scope``, or to whichever asks for it first.
 
     ``shown``: the payload as schemas are to see it, when ``payload`` only stands for a secret.
+
+    Here and wherever somebody asks, ``key`` is an idempotency key, and ``if_seqs`` are the events of
+    which one must be the run's last.
     """
 
     name: str
@@ -108,6 +111,8 @@ class Signal(Struct, frozen=True, kw_only=True):
     actor: str
     scope: str | None = None
     saw: int | None = None
+    key: str | None = None
+    if_seqs: frozenset[int] | None = None
 
 
 class Cancel(Struct, frozen=True, kw_only=True):
@@ -115,6 +120,7 @@ class Cancel(Struct, frozen=True, kw_only=True):
 
     actor: str
     reason: str
+    if_seqs: frozenset[int] | None = None
 
 
 class Pause(Struct, frozen=True, kw_only=True):
@@ -122,6 +128,7 @@ class Pause(Struct, frozen=True, kw_only=True):
 
     actor: str
     reason: str
+    if_seqs: frozenset[int] | None = None
 
 
 class Resume(Struct, frozen=True, kw_only=True):
@@ -136,6 +143,8 @@ class Resume(Struct, frozen=True, kw_only=True):
     result: Mapping[str, object] | None = None
     scope: str | None = None
     secrets: Mapping[str, bytes] = {}
+    key: str | None = None
+    if_seqs: frozenset[int] | None = None
 
 
 class Retry(Struct, frozen=True, kw_only=True):
@@ -143,12 +152,17 @@ class Retry(Struct, frozen=True, kw_only=True):
 
     actor: str
     limits: RunLimits | None = None
+    key: str | None = None
+    if_seqs: frozenset[int] | None = None
 
 
 class Migrate(Struct, frozen=True, kw_only=True):
-    """Have the run go on in another graph."""
+    """Have the run go on in another graph, which was asked for as ``named``."""
 
     actor: str
+    named: str = ""
+    key: str | None = None
+    if_seqs: frozenset[int] | None = None
     graph_id: str
     version: str
     graph: bytes
@@ -193,6 +207,9 @@ Command: TypeAlias = (
     | Advance
     | Fail
 )
+
+Keyable: TypeAlias = Signal | Resume | Retry | Migrate
+"""What may be asked with an idempotency key: asked twice it would be done twice."""
 
 Asked: TypeAlias = tuple[str, str, int]
 """Where predicates were asked: scope, node and visit."""

@@ -43,6 +43,7 @@ from stenograph.engine.core.events import (
     RunResumed,
     RunRetried,
 )
+from stenograph.engine.core.keying import check_seq, is_repeat, marks
 from stenograph.engine.core.leaving import fall_short, leave, leave_failed
 from stenograph.engine.core.migration import misfits
 from stenograph.engine.core.run import GOING, Run
@@ -79,7 +80,8 @@ def decide(run: Run, command: Command, outside: Outside) -> Decision:
     """Return what a command makes true; no events mean that nothing changes.
 
     Raises Unanswered when predicates must be asked first, and EngineError for what somebody asked
-    and cannot have: RunFinished, NotHeld, UnknownSignal, SignalRefused, TooManySignals, NotJson.
+    and cannot have: RunFinished, NotHeld, UnknownSignal, SignalRefused, TooManySignals, NotJson,
+    KeyReused, TooManyKeys, PreconditionFailed.
     """
     steps = Steps(run, outside)
     _obey(steps, command)
@@ -96,7 +98,11 @@ def _obey(steps: Steps, command: Command) -> None:
         case Start():
             _start(steps, command)
         case Signal() | Resume() | Retry() | Pause() | Migrate():
-            _asked(steps, command)
+            seq = run.seq
+            if isinstance(command, Pause) or not is_repeat(run, command):
+                _asked(steps, command)
+                # Not before: what would be refused in any case is refused for that reason.
+                check_seq(run.id, seq, command.if_seqs)
         case _ if run.seq == 0 or run.ended:
             pass
         case Due(scope=path, at=at):
@@ -106,7 +112,8 @@ def _obey(steps: Steps, command: Command) -> None:
             _turn(steps)
         case TimeUp(running_ms=running_ms):
             _time_up(steps, running_ms)
-        case Cancel(actor=actor, reason=reason):
+        case Cancel(actor=actor, reason=reason, if_seqs=if_seqs):
+            check_seq(run.id, run.seq, if_seqs)
             _cancel(steps, actor, reason)
         case Stopped():
             if run.status == "cancelling":
@@ -130,7 +137,7 @@ def _asked(steps: Steps, command: Signal | Resume | Retry | Pause | Migrate) -> 
     if isinstance(command, Retry):
         if run.status != "failed":
             raise NotHeld(run.id, run.status, "retry", "failed")
-        steps.emit(RunRetried(actor=command.actor, limits=command.limits))
+        steps.emit(RunRetried(actor=command.actor, limits=command.limits, **marks(run, command)))
         _set_timers_anew(steps)
         look_everywhere(steps)
     elif isinstance(command, Resume):
@@ -158,6 +165,7 @@ def _migrate(steps: Steps, asked: Migrate) -> None:
             version=asked.version,
             graph=Raw(asked.graph),
             graphs=asked.graphs,
+            **marks(run, asked),
         )
     )
 
@@ -269,7 +277,7 @@ def _resume(steps: Steps, resume: Resume) -> None:
     judged = run.reason == "effects-once" and path in run.scopes
     if resume.result is not None and not judged:
         raise NotHeld(run.id, run.status, "resume with a result", "parked over a node's effects")
-    steps.emit(RunResumed(actor=resume.actor, limits=resume.limits))
+    steps.emit(RunResumed(actor=resume.actor, limits=resume.limits, **marks(run, resume)))
     if resume.result is not None:
         result = dict(resume.result)
         goto = result.pop(NEXT_NODE, None)

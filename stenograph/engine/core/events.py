@@ -112,11 +112,17 @@ class RunPaused(Fact, frozen=True):
 
 
 class RunResumed(Fact, frozen=True, kw_only=True, omit_defaults=True):
-    """Somebody let a paused or parked run go on, perhaps with other limits."""
+    """Somebody let a paused or parked run go on, perhaps with other limits.
+
+    ``key`` and ``request``, here and wherever somebody asked: the idempotency key and a hash of what
+    was asked with it.
+    """
 
     TYPE: ClassVar[str] = "run.resumed"
     actor: str
     limits: RunLimits | None = None
+    key: str | None = None
+    request: str | None = None
 
 
 class RunRetried(Fact, frozen=True, kw_only=True, omit_defaults=True):
@@ -125,6 +131,8 @@ class RunRetried(Fact, frozen=True, kw_only=True, omit_defaults=True):
     TYPE: ClassVar[str] = "run.retried"
     actor: str
     limits: RunLimits | None = None
+    key: str | None = None
+    request: str | None = None
 
 
 class RunMigrated(Fact, frozen=True, kw_only=True, omit_defaults=True):
@@ -139,6 +147,8 @@ class RunMigrated(Fact, frozen=True, kw_only=True, omit_defaults=True):
     version: str
     graph: Raw
     graphs: dict[str, PinnedGraph] = {}
+    key: str | None = None
+    request: str | None = None
 
 
 class RunParked(Fact, frozen=True, kw_only=True, omit_defaults=True):
@@ -383,6 +393,8 @@ class SignalReceived(Fact, frozen=True, kw_only=True, omit_defaults=True):
     actor: str
     scope: str | None = None
     saw: int | None = None
+    key: str | None = None
+    request: str | None = None
 
 
 class TimerSet(Fact, frozen=True, kw_only=True):

@@ -37,11 +37,12 @@ from stenograph.engine.core.folding_scopes import OF_A_SCOPE
 from stenograph.engine.core.inheritance import inherit
 from stenograph.engine.core.placing import begin, drop, drop_branches, move, place
 from stenograph.engine.core.regraphing import regraph
-from stenograph.engine.core.run import GOING, Kept, Run, Status
+from stenograph.engine.core.run import GOING, Kept, Keyed, Run, Status, key_id
 from stenograph.engine.core.scopes import ROOT, Branch, Fork, Scope, call_path
 from stenograph.engine.core.standing import position_of
 from stenograph.engine.state.patch import target
 from stenograph.engine.state.state import State
+from stenograph.engine.state.vault import name_in_json
 
 _STATUS: Final[Mapping[type[Payload], Status]] = {
     RunCreated: "running",
@@ -95,20 +96,24 @@ def _of_the_run(run: Run, payload: Payload, seq: int, at: str) -> None:
         case SignalReceived() as signal:
             kept = Kept(seq, bytes(signal.payload), signal.scope)
             run.signals[signal.name] = (*run.signals.get(signal.name, ()), kept)
+            _remember(run, signal, seq)
         case LimitReached(limit=limit):
             run.halt = "time" if limit == "time_s" else "limit"
             if limit == "time_s":
                 _interrupt(run)
         case RunParked() as parked:
             run.reason, run.parked_at = parked.reason, (parked.scope, parked.node)
-        case RunResumed(limits=limits):
+        case RunResumed(limits=limits) as resumed:
             _go_on(run, limits)
-        case RunRetried(limits=limits):
+            _remember(run, resumed, seq)
+        case RunRetried(limits=limits) as retried:
             _reopen(run)
             _go_on(run, limits)
-        case RunMigrated(graph_id=graph_id, version=version, graph=graph, graphs=graphs):
-            run.graph_id, run.version = graph_id, version
-            regraph(run, bytes(graph), graphs)
+            _remember(run, retried, seq)
+        case RunMigrated() as migrated:
+            run.graph_id, run.version = migrated.graph_id, migrated.version
+            regraph(run, bytes(migrated.graph), migrated.graphs)
+            _remember(run, migrated, seq)
         case RunRecovered():
             _interrupt(run)
         case RunCancelling(reason=reason):
@@ -138,6 +143,18 @@ def _created(run: Run, created: RunCreated, seq: int, at: str) -> None:
         scope = run.scopes[path]
         scope.state.apply(patch)
         scope.changed |= {target(op)[0]: seq for op in patch if path != ROOT}
+
+
+def _remember(
+    run: Run, asked: SignalReceived | RunResumed | RunRetried | RunMigrated, seq: int
+) -> None:
+    """Keep what was asked with a key, so that the same again is known as that."""
+    if asked.key is None:
+        return
+    secret: str | None = None
+    if isinstance(asked, SignalReceived) and bytes(asked.payload).startswith(b'{"$secret":'):
+        secret = name_in_json(bytes(asked.payload))  # only then: a payload may be large
+    run.keyed[key_id(asked.actor, asked.key)] = Keyed(seq, asked.request or "", secret or "")
 
 
 def _interrupt(run: Run) -> None:

@@ -17,7 +17,6 @@ from stenograph.engine.core.edges import compile_graph
 from stenograph.engine.core.placing import move
 from stenograph.engine.core.run import Run
 from stenograph.engine.core.run_data import (
-    FORMAT,
     KeptData,
     ScopeData,
     put_scopes,
@@ -29,6 +28,8 @@ from stenograph.engine.core.scopes import ROOT, Fork, Position, Scope
 from stenograph.engine.core.standing import position_of
 from stenograph.engine.state.state import State
 from stenograph.engine.times import LAST_US, to_text, to_us
+
+INHERITED_FORMAT: Final = 1
 
 
 class InheritedData(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -50,7 +51,7 @@ def inherited(run: Run) -> bytes:
     assert first.path == ROOT, "a run begins with its own scope"
     return msgspec.json.encode(
         InheritedData(
-            format=FORMAT,
+            format=INHERITED_FORMAT,
             scopes=(replace(first, state={}), *rest),
             signals=signals_data(run),
             steps=run.steps,

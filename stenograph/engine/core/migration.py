@@ -45,7 +45,8 @@ class Migration(Struct, frozen=True, kw_only=True):
     """What a migration of a run changes, or has changed.
 
     ``seq``: the run's last event. ``done``: it goes on in that graph now; False after a dry run, and
-    where ``faults`` say what does not fit.
+    where ``faults`` say what does not fit. ``replayed``: an earlier request with the same key has done
+    it.
     """
 
     run_id: str
@@ -58,6 +59,7 @@ class Migration(Struct, frozen=True, kw_only=True):
     changes: tuple[GraphChange, ...]
     changes_more: int
     faults: tuple[Fault, ...] = ()
+    replayed: bool = False
 
 
 def misfits(run: Run, graph: bytes, graphs: Mapping[str, PinnedGraph]) -> list[Fault]:

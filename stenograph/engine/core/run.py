@@ -13,6 +13,7 @@ from stenograph.engine.core.events import ErrorInfo, Origin, PinnedGraph, RerunO
 from stenograph.engine.core.growth import Growth
 from stenograph.engine.core.scopes import ROOT, Layer, Phase, Scope, twin_of
 from stenograph.engine.state.state import State
+from stenograph.engine.values import request_hash
 
 Status: TypeAlias = Literal[
     "running", "waiting", "paused", "parked", "cancelling", "completed", "failed", "cancelled"
@@ -32,11 +33,23 @@ class Kept(Struct, frozen=True, gc=False):
     scope: str | None
 
 
+class Keyed(Struct, frozen=True, gc=False, array_like=True):
+    """What was asked with an idempotency key: the event that it made, and a hash of it.
+
+    ``secret``: the name under which the journal keeps what it brought, where that was secret.
+    """
+
+    seq: int
+    request: str
+    secret: str = ""
+
+
 class Run(Struct, gc=False):
     """A run, folded. Only ``evolve`` changes one, and only its owner calls that.
 
     ``halt``: why nothing new is begun although the run has not come to rest yet; ``phases``: how
     many scopes stand in each phase; ``parked_at``: the scope and the node that a person must judge;
+    ``keyed``: what was asked with a key, by ``key_id``;
     ``growth``, which layers share, is nothing that events tell: it says when a snapshot is due.
     """
 
@@ -52,6 +65,7 @@ class Run(Struct, gc=False):
     scopes: dict[str, Scope] = field(default_factory=dict)
     phases: dict[Phase, int] = field(default_factory=dict)
     signals: dict[str, tuple[Kept, ...]] = field(default_factory=dict)
+    keyed: dict[str, Keyed] = field(default_factory=dict)
     halt: Literal["", "pause", "limit", "time"] = ""
     parked_at: tuple[str, str] = ("", "")
     steps: int = 0
@@ -111,6 +125,7 @@ class Run(Struct, gc=False):
         twin.scopes = {path: scope.copy() for path, scope in self.scopes.items()}
         twin.growth = twin_of(self.growth)
         twin.phases, twin.signals = self.phases.copy(), self.signals.copy()
+        twin.keyed = dict(self.keyed.items())
         return twin
 
     def layer(self) -> Run:
@@ -118,20 +133,29 @@ class Run(Struct, gc=False):
         twin = twin_of(self)
         twin.scopes = Layer(self.scopes)
         twin.phases, twin.signals = self.phases.copy(), self.signals.copy()
+        twin.keyed = Layer(self.keyed) if self.keyed else {}
         return twin
 
     def adopt(self, layer: Run) -> None:
         """Become what a layer over this run has become, which is not used any more."""
         assert isinstance(layer.scopes, Layer), "only a layer knows what was changed"
-        scopes = layer.scopes.settle()
+        scopes, keyed = layer.scopes.settle(), layer.keyed
         for name in _FIELDS:
             setattr(self, name, getattr(layer, name))
         self.scopes = scopes
+        self.keyed = keyed.settle() if isinstance(keyed, Layer) else keyed
 
     def rebase(self, run: Run) -> None:
         """Be a layer over a run that has adopted the layer that this one was over."""
         assert isinstance(self.scopes, Layer), "only a layer lies over another run"
         self.scopes.rebase(run.scopes)
+        if isinstance(self.keyed, Layer):
+            self.keyed.rebase(run.keyed)
 
 
-_FIELDS: Final = tuple(name for name in Run.__struct_fields__ if name != "scopes")
+def key_id(actor: str, key: str) -> str:
+    """Return what an idempotency key goes by: keys of two who ask are two."""
+    return request_hash([actor, key])[:32]
+
+
+_FIELDS: Final = tuple(n for n in Run.__struct_fields__ if n not in ("scopes", "keyed"))

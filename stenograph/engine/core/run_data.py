@@ -15,7 +15,7 @@ from msgspec import UNSET, Raw, Struct, UnsetType
 
 from stenograph.engine.core.events import ErrorInfo, Origin, PinnedGraph, RerunOf, RunLimits
 from stenograph.engine.core.placing import place
-from stenograph.engine.core.run import Kept, Run
+from stenograph.engine.core.run import Kept, Keyed, Run
 from stenograph.engine.core.scopes import (
     ROOT,
     Branch,
@@ -27,7 +27,7 @@ from stenograph.engine.core.scopes import (
 )
 from stenograph.engine.state.state import State
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 """Data of another format is not read: whoever keeps it folds anew."""
 
 _T = TypeVar("_T", bound=Struct)
@@ -138,6 +138,7 @@ class RunData(Struct, frozen=True, kw_only=True, omit_defaults=True):
     tags: dict[str, str] = {}
     scopes: tuple[ScopeData, ...]
     signals: dict[str, tuple[KeptData, ...]] = {}
+    keyed: dict[str, Keyed] = {}
     halt: str = ""
     parked_at: tuple[str, str] = ("", "")
     steps: int = 0

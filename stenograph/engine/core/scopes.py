@@ -252,7 +252,9 @@ class Layer(dict[Any, Any]):
         return [(key, self[key]) for key in self.keys()]
 
     def __len__(self) -> int:
-        return len(self.keys())
+        below = self._below
+        own = sum(key in self._moved or key not in below for key in dict.__iter__(self))
+        return len(below) - sum(key in below for key in self._moved) + own
 
 
 def twin_of(struct: _S) -> _S:

@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from stenograph.engine.core.commands import (
     Cancel,
     Command,
+    Keyable,
     Migrate,
     Pause,
     Resume,
@@ -20,9 +21,15 @@ from stenograph.engine.core.commands import (
 )
 from stenograph.engine.core.edges import compile_graph
 from stenograph.engine.core.events import ErrorInfo
-from stenograph.engine.core.run import Run
+from stenograph.engine.core.run import Run, key_id
 from stenograph.engine.core.scopes import ROOT
-from stenograph.engine.errors import SchemaViolated, SignalRefused, StateRefused, WriteRefused
+from stenograph.engine.errors import (
+    KeyReused,
+    SchemaViolated,
+    SignalRefused,
+    StateRefused,
+    WriteRefused,
+)
 from stenograph.engine.state.patch import PatchOp, target
 from stenograph.engine.state.rules import Rules
 from stenograph.engine.state.state import State
@@ -106,7 +113,12 @@ class Secrecy:
         )
 
     def seal_command(self, command: Command, run: Run) -> Command:
-        """Return a command without the secrets of its run that somebody may have put into it."""
+        """Return a command without the secrets of its run that somebody may have put into it.
+
+        One that was asked before stays as it is: nothing of it is written. Raises KeyReused too.
+        """
+        if isinstance(command, Keyable) and self._is_repeat(command, run):
+            return command
         match command:
             case Signal():
                 return self.seal_signal(command, all_rules(run))
@@ -119,6 +131,23 @@ class Secrecy:
                 return replace(command, actor=self.mask(actor))
             case _:
                 return command
+
+    def _is_repeat(self, command: Keyable, run: Run) -> bool:
+        """Tell whether a key was used before; a secret must be the same, as long as that is kept.
+
+        The hash of what was asked leaves it out, which could be guessed from it.
+        """
+        if self._vault is None or command.key is None:
+            return False
+        known = run.keyed.get(key_id(command.actor, command.key))
+        if known is None:
+            self._vault.check(encode(command.key), "the idempotency key")
+            return False
+        if isinstance(command, Signal) and known.secret in self._vault.values:
+            given = msgspec.json.decode(command.shown or command.payload)
+            if command.name in all_secret_keys(run) and given != self._vault.values[known.secret]:
+                raise KeyReused(command.key, run.id, known.seq)
+        return True
 
     def check(self, patch: Collection[PatchOp]) -> None:
         """Raise SecretLeaked when a secret stands in a change that is about to be written."""

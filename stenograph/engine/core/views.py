@@ -8,6 +8,7 @@ from typing import Any, Final, Literal
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from stenograph.engine.core.events import (
     ErrorInfo,
@@ -53,7 +54,7 @@ class RunView(Struct, frozen=True, kw_only=True):
     """A run at one moment: after event ``seq``. ``state_json`` is the JSON text of its state.
 
     ``current``: the nodes it is at, ``waits``: what it waits for, both the first 100; ``replayed``:
-    it had been started before, by the same request; ``origin``: what it was forked from; ``imported``:
+    this had been asked before, with the same key or id; ``origin``: what it was forked from; ``imported``:
     it was brought here as a file, and is only read and forked, whatever its status; ``erased``: its
     words are gone from the journal, its events and their hashes stand.
     """
@@ -129,6 +130,11 @@ class Visit(Struct, kw_only=True):
     message: str = ""
     changed: tuple[str, ...] = ()
     entered_in: str = ""
+
+
+def viewed(run: Run, replayed: bool) -> RunView:
+    """Return a run as the outside sees it; ``replayed``: what was asked of it was asked before."""
+    return replace(view(run), replayed=True) if replayed else view(run)
 
 
 def view(run: Run) -> RunView:

@@ -19,6 +19,7 @@ from stenograph.engine.core.events import (
     WaitOpened,
     WaitResolved,
 )
+from stenograph.engine.core.keying import marks
 from stenograph.engine.core.leaving import fall_short, leave, leave_failed
 from stenograph.engine.core.run import Kept, Run
 from stenograph.engine.core.scopes import ROOT, Position, is_scope
@@ -144,6 +145,7 @@ def receive(steps: Steps, signal: Signal) -> None:
             actor=signal.actor,
             scope=signal.scope,
             saw=signal.saw,
+            **marks(run, signal),
         )
     )
     for (path, _), fault in zip(open_waits, faults, strict=False):

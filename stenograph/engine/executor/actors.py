@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
-from stenograph.engine.core.commands import Advance, Command, Fail, Recover, Start
+from stenograph.engine.core.commands import Advance, Command, Fail, Keyable, Recover, Start
 from stenograph.engine.core.events import ErrorInfo
 from stenograph.engine.core.run import ACTIVE, Run
 from stenograph.engine.errors import EngineError, RunImported
@@ -80,13 +80,14 @@ class Actors:
             return actor.run
         return await self._histories.now(run_id)
 
-    async def ask(self, run: Run, command: Command) -> None:
+    async def ask(self, run: Run, command: Command) -> int:
         """Have a run handle a command that was loaded just now; raises EngineError as it does.
 
-        Raises RunImported for a run that was imported, which never has an actor.
+        Returns how many events that made. Raises RunImported for a run that was imported, which
+        never has an actor.
         """
         await self.check_own(run.id)
-        await self._actor(run).ask(command)
+        return await self._actor(run).ask(command)
 
     async def check_own(self, run_id: str) -> None:
         """Raise RunImported for a run that was imported: nothing may be asked of it."""
@@ -97,6 +98,11 @@ class Actors:
         """Have a run handle a command, and return it as it then is; raises UnknownRun as well."""
         await self.ask(await self.load(run_id), command)
         return await self.load(run_id)
+
+    async def tell_once(self, run_id: str, command: Keyable) -> tuple[Run, bool]:
+        """As ``tell``; and tell whether nothing came of it, as with its key it was asked before."""
+        count = await self.ask(await self.load(run_id), command)
+        return await self.load(run_id), command.key is not None and not count
 
     def tell_soon(self, run_id: str, command: Command) -> None:
         """Tell a run something of the engine's own accord, which waits for nothing."""

@@ -24,8 +24,10 @@ from stenograph.engine.core.events import (
     NodeExited,
     RunCreated,
     RunLimits,
+    RunMigrated,
     RunResumed,
     RunRetried,
+    SignalReceived,
     StatePatched,
     TimerFired,
     TimerSet,
@@ -33,7 +35,8 @@ from stenograph.engine.core.events import (
     WaitOpened,
     WaitResolved,
 )
-from stenograph.engine.core.run import Run
+from stenograph.engine.core.keying import KEYS_MAX
+from stenograph.engine.core.run import Run, key_id
 from stenograph.engine.core.scopes import (
     Fork,
     Phase,
@@ -97,6 +100,11 @@ def implausible(run: Run, event: Event) -> str | None:
         return "the run has ended before"
     if isinstance(data, RunCreated | RunResumed | RunRetried) and not _can_limit(data.limits):
         return "nobody can have set such limits"
+    if isinstance(data, SignalReceived | RunResumed | RunRetried | RunMigrated) and data.key:
+        if len(run.keyed) >= KEYS_MAX:
+            return f"no run remembers more than {KEYS_MAX:,} idempotency keys"
+        if key_id(data.actor, data.key) in run.keyed:
+            return "its idempotency key was used before"
     if isinstance(data, BranchEnded):
         if data.outcome == "error" and data.error is None:
             return "a branch failed of no error"

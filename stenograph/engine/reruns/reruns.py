@@ -24,13 +24,13 @@ from stenograph.engine.executor.recall import recording_of
 from stenograph.engine.executor.recordings import RERUN_OF, Answers
 from stenograph.engine.graphs.graph import Graph, Limits
 from stenograph.engine.reruns.rerun_report import RerunReport, Reuse, report_of
-from stenograph.engine.runs.starts import Beginning, Key, RunId, Starts, request_hash
+from stenograph.engine.runs.starts import Beginning, Key, RunId, Starts
 from stenograph.engine.state.state import State
 from stenograph.engine.state.vault import name_in
 from stenograph.engine.stored.graphs import Graphs
 from stenograph.engine.stored.histories import Histories
 from stenograph.engine.tools.tools import NEXT_NODE, Registry
-from stenograph.engine.values import canonical, pointer
+from stenograph.engine.values import canonical, pointer, request_hash
 from stenograph.journal import Journal
 
 FORKED: Final = "the run is a fork, which goes on from the middle: rerun what it was forked from"

@@ -26,13 +26,13 @@ from stenograph.engine.executor.recordings import RERUN_OF
 from stenograph.engine.executor.world import World
 from stenograph.engine.graphs.graph import Graph, Limits
 from stenograph.engine.runs.flow import Flow
-from stenograph.engine.runs.starts import Key, RunId, request_hash
+from stenograph.engine.runs.starts import Key, RunId
 from stenograph.engine.state.patch import PatchOp
 from stenograph.engine.state.vault import Vault
 from stenograph.engine.stored.graphs import Graphs, StoredGraph
 from stenograph.engine.stored.histories import Histories
 from stenograph.engine.tools.tools import NEXT_NODE
-from stenograph.engine.values import canonical, clip, encode
+from stenograph.engine.values import canonical, clip, encode, request_hash
 
 Patches: TypeAlias = Mapping[str, tuple[PatchOp, ...]]
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Annotated, Any, TypeAlias
 
 import msgspec
@@ -12,6 +11,7 @@ from msgspec.structs import replace
 
 from stenograph.engine.core.commands import Start
 from stenograph.engine.core.edges import compile_graph
+from stenograph.engine.core.run import key_id
 from stenograph.engine.core.secrecy import seal_start, secrets_in
 from stenograph.engine.core.views import RunView, view
 from stenograph.engine.errors import KeyReused, RunExists
@@ -23,10 +23,13 @@ from stenograph.engine.state.state import State
 from stenograph.engine.state.vault import Vault
 from stenograph.engine.stored.graphs import Graphs, StoredGraph
 from stenograph.engine.tools.tools import NEXT_NODE
+from stenograph.engine.values import request_hash
 from stenograph.journal import Journal
 
 Key: TypeAlias = Annotated[str, Meta(min_length=1, max_length=255)]
 Delay: TypeAlias = Annotated[float, Meta(ge=0, le=10 * 366 * 86_400)]
+Seqs: TypeAlias = int | Collection[int]
+"""The event that must be a run's last, or several of which one must."""
 RunId: TypeAlias = Annotated[str, Meta(pattern=f"^{ID_PATTERN.pattern}$")]
 
 
@@ -101,12 +104,20 @@ class Starts:
 
 def run_id_for(actor: str, key: str) -> str:
     """Return the id of the run that an idempotency key starts: the same for the same asker."""
-    return f"r-{request_hash([actor, key])[:32]}"
+    return f"r-{key_id(actor, key)}"
 
 
 def checked(kind: Any, value: Any) -> Any:
     """Return a value that is what history may hold; raises ValueError."""
     return msgspec.convert(msgspec.to_builtins(value), kind)
+
+
+def seqs_of(given: Seqs | None) -> frozenset[int] | None:
+    """Return the events of which one must be a run's last; raises ValueError for what are none."""
+    if given is None:
+        return None
+    several = list(given) if isinstance(given, Collection) else [given]
+    return frozenset(checked(list[int], several))
 
 
 async def _ready(
@@ -142,8 +153,3 @@ async def _ready(
     )
     kept = vault if secrets_in(start) else None
     return Beginning(run_id=options.run_id, start=start, state=first, vault=kept)
-
-
-def request_hash(value: Any) -> str:
-    """Return a hash of what was asked: the same for the same."""
-    return hashlib.sha256(msgspec.json.encode(value, order="sorted")).hexdigest()
