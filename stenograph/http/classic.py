@@ -12,13 +12,13 @@ from litestar.response import Response
 
 from stenograph.engine import Engine, Fault
 from stenograph.http.classic_wire import ClassicAnswer, GraphCreatedAnswer, RunRequest
+from stenograph.http.conditions import ETAG, Conditional, answered, moment_of
 from stenograph.http.control import CANCEL_PROBLEMS, CancelBody, reason_of
 from stenograph.http.errors import Refused, problems
 from stenograph.http.graphs import ACTOR, GRAPH_PROBLEMS, GraphBody, store
 from stenograph.http.logbook import answer_of, classic_answer
 from stenograph.http.queries import At, Key, Prefer, PreferHeader
 from stenograph.http.starting import START_PROBLEMS, begin, headers_of, status_of
-from stenograph.http.views import run_answer
 from stenograph.http.waiting import wait_for_run
 from stenograph.http.wire import WAIT_DEFAULT_S, RunAnswer
 
@@ -128,19 +128,23 @@ async def state(
     "/graph/cancel/{run_id:str}",
     status_code=200,
     responses=CANCEL_PROBLEMS,
+    response_headers=[ETAG],
+    operation_class=Conditional,
     summary="Stop a run and wait a little",
     tags=["Classic"],
 )
 async def cancel(
+    request: Request[Any, Any, Any],
     run_id: FromPath[str],
     engine: NamedDependency[Engine],
     data: CancelBody = None,
 ) -> Response[RunAnswer]:
     """Stop a run: 200 when it has stopped within a second, else 202 while it is stopping."""
-    view = await engine.cancel(run_id, reason=reason_of(data), actor=ACTOR)
+    moment = moment_of(request, engine)
+    view = await engine.cancel(run_id, reason=reason_of(data), actor=ACTOR, **moment)
     if not view.done:
         view = await engine.wait(run_id, CANCEL_WAIT_S)
-    return Response(run_answer(view), status_code=200 if view.done else 202)
+    return answered(engine, view, 200 if view.done else 202)
 
 
 def _foreground(data: RunRequest) -> bool:

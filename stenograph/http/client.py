@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
 from contextlib import aclosing
 from typing import Any, Final, TypedDict, Unpack
 from urllib.parse import quote
@@ -30,6 +30,7 @@ from stenograph.engine import (
 )
 from stenograph.http.evidence_wire import EraseRequest
 from stenograph.http.fork_wire import ForkAnswer, ForkRequest
+from stenograph.http.messages import EventsPage
 from stenograph.http.migrate_wire import MigrateRequest
 from stenograph.http.reading import WAIT_S, Reading
 from stenograph.http.refusals import About
@@ -48,10 +49,12 @@ from stenograph.http.requests import (
 from stenograph.http.rerun_wire import CheckRequest, RerunRequest
 from stenograph.http.transport import run_id_of, run_path
 from stenograph.http.views import stored_graph, view_of
-from stenograph.http.wire import GZIP_TYPE, NDJSON_TYPE, GraphAnswer, RunAnswer, SqlAnswer
+from stenograph.http.wire import GZIP_TYPE, NDJSON_TYPE, GraphAnswer, RunAnswer, SqlAnswer, run_etag
 from stenograph.journal import ROWS, TIME_S
 
 CREATED: Final = 201
+NO_TAG: Final = '""'
+"""What no run is tagged with."""
 
 
 class StartOptions(TypedDict, total=False):
@@ -156,12 +159,15 @@ class Client(Reading):
         begun = await self.start(graph, state, **options)
         return replace(await self.wait(begun.id, wait_s), replayed=begun.replayed)
 
-    async def cancel(self, run_id: str, *, reason: str = "") -> RunView:
+    async def cancel(
+        self, run_id: str, *, reason: str = "", if_seq: int | Collection[int] | None = None
+    ) -> RunView:
         """Ask a run to stop, and return once that is durable; asking twice is as asking once.
 
-        Raises UnknownRun, or RunFinished when it ended otherwise.
+        ``if_seq``: the last event of the run must be this one, or one of these, or nothing is done.
+        Raises UnknownRun, PreconditionFailed, or RunFinished when it ended otherwise.
         """
-        return await self._tell(run_id, "/cancel", CancelRequest(reason=reason))
+        return await self._tell(run_id, "/cancel", CancelRequest(reason=reason), if_seq=if_seq)
 
     async def erase(self, run_id: str, *, reason: str = "") -> RunView:
         """Erase a run that has ended, and return what is left of it; twice is as once.
@@ -201,27 +207,35 @@ class Client(Reading):
         *,
         scope: str | None = None,
         saw: int | None = None,
+        key: str | None = None,
+        if_seq: int | Collection[int] | None = None,
     ) -> RunView:
         """Give a run input, and return once that is durable.
 
         A node that waits for it (in ``scope``, if given) takes it; else it is kept until one does.
-        ``saw``: the last event of the run that the giver had seen. Raises UnknownRun, RunFinished,
-        UnknownSignal, SignalRefused when it fits no schema, TooManySignals, NotJson.
+        ``saw``: the last event of the run that the giver had seen. Asking again with the same ``key``
+        and the same of all else gives it nothing, and returns the run as it is (``replayed``).
+        ``if_seq``: the last event of the run must be this one, or one of these, or nothing is done.
+        Raises UnknownRun, RunFinished, UnknownSignal, SignalRefused when it fits no schema,
+        TooManySignals, NotJson, KeyReused, TooManyKeys, PreconditionFailed, ValueError.
         """
         body, _ = canonical(payload, "")
         asked = {"scope": scope, "saw": saw}
         query = {option: value for option, value in asked.items() if value is not None}
         path = run_path(run_id, f"/signals/{quote(name, safe='')}")
-        about = About(run_id=run_id, signal=name, within="")
-        _, run = await self.server.post(path, RunAnswer, body, about, query=query)
+        about = About(run_id=run_id, signal=name, within="", key=key)
+        headers = await self._conditions(run_id, key, if_seq)
+        _, run = await self.server.post(path, RunAnswer, body, about, query=query, headers=headers)
         return await self._with_state(run)
 
-    async def pause(self, run_id: str, *, reason: str = "") -> RunView:
+    async def pause(
+        self, run_id: str, *, reason: str = "", if_seq: int | Collection[int] | None = None
+    ) -> RunView:
         """Have a run begin nothing new; what is under way finishes first. Asking twice is as once.
 
-        Raises UnknownRun or RunFinished.
+        ``if_seq`` as for ``signal``. Raises UnknownRun, RunFinished or PreconditionFailed.
         """
-        return await self._tell(run_id, "/pause", PauseRequest(reason=reason))
+        return await self._tell(run_id, "/pause", PauseRequest(reason=reason), if_seq=if_seq)
 
     async def resume(
         self,
@@ -230,25 +244,35 @@ class Client(Reading):
         limits: Limits | None = None,
         result: Mapping[str, Any] | None = None,
         scope: str | None = None,
+        key: str | None = None,
+        if_seq: int | Collection[int] | None = None,
     ) -> RunView:
         """Let a paused or parked run go on, with other limits if given.
 
         ``result`` is for a run that is parked over a node's effects: they did happen, and this is
         what the node returned; without it the node is entered again. With ``scope`` it is for a run
-        alone that is parked there (``RunView.parked``). Raises UnknownRun, NotHeld, or
+        alone that is parked there (``RunView.parked``). ``key`` and ``if_seq`` as for ``signal``.
+        Raises UnknownRun, NotHeld, KeyReused, TooManyKeys, PreconditionFailed, or
         what a result may raise: NotJson, StateTooLarge, CannotReduce, SchemaViolated.
         """
         values = None if result is None else canonical(dict(result), "")[1]
-        return await self._tell(
-            run_id, "/resume", ResumeRequest(limits=limits, result=values, scope=scope)
-        )
+        asked = ResumeRequest(limits=limits, result=values, scope=scope)
+        return await self._tell(run_id, "/resume", asked, key, if_seq)
 
-    async def retry(self, run_id: str, *, limits: Limits | None = None) -> RunView:
+    async def retry(
+        self,
+        run_id: str,
+        *,
+        limits: Limits | None = None,
+        key: str | None = None,
+        if_seq: int | Collection[int] | None = None,
+    ) -> RunView:
         """Reopen a failed run where it failed; what had finished does not run again.
 
-        Raises UnknownRun, or NotHeld when it has not failed.
+        ``key`` and ``if_seq`` as for ``signal``. Raises UnknownRun, KeyReused, TooManyKeys,
+        PreconditionFailed, or NotHeld when it has not failed.
         """
-        return await self._tell(run_id, "/retry", RetryRequest(limits=limits))
+        return await self._tell(run_id, "/retry", RetryRequest(limits=limits), key, if_seq)
 
     async def fork(
         self,
@@ -300,24 +324,33 @@ class Client(Reading):
         return await self._with_state(begun)
 
     async def migrate(
-        self, run_id: str, graph: Graph | Mapping[str, Any] | str, *, dry_run: bool = False
+        self,
+        run_id: str,
+        graph: Graph | Mapping[str, Any] | str,
+        *,
+        dry_run: bool = False,
+        key: str | None = None,
+        if_seq: int | Collection[int] | None = None,
     ) -> Migration:
         """Have an unfinished run go on in another version of its graph, or in another graph.
 
         What is under way goes on, and is left by the new edges. With ``dry_run`` nothing changes, and
         ``faults`` of the answer tell what does not fit, but then the server must have the graphs
         within one that is written in Python; without, what does not fit raises MigrationRefused.
-        Raises UnknownRun, RunFinished, RunImported, UnknownGraph or GraphInvalid as well.
+        ``key`` and ``if_seq`` as for ``signal``; a dry run needs no key, and remembers none. Raises
+        UnknownRun, RunFinished, RunImported, UnknownGraph, GraphInvalid, KeyReused, TooManyKeys or
+        PreconditionFailed as well.
         """
+        headers = await self._conditions(run_id, key, if_seq)
         if not isinstance(graph, str) and not dry_run:
             stored = await self.create_graph(graph)
             graph = f"{stored.graph_id}@{stored.version}"
         given = graph if isinstance(graph, str) else msgspec.json.decode(_body(_data(graph)))
-        about = About(run_id=run_id, graph_id=graph if isinstance(graph, str) else "")
+        about = About(run_id=run_id, graph_id=graph if isinstance(graph, str) else "", key=key)
         body = msgspec.json.encode(MigrateRequest(graph=given, dry_run=dry_run))
         try:
             path = run_path(run_id, "/migrate")
-            return (await self.server.post(path, Migration, body, about))[1]
+            return (await self.server.post(path, Migration, body, about, headers=headers))[1]
         except GraphInvalid as error:
             faults = [Fault(e.pointer.removeprefix("/graph"), e.detail) for e in error.faults]
             raise GraphInvalid(faults, []) from None
@@ -397,11 +430,35 @@ class Client(Reading):
         status, answer = await self.server.post("/graphs", GraphAnswer, _body(data))
         return stored_graph(answer, created=status == CREATED)
 
-    async def _tell(self, run_id: str, what: str, asked: Struct) -> RunView:
-        body = msgspec.json.encode(asked)
-        about = About(run_id=run_id, within="/result")
-        _, run = await self.server.post(run_path(run_id, what), RunAnswer, body, about)
+    async def _tell(
+        self,
+        run_id: str,
+        what: str,
+        asked: Struct,
+        key: str | None = None,
+        if_seq: int | Collection[int] | None = None,
+    ) -> RunView:
+        body, path = msgspec.json.encode(asked), run_path(run_id, what)
+        about = About(run_id=run_id, within="/result", key=key)
+        headers = await self._conditions(run_id, key, if_seq)
+        _, run = await self.server.post(path, RunAnswer, body, about, headers=headers)
         return await self._with_state(run)
+
+    async def _conditions(
+        self, run_id: str, key: str | None, if_seq: int | Collection[int] | None
+    ) -> dict[str, str]:
+        """Return the headers that say with which key something is asked, and of which run alone.
+
+        Raises UnknownRun, or ValueError for a key that no server takes.
+        """
+        _check_key(key)
+        headers = {} if key is None else {KEY_HEADER: key}
+        if if_seq is not None:
+            seqs = if_seq if isinstance(if_seq, Collection) else [if_seq]
+            path, about = run_path(run_id, "/events"), About(run_id=run_id)
+            journal = (await self.server.get(path, EventsPage, {"limit": 1}, about)).journal
+            headers["If-Match"] = ", ".join(run_etag(journal, seq) for seq in seqs) or NO_TAG
+        return headers
 
 
 def _data(graph: Graph | Mapping[str, Any]) -> dict[str, Any]:
@@ -420,7 +477,12 @@ def _check_options(run_id: str | None, key: str | None, delay_s: float) -> None:
     """Raise ValueError for options of a start that no server takes."""
     if run_id is not None:
         run_id_of(run_id)
-    if key is not None and (key.strip() != key or not re.fullmatch(KEY_PATTERN, key)):
-        raise ValueError(f"{key!r} is no idempotency key: use {KEY_WORDS}, no space at the ends")
+    _check_key(key)
     if not 0 <= delay_s <= DELAY_MAX_S:
         raise ValueError(f"a run can be delayed by 0 to {DELAY_MAX_S:,} seconds, not {delay_s!r}")
+
+
+def _check_key(key: str | None) -> None:
+    """Raise ValueError for an idempotency key that no server takes."""
+    if key is not None and (key.strip() != key or not re.fullmatch(KEY_PATTERN, key)):
+        raise ValueError(f"{key!r} is no idempotency key: use {KEY_WORDS}, no space at the ends")

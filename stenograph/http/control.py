@@ -13,16 +13,33 @@ from litestar.response import Response
 
 from stenograph.engine import Engine
 from stenograph.http.bodies import within
+from stenograph.http.conditions import (
+    CONDITION_CODES,
+    ETAG,
+    KEY_CODES,
+    REPLAYED,
+    Conditional,
+    Keyed,
+    answered,
+    conditions_of,
+    moment_of,
+)
 from stenograph.http.errors import BODY_CODES, Refused, problems
 from stenograph.http.graphs import ACTOR
 from stenograph.http.queries import Saw, SignalScope
 from stenograph.http.requests import CancelRequest, PauseRequest, ResumeRequest, RetryRequest
-from stenograph.http.views import run_answer
 from stenograph.http.wire import RunAnswer
 
-COMMON = (*BODY_CODES, "run-not-found", "run-imported", "read-only", "journal-busy")
+COMMON = (
+    *BODY_CODES,
+    "run-not-found",
+    "run-imported",
+    "run-erased",
+    *CONDITION_CODES,
+    "read-only",
+    "journal-busy",
+)
 CANCEL_PROBLEMS = problems(*COMMON, "run-finished")
-
 SignalBody: TypeAlias = Annotated[
     Any,
     BodyKwarg(
@@ -54,15 +71,17 @@ RetryBody: TypeAlias = Annotated[
     status_code=200,
     responses=problems(
         *COMMON,
+        *KEY_CODES,
         "query-invalid",
         "run-finished",
         "unknown-signal",
         "signal-refused",
         "secret-refused",
-        "secret-leaked",
         "state-not-json",
         "too-many-signals",
     ),
+    response_headers=[ETAG, REPLAYED],
+    operation_class=Keyed,
     summary="Give a run input",
     tags=["Runs"],
 )
@@ -74,32 +93,48 @@ async def signal_run(
     data: SignalBody = None,
     given_scope: SignalScope = None,
     saw: Saw = None,
-) -> RunAnswer:
+) -> Response[RunAnswer]:
     """Give a run the signal that a node waits for, or will wait for: it is kept until one does.
 
-    One that fits nothing that waits for it is refused, and nothing is used up.
+    One that fits nothing that waits for it is refused, and nothing is used up. A second one is a
+    second signal, but for one with the `Idempotency-Key` of the first.
     """
     if unknown := sorted(set(request.query_params) - {"scope", "saw"}):
         raise Refused("query-invalid", f"{unknown[0][:100]!r} is no parameter here; use scope, saw")
     run = await engine.signal(
-        run_id, _last_of(request), data, scope=given_scope, saw=saw, actor=ACTOR
+        run_id,
+        _last_of(request),
+        data,
+        scope=given_scope,
+        saw=saw,
+        actor=ACTOR,
+        **conditions_of(request, engine),
     )
-    return run_answer(run)
+    return answered(engine, run)
 
 
 @post(
     "/runs/{run_id:str}/pause",
     status_code=202,
     responses=problems(*COMMON, "run-finished"),
+    response_headers=[ETAG],
+    operation_class=Conditional,
     summary="Have a run pause",
     tags=["Runs"],
 )
 async def pause_run(
-    run_id: FromPath[str], engine: NamedDependency[Engine], data: PauseBody = None
+    request: Request[Any, Any, Any],
+    run_id: FromPath[str],
+    engine: NamedDependency[Engine],
+    data: PauseBody = None,
 ) -> Response[RunAnswer]:
-    """Have a run begin nothing new: 202 while nodes finish that are under way, 200 once it pauses."""
-    run = await engine.pause(run_id, reason=reason_of(data), actor=ACTOR)
-    return Response(run_answer(run), status_code=200 if run.status == "paused" else 202)
+    """Have a run begin nothing new: 202 while nodes finish that are under way, 200 once it pauses.
+
+    Asking twice is as asking once; so it needs no `Idempotency-Key`.
+    """
+    moment = moment_of(request, engine)
+    run = await engine.pause(run_id, reason=reason_of(data), actor=ACTOR, **moment)
+    return answered(engine, run, 200 if run.status == "paused" else 202)
 
 
 @post(
@@ -107,20 +142,25 @@ async def pause_run(
     status_code=200,
     responses=problems(
         *COMMON,
+        *KEY_CODES,
         "not-held",
         "secret-refused",
-        "secret-leaked",
         "state-not-json",
         "schema-violated",
         "cannot-reduce",
         "state-too-large",
     ),
+    response_headers=[ETAG, REPLAYED],
+    operation_class=Keyed,
     summary="Let a run go on",
     tags=["Runs"],
 )
 async def resume_run(
-    run_id: FromPath[str], engine: NamedDependency[Engine], data: ResumeBody = None
-) -> RunAnswer:
+    request: Request[Any, Any, Any],
+    run_id: FromPath[str],
+    engine: NamedDependency[Engine],
+    data: ResumeBody = None,
+) -> Response[RunAnswer]:
     """Let a paused or parked run go on, with other limits if given.
 
     `result` is for a run that is parked over a node's effects: they did happen, and this is what
@@ -135,38 +175,54 @@ async def resume_run(
             result=asked.result,
             scope=asked.scope,
             actor=ACTOR,
+            **conditions_of(request, engine),
         )
-    return run_answer(run)
+    return answered(engine, run)
 
 
 @post(
     "/runs/{run_id:str}/retry",
     status_code=200,
-    responses=problems(*COMMON, "not-held"),
+    responses=problems(*COMMON, *KEY_CODES, "not-held"),
+    response_headers=[ETAG, REPLAYED],
+    operation_class=Keyed,
     summary="Try a failed run again",
     tags=["Runs"],
 )
 async def retry_run(
-    run_id: FromPath[str], engine: NamedDependency[Engine], data: RetryBody = None
-) -> RunAnswer:
+    request: Request[Any, Any, Any],
+    run_id: FromPath[str],
+    engine: NamedDependency[Engine],
+    data: RetryBody = None,
+) -> Response[RunAnswer]:
     """Reopen a failed run where it failed; what had finished does not run again."""
-    asked = data or RetryRequest()
-    return run_answer(await engine.retry(run_id, limits=asked.limits, actor=ACTOR))
+    asked, conditions = data or RetryRequest(), conditions_of(request, engine)
+    run = await engine.retry(run_id, limits=asked.limits, actor=ACTOR, **conditions)
+    return answered(engine, run)
 
 
 @post(
     "/runs/{run_id:str}/cancel",
     status_code=202,
     responses=CANCEL_PROBLEMS,
+    response_headers=[ETAG],
+    operation_class=Conditional,
     summary="Ask a run to stop",
     tags=["Runs"],
 )
 async def cancel_run(
-    run_id: FromPath[str], engine: NamedDependency[Engine], data: CancelBody = None
+    request: Request[Any, Any, Any],
+    run_id: FromPath[str],
+    engine: NamedDependency[Engine],
+    data: CancelBody = None,
 ) -> Response[RunAnswer]:
-    """Ask a run to stop: 202 while it is stopping, 200 once it is cancelled."""
-    run = await engine.cancel(run_id, reason=reason_of(data), actor=ACTOR)
-    return Response(run_answer(run), status_code=200 if run.status == "cancelled" else 202)
+    """Ask a run to stop: 202 while it is stopping, 200 once it is cancelled.
+
+    Asking twice is as asking once; so it needs no `Idempotency-Key`.
+    """
+    moment = moment_of(request, engine)
+    run = await engine.cancel(run_id, reason=reason_of(data), actor=ACTOR, **moment)
+    return answered(engine, run, 200 if run.status == "cancelled" else 202)
 
 
 def reason_of(request: CancelRequest | PauseRequest | None) -> str:

@@ -33,6 +33,7 @@ from stenograph.engine import (
     NotHeld,
     NotJson,
     PathNotFound,
+    PreconditionFailed,
     RerunRefused,
     RunExists,
     RunFinished,
@@ -47,6 +48,7 @@ from stenograph.engine import (
     SignalRefused,
     StateRefused,
     StateTooLarge,
+    TooManyKeys,
     TooManyRuns,
     TooManySignals,
     UnknownEvent,
@@ -54,7 +56,7 @@ from stenograph.engine import (
     UnknownRun,
     UnknownSignal,
 )
-from stenograph.http.wire import PROBLEM_TYPE, Problem
+from stenograph.http.wire import PROBLEM_TYPE, Problem, run_etag
 from stenograph.journal import (
     AppendTooLarge,
     CursorUnknown,
@@ -81,6 +83,7 @@ KINDS: Final[Mapping[str, Kind]] = {
     "too-deep": Kind(400, "The body nests too deep"),
     "query-invalid": Kind(400, "The query is not valid"),
     "idempotency-key-invalid": Kind(400, "The idempotency key is not one"),
+    "if-match-invalid": Kind(400, "The header If-Match names no entity tag"),
     "origin-refused": Kind(403, "The request comes from another site"),
     "not-found": Kind(404, "There is nothing at this path"),
     "graph-not-found": Kind(404, "There is no such graph"),
@@ -98,6 +101,7 @@ KINDS: Final[Mapping[str, Kind]] = {
     "not-held": Kind(409, "The run is not held, or has not failed"),
     "cursor-unknown": Kind(409, "The cursor is not one of this journal"),
     "run-erased": Kind(410, "The run was erased"),
+    "precondition-failed": Kind(412, "The run is not as it was to be"),
     "payload-too-large": Kind(413, "The body is too large"),
     "state-too-large": Kind(413, "The state is too large"),
     "unsupported-media-type": Kind(415, "The body must be application/json"),
@@ -120,6 +124,7 @@ KINDS: Final[Mapping[str, Kind]] = {
     "cannot-reduce": Kind(422, "A value cannot be reduced into the state"),
     "merge-conflict": Kind(422, "What branches changed does not go together"),
     "idempotency-key-reused": Kind(422, "The idempotency key was used for something else"),
+    "too-many-keys": Kind(422, "The run remembers as many idempotency keys as it can"),
     "unknown-signal": Kind(422, "The run never waits for this signal"),
     "signal-refused": Kind(422, "The signal does not fit what the run waits for"),
     "too-many-runs": Kind(429, "The graph allows no more runs now"),
@@ -158,6 +163,8 @@ CODES: Final[Mapping[type[Exception], str]] = {
     ExportRefused: "import-refused",
     RunGone: "run-erased",
     KeyReused: "idempotency-key-reused",
+    TooManyKeys: "too-many-keys",
+    PreconditionFailed: "precondition-failed",
     NotHeld: "not-held",
     UnknownSignal: "unknown-signal",
     SignalRefused: "signal-refused",
@@ -237,6 +244,8 @@ def respond(request: Request[Any, Any, Any], error: Exception) -> Response[bytes
     """Answer a request with the problem that an error is."""
     problem = problem_of(error, request.scope["path"])
     headers = dict(getattr(error, "headers", None) or {})
+    if isinstance(error, PreconditionFailed):
+        headers["ETag"] = run_etag(request.app.state["engine"].journal.id, error.head)
     if problem.code in _RETRY_AFTER:
         headers["Retry-After"] = _RETRY_AFTER[problem.code]
     return Response(

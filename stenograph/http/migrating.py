@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Annotated, TypeAlias
+from typing import Annotated, Any, TypeAlias
 
-from litestar import post
+from litestar import Request, post
 from litestar.di import NamedDependency
 from litestar.openapi.spec import Example
 from litestar.params import BodyKwarg, FromPath
+from litestar.response import Response
 
 from stenograph.engine import Engine, Migration
 from stenograph.http.bodies import within
+from stenograph.http.conditions import (
+    ETAG,
+    KEY_CODES,
+    REPLAYED,
+    Keyed,
+    conditions_of,
+    headers_of,
+)
 from stenograph.http.control import COMMON
 from stenograph.http.errors import problems
 from stenograph.http.graphs import ACTOR
@@ -41,16 +50,19 @@ MigrateBody: TypeAlias = Annotated[
 @post(
     "/runs/{run_id:str}/migrate",
     status_code=200,
-    responses=problems(*COMMON, *MIGRATE_CODES),
+    responses=problems(*COMMON, *KEY_CODES, *MIGRATE_CODES),
+    response_headers=[ETAG, REPLAYED],
+    operation_class=Keyed,
     summary="Have a run go on in another graph",
     tags=["Runs"],
 )
 async def migrate_run(
+    request: Request[Any, Any, Any],
     run_id: FromPath[str],
     data: MigrateBody,
     engine: NamedDependency[Engine],
     belongings: NamedDependency[Belongings],
-) -> Migration:
+) -> Response[Migration]:
     """Have an unfinished run go on in another version of its graph, or in another graph.
 
     Every scope stays where it stands, with its state and its counters; what is under way goes on and
@@ -58,9 +70,15 @@ async def migrate_run(
     is none. With `dry_run` nothing is written, and `faults` tell what would be refused.
     """
     with within(graph="/graph"):
-        found = await engine.migrate(run_id, data.graph, dry_run=data.dry_run, actor=ACTOR)
+        found = await engine.migrate(
+            run_id,
+            data.graph,
+            dry_run=data.dry_run,
+            actor=ACTOR,
+            **conditions_of(request, engine),
+        )
     belongings.forget(run_id)
-    return found
+    return Response(found, headers=headers_of(engine, found.seq, replayed=found.replayed))
 
 
 HANDLERS = (migrate_run,)

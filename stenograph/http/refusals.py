@@ -40,6 +40,7 @@ from stenograph.engine import (
     SignalRefused,
     StateRefused,
     StateTooLarge,
+    TooManyKeys,
     TooManyRuns,
     TooManySignals,
     UnknownEvent,
@@ -180,6 +181,7 @@ _PLAIN: Final[Mapping[str, type[Exception]]] = {
     "secret-refused": SecretRefused,
     "shutting-down": EngineClosed,
     "state-too-large": StateTooLarge,
+    "too-many-keys": TooManyKeys,
     "too-many-runs": TooManyRuns,
 }
 """Problems whose whole tale is their detail."""

@@ -41,6 +41,7 @@ from stenograph.http.wire import (
     StateAnswer,
     Status,
     VisitList,
+    run_etag,
 )
 
 StartBody: TypeAlias = Annotated[
@@ -110,9 +111,19 @@ async def list_runs(
     summary="Read a run",
     tags=["Runs"],
 )
-async def get_run(run_id: FromPath[str], engine: NamedDependency[Engine]) -> RunAnswer:
-    """Read what a run is now, without its state."""
-    return run_answer(await engine.get(run_id))
+async def get_run(
+    run_id: FromPath[str], engine: NamedDependency[Engine], if_none_match: IfNoneMatch = ""
+) -> Response[RunAnswer]:
+    """Read what a run is now, without its state.
+
+    Its `ETag` is for `If-Match`: whoever asks something of the run then asks it of this one alone.
+    """
+    run = await engine.get(run_id)
+    etag = run_etag(engine.journal.id, run.seq)
+    headers = {"ETag": etag, "Cache-Control": "no-cache"}
+    if etag_matches(if_none_match, etag):
+        return Response(None, status_code=304, headers=headers)  # type: ignore[arg-type]
+    return Response(run_answer(run), headers=headers)
 
 
 @get(
@@ -133,7 +144,7 @@ async def get_state(
     """Read the state of a run, now or right after event `at`; that one never changes in a journal."""
     check_journal(engine, journal)
     found = await engine.state(run_id, at)
-    etag = f'"{engine.journal.id}-{found.seq}"'
+    etag = run_etag(engine.journal.id, found.seq)
     # Another journal may hold another run of this id, at this very URL.
     forever = at is not None and journal is not None
     headers = {"ETag": etag, "Cache-Control": IMMUTABLE if forever else "no-cache"}

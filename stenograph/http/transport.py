@@ -10,7 +10,13 @@ from urllib.parse import quote, urlsplit
 import httpx
 import msgspec
 
-from stenograph.engine import NotHeld, RunFinished, SeqNotReached, UnknownRun
+from stenograph.engine import (
+    NotHeld,
+    PreconditionFailed,
+    RunFinished,
+    SeqNotReached,
+    UnknownRun,
+)
 from stenograph.http.messages import EventsPage
 from stenograph.http.refusals import About, RequestRefused, ServerUnreachable, error_of
 from stenograph.http.wire import ID_PATTERN, Problem, RunAnswer
@@ -93,6 +99,9 @@ class Transport:
             case "not-held":
                 run = await self.get(run_path(about.run_id), RunAnswer)
                 error = NotHeld(about.run_id, run.status, "", "")
+            case "precondition-failed":
+                run = await self.get(run_path(about.run_id), RunAnswer)
+                error = PreconditionFailed(about.run_id, asked=(), head=run.seq)
             case "seq-not-reached":
                 run = await self.get(run_path(about.run_id), RunAnswer)
                 error = SeqNotReached(about.run_id, asked=about.at, head=run.seq)

@@ -73,6 +73,11 @@ GraphId: TypeAlias = Annotated[
 ]
 
 
+def run_etag(journal_id: str, seq: int) -> str:
+    """Return the entity tag of a run after event ``seq``: of what it is, and of its state."""
+    return f'"{journal_id}-{seq}"'
+
+
 # --- problems ---------------------------------------------------------------------------------
 
 
@@ -205,7 +210,7 @@ class RunAnswer(Struct, frozen=True, kw_only=True):
     """A run at one moment, after event ``seq``; ``id`` and ``run_id`` are the same.
 
     ``current`` names the nodes it stands in, ``waits`` tells what it waits for, the first 100 of
-    each. ``done`` tells whether it has ended, ``replayed`` whether an earlier request had begun it,
+    each. ``done`` tells whether it has ended, ``replayed`` whether an earlier request asked for this,
     ``origin`` the event of another run that it goes on from. One that was ``imported`` is only read
     and forked here, whatever its status.
     """
