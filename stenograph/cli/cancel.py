@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from stenograph.cli.control import controlled
+from stenograph.cli.control import controlled, if_seq_option
 from stenograph.cli.output import Output
 from stenograph.cli.settings import place_options, settings
 
@@ -20,14 +20,15 @@ if TYPE_CHECKING:
 @click.command(short_help="Ask a run to stop.")
 @click.argument("run")
 @click.option("--reason", default="", help="Why; it is written into the journal.")
+@if_seq_option
 @place_options
-def cancel(run: str, reason: str) -> None:
+def cancel(run: str, reason: str, if_seq: int | None) -> None:
     """Ask a run to stop; asking twice is as asking once.
 
     RUN is an id, how one id alone begins, or @last. Exit code 6 when it has ended otherwise.
     """
 
     def ask(client: Client, run_id: str) -> Awaitable[RunView]:
-        return client.cancel(run_id, reason=reason)
+        return client.cancel(run_id, reason=reason, if_seq=if_seq)
 
     asyncio.run(controlled(Output(settings()), settings(), run, ask))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from stenograph.cli.control import REPLAYED, if_seq_option, key_option
 from stenograph.cli.failures import OK, USAGE, Failure
 from stenograph.cli.graph_files import fault_lines, graph_within, read_graph
 from stenograph.cli.output import Output
@@ -24,9 +25,19 @@ if TYPE_CHECKING:
 @click.argument("run")
 @click.argument("graph")
 @click.option("--dry-run", is_flag=True, help="Tell what would change, and change nothing.")
+@key_option
+@if_seq_option
 @place_options
 @click.pass_context
-def migrate(context: click.Context, run: str, graph: str, *, dry_run: bool) -> None:
+def migrate(
+    context: click.Context,
+    run: str,
+    graph: str,
+    *,
+    dry_run: bool,
+    key: str | None,
+    if_seq: int | None,
+) -> None:
     """Have RUN, which has not ended, go on in GRAPH: a graph file, or the id of a stored graph.
 
     RUN is an id, how one id alone begins, or @last. Every scope stays where it stands, and what is
@@ -34,10 +45,13 @@ def migrate(context: click.Context, run: str, graph: str, *, dry_run: bool) -> N
     with --dry-run, and 6 when it has ended.
     """
     output = Output(settings())
-    context.exit(asyncio.run(migrated(output, settings(), run, graph, dry_run=dry_run)))
+    asked = migrated(output, settings(), run, graph, dry_run=dry_run, key=key, if_seq=if_seq)
+    context.exit(asyncio.run(asked))
 
 
-async def migrated(output: Output, place: Settings, name: str, graph: str, *, dry_run: bool) -> int:
+async def migrated(
+    output: Output, place: Settings, name: str, graph: str, *, dry_run: bool, **conditions: Any
+) -> int:
     """Migrate a run, or ask what that would change, and tell of it; returns the exit code."""
     from stenograph.engine import MigrationRefused
 
@@ -48,7 +62,7 @@ async def migrated(output: Output, place: Settings, name: str, graph: str, *, dr
                 found = await _tried(client, run_id, graph)
             else:
                 named = await stored(output, client, graph) if is_file(graph) else graph
-                found = await client.migrate(run_id, named, dry_run=dry_run)
+                found = await client.migrate(run_id, named, dry_run=dry_run, **conditions)
         except MigrationRefused as error:
             why = (printable(fault.detail) for fault in error.faults)
             lines = [f"run {run_id} cannot go on in {graph} as it stands:", *why]
@@ -78,6 +92,8 @@ def tell(output: Output, found: Migration) -> None:
     if not output.tables:
         output.document(found)
         return
+    if found.replayed:
+        output.talk(REPLAYED)
     same = (found.graph_id, found.version) == (found.from_graph_id, found.from_version)
     if same and not found.faults:
         output.line(f"run {found.run_id}  is in {found.graph_id}@{found.version[:8]} already")

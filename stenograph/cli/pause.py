@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from stenograph.cli.control import controlled
+from stenograph.cli.control import controlled, if_seq_option
 from stenograph.cli.hints import steno
 from stenograph.cli.output import Output
 from stenograph.cli.settings import Settings, place_options, settings
@@ -21,8 +21,9 @@ if TYPE_CHECKING:
 @click.command(short_help="Have a run begin nothing new, until it is resumed.")
 @click.argument("run")
 @click.option("--reason", default="", help="Why; it is written into the journal.")
+@if_seq_option
 @place_options
-def pause(run: str, reason: str) -> None:
+def pause(run: str, reason: str, if_seq: int | None) -> None:
     """Have a run begin nothing new, until it is resumed; nodes under way finish first.
 
     RUN is an id, how one id alone begins, or @last. Asking twice is as asking once. Exit code 6
@@ -30,7 +31,7 @@ def pause(run: str, reason: str) -> None:
     """
 
     def ask(client: Client, run_id: str) -> Awaitable[RunView]:
-        return client.pause(run_id, reason=reason)
+        return client.pause(run_id, reason=reason, if_seq=if_seq)
 
     asyncio.run(paused(Output(settings()), settings(), run, ask))
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 import msgspec
 
-from stenograph.cli.control import controlled
+from stenograph.cli.control import controlled, if_seq_option, key_option
 from stenograph.cli.hints import steno
 from stenograph.cli.output import Output
 from stenograph.cli.settings import Settings, place_options, settings
@@ -47,9 +47,17 @@ def limit_options(command: F) -> F:
     help="What a node returned whose effects did happen: JSON, @FILE, or - for stdin.",
 )
 @click.option("--scope", metavar="SCOPE", help="Only if it is a node there that parked the run.")
+@key_option
+@if_seq_option
 @place_options
 def resume(
-    run: str, steps: int | None, time_s: float | None, result: str | None, scope: str | None
+    run: str,
+    steps: int | None,
+    time_s: float | None,
+    result: str | None,
+    scope: str | None,
+    key: str | None,
+    if_seq: int | None,
 ) -> None:
     """Let a paused or parked run go on, with other limits if given.
 
@@ -63,7 +71,9 @@ def resume(
 
     async def ask(client: Client, run_id: str) -> RunView:
         limits = await limits_of(ServerSource(client), run_id, steps, time_s)
-        return await client.resume(run_id, limits=limits, result=given, scope=scope)
+        return await client.resume(
+            run_id, limits=limits, result=given, scope=scope, key=key, if_seq=if_seq
+        )
 
     asyncio.run(going_on(Output(settings()), settings(), run, ask))
 
@@ -71,8 +81,12 @@ def resume(
 @click.command(short_help="Let a failed run try again what failed.")
 @click.argument("run")
 @limit_options
+@key_option
+@if_seq_option
 @place_options
-def retry(run: str, steps: int | None, time_s: float | None) -> None:
+def retry(
+    run: str, steps: int | None, time_s: float | None, key: str | None, if_seq: int | None
+) -> None:
     """Reopen a failed run where it failed; what had finished does not run again.
 
     RUN is an id, how one id alone begins, or @last. Exit code 6 when the run has not failed.
@@ -80,7 +94,7 @@ def retry(run: str, steps: int | None, time_s: float | None) -> None:
 
     async def ask(client: Client, run_id: str) -> RunView:
         limits = await limits_of(ServerSource(client), run_id, steps, time_s)
-        return await client.retry(run_id, limits=limits)
+        return await client.retry(run_id, limits=limits, key=key, if_seq=if_seq)
 
     asyncio.run(going_on(Output(settings()), settings(), run, ask))
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from stenograph.cli.control import controlled
+from stenograph.cli.control import controlled, if_seq_option, key_option
 from stenograph.cli.output import Output
 from stenograph.cli.settings import place_options, settings
 from stenograph.cli.values import json_of, state_of
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 @click.option(
     "--saw", type=click.IntRange(min=0), metavar="SEQ", help="The last event that you had seen."
 )
+@key_option
+@if_seq_option
 @place_options
 def signal(
     run: str,
@@ -41,6 +43,8 @@ def signal(
     pairs: tuple[str, ...],
     scope: str | None,
     saw: int | None,
+    key: str | None,
+    if_seq: int | None,
 ) -> None:
     """Give a run input: a node that waits for signal NAME takes it, else it is kept until one does.
 
@@ -54,6 +58,6 @@ def signal(
         value = json_of(payload, "PAYLOAD")
 
     def ask(client: Client, run_id: str) -> Awaitable[RunView]:
-        return client.signal(run_id, name, value, scope=scope, saw=saw)
+        return client.signal(run_id, name, value, scope=scope, saw=saw, key=key, if_seq=if_seq)
 
     asyncio.run(controlled(Output(settings()), settings(), run, ask))

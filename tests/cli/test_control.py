@@ -167,3 +167,39 @@ def test_a_tail_goes_on_past_a_failure_that_was_retried(server: Server, tmp_path
         types = [each["type"] for each in done.documents]
         assert (done.code, types[-1]) == (0, "run.completed")
         assert types[types.index("run.failed") + 1] == "run.retried"
+
+
+def test_what_is_asked_again_with_its_key_is_not_done_again(server: Server, tmp_path: Path) -> None:
+    begun(server, tmp_path, VOTES, "key-1", "-s", 'people=["ann","bob"]')
+    words = ["--url", server.url, "-o", "table", "signal", "key-1", "vote", "1", "--key", "k"]
+    first, again = steno(*words), steno(*words)
+    assert (first.code, first.err, again.code) == (0, "", 0)
+    assert again.err == "-- this was asked before with that key, and not done again\n"
+    assert len(signalled(server, "key-1")) == 1
+    other = steno("--url", server.url, "signal", "key-1", "vote", "2", "--key", "k")
+    assert (other.code, "asked for otherwise" in other.err) == (6, True)
+
+
+@pytest.mark.parametrize("words", [["signal", "vote"], ["pause"], ["cancel"], ["resume"]])
+def test_what_is_asked_of_an_event_that_is_not_the_last_is_not_done(
+    server: Server, tmp_path: Path, words: list[str]
+) -> None:
+    run_id = f"if-seq-{words[0]}"
+    begun(server, tmp_path, VOTES, run_id, "-s", 'people=["ann"]')
+    if words[0] == "resume":
+        steno("--url", server.url, "pause", run_id)
+    ask = ["--url", server.url, words[0], run_id, *words[1:]]
+    seq = steno("--url", server.url, "show", run_id).documents[0]["seq"]
+    stale = steno(*ask, "--if-seq", seq - 1)
+    assert (stale.code, f"is at event {seq}" in stale.err) == (6, True), stale.err
+    assert steno(*ask, "--if-seq", seq).code == 0
+
+
+def test_a_retry_takes_a_key_and_an_event(server: Server, tmp_path: Path) -> None:
+    fails = {"id": "fails", "start": "a", "nodes": {"a": {"next": "$fail"}}}
+    begun(server, tmp_path, fails, "if-seq-retry")
+    seq = steno("--url", server.url, "show", "if-seq-retry").documents[0]["seq"]
+    ask = ["--url", server.url, "retry", "if-seq-retry", "--key", "k", "--if-seq", seq]
+    assert [steno(*ask).code for _ in range(2)] == [0, 0]
+    events = steno("--url", server.url, "tail", "if-seq-retry", "--no-follow").documents
+    assert [each["type"] for each in events].count("run.retried") == 1

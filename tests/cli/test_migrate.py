@@ -145,3 +145,15 @@ def test_the_same_graph_by_another_name_changes_nothing_else(
     done = steno("--url", server.url, "-o", "table", "migrate", "mig-8", file, "--dry-run")
     names = f"gated-too@{version}  instead of gated@{version}"
     assert (done.code, done.out) == (0, f"run mig-8  would go on in {names}  at seq 8\n")
+
+
+def test_what_is_asked_again_with_its_key_is_told_again(server: Server, tmp_path: Path) -> None:
+    waits(server, tmp_path, "mig-key")
+    seq = shown(server, "mig-key")["seq"]
+    file = graph_file(tmp_path, MORE)
+    ask = ["--url", server.url, "-o", "table", "migrate", "mig-key", file, "--key", "k"]
+    first, again = steno(*ask, "--if-seq", seq), steno(*ask, "--if-seq", seq)
+    assert (first.code, "not done again" in first.err, again.code) == (0, False, 0), first.err
+    assert (again.out, "not done again" in again.err) == (first.out, True)
+    stale = steno("--url", server.url, "migrate", "mig-key", "gated", "--if-seq", seq)
+    assert (stale.code, f"was to be at {seq}" in stale.err) == (6, True)
