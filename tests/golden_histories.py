@@ -157,7 +157,11 @@ async def make_descendants(engine: Engine) -> list[str]:
     await engine.run(ASK, {}, run_id="migrated", wait_s=0.1)
     await engine.migrate("migrated", ASK_AND_COUNT, actor="a person")
     await engine.signal("migrated", "go", {"really": True})
-    made = ["forked", "forked-again", "rerun", "migrated"]
+    await engine.run(ASK, {}, run_id="keyed", wait_s=0.1)
+    await engine.pause("keyed")
+    await engine.resume("keyed", key="1", actor="a person")
+    await engine.signal("keyed", "go", {"really": True}, key="2", actor="a person")
+    made = ["forked", "forked-again", "rerun", "migrated", "keyed"]
     for run_id in made:
         assert (await engine.wait(run_id)).status == "completed"
     return made

@@ -32,9 +32,11 @@ from stenograph.engine.core.scopes import Layer
 from stenograph.engine.export.plausible import implausible
 from stenograph.engine.stored.snapshots import last_snapshot
 from stenograph.journal import MemoryJournal, NewRecord
+from tests.crashes import MOMENTS, Moment
 from tests.engine.secret_tools import OTHER, SECRET
 from tests.graphs import TOOLS
 from tests.scenario import Scenario
+from tests.stage import staged
 
 WAITS: dict[str, Any] = {
     "id": "waits",
@@ -180,6 +182,28 @@ async def test_a_repeat_is_known_after_a_restart_and_from_a_snapshot(tmp_path: P
         with pytest.raises(st.KeyReused):
             await engine.signal("run", "go", "y", key="k0")
         assert await count(engine, "signal.received") == 4
+
+
+@pytest.mark.parametrize("moment", MOMENTS)
+@pytest.mark.parametrize("what", ASKS)
+async def test_what_is_asked_again_after_a_crash_was_done_or_is_done_now(
+    what: str, moment: Moment
+) -> None:
+    type_, ask = ASKS[what]
+    graph = {"start": "a", "nodes": {"a": {"next": "$fail"}}} if what == "retry" else WAITS
+    async with staged() as stage:
+        await stage.engine.run(graph, {}, run_id="run")
+        if what == "resume":
+            await stage.engine.pause("run")
+        await stage.settle()
+        stage.die_at(1, moment)
+        asking = asyncio.ensure_future(ask(stage.engine)(key="k"))
+        await stage.settle()
+        await stage.restart(crash=True)
+        await asyncio.gather(asking, return_exceptions=True)
+        again = await ask(stage.engine)(key="k")
+        assert again.replayed is (moment != "before")
+        assert (await stage.types()).count(type_) == 1
 
 
 async def test_what_was_refused_may_be_asked_again_with_its_key() -> None:
