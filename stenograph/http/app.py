@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
 from litestar import Litestar, Router
+from litestar.config.cors import CORSConfig
 from litestar.datastructures import State
 from litestar.di import Provide
 from litestar.exceptions import HTTPException
@@ -31,16 +32,18 @@ from stenograph.http import (
     sql,
     tools,
 )
+from stenograph.http.access import Access, secured
 from stenograph.http.errors import respond
 from stenograph.http.exporting import Imports
 from stenograph.http.frames import Frames
 from stenograph.http.guard import Guard
+from stenograph.http.known_tokens import KnownTokens
 from stenograph.http.settings import DEFAULTS, Settings
 from stenograph.http.sifting import Belongings
 from stenograph.http.sql import Queries
 from stenograph.http.waiting import Stopping
 
-HANDLERS = (
+PATHS = (
     *classic.HANDLERS,
     *graphs.HANDLERS,
     *tools.HANDLERS,
@@ -56,7 +59,20 @@ HANDLERS = (
     *sql.HANDLERS,
     *sockets.HANDLERS,
 )
+HANDLERS = tuple(map(secured, PATHS))
 """What stands under both ``/`` and ``/api``."""
+
+
+ASKED_HEADERS = (
+    "Authorization", "Content-Type", "Idempotency-Key", "If-Match", "If-None-Match",
+    "Last-Event-ID", "Prefer", "traceparent", "tracestate",
+)  # fmt: skip
+TOLD_HEADERS = (
+    "ETag", "Idempotency-Replayed", "Location", "Preference-Applied", "RateLimit",
+    "RateLimit-Policy", "Retry-After", "Stenograph-Head", "Stenograph-Journal",
+    "Stenograph-Truncated", "WWW-Authenticate",
+)  # fmt: skip
+"""What pages of other sites may send, and see, besides what browsers always let them."""
 
 
 class Application(Litestar):
@@ -75,8 +91,9 @@ def create_app(
     """Return the application over the engine that ``open_engine`` gives when it starts.
 
     ``create_app(lambda: st.open("steno.db", tools=[…]))``. The engine is closed with it.
+    Raises TokensRefused for a file of tokens that is not as it should be.
     """
-
+    tokens = None if settings.tokens is None else KnownTokens(settings.tokens)
     opened: dict[str, Any] = {}
 
     @asynccontextmanager
@@ -97,7 +114,7 @@ def create_app(
         route_handlers=[
             *HANDLERS,
             Router("/api", route_handlers=list(HANDLERS), include_in_schema=False),
-            *health.HANDLERS,
+            *map(secured, health.HANDLERS),
             *docs.HANDLERS,
         ],
         dependencies={
@@ -105,14 +122,28 @@ def create_app(
             for name in ("engine", "stopping", "frames", "belongings", "queries", "imports")
         },
         lifespan=[lifespan],
-        middleware=[Guard(settings)],
+        middleware=[Access(tokens, settings), Guard(settings)],
         exception_handlers={HTTPException: respond, Exception: respond},
         openapi_config=docs.openapi_config(),
         plugins=[docs.RawSchemas()],
         request_max_body_size=settings.body_bytes,
         logging_config=None,
-        state=State({"settings": settings}),
+        cors_config=cors_of(settings.origins),
+        state=State({"settings": settings, "tokens": tokens}),
         signature_types=[Belongings, Engine, Frames, Imports, Queries],
+    )
+
+
+def cors_of(origins: Collection[str]) -> CORSConfig | None:
+    """Return what lets pages of other sites ask, if there are any; never with what a browser keeps."""
+    if not origins:
+        return None
+    return CORSConfig(
+        allow_origins=sorted(origins),
+        allow_methods=["GET", "HEAD", "POST"],
+        allow_headers=list(ASKED_HEADERS),
+        expose_headers=list(TOLD_HEADERS),
+        allow_credentials=False,
     )
 
 

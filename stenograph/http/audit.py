@@ -48,6 +48,7 @@ OtherAt: TypeAlias = Annotated[
 
 @get(
     "/runs/{run_id:str}/why",
+    needs="read",
     responses=problems("query-invalid", "run-not-found", "seq-not-reached"),
     summary="Why an event happened",
     tags=["Audit"],
@@ -59,6 +60,7 @@ async def get_why(run_id: FromPath[str], engine: NamedDependency[Engine], seq: S
 
 @get(
     "/runs/{run_id:str}/blame",
+    needs="read",
     responses=problems(
         "query-invalid", "run-not-found", "seq-not-reached", "scope-not-found", "path-not-found"
     ),
@@ -78,6 +80,7 @@ async def get_blame(
 
 @get(
     "/runs/{run_id:str}/diff/{other:str}",
+    needs="read",
     responses={200: DIFF, **problems("query-invalid", "run-not-found", "seq-not-reached")},
     summary="How two runs differ",
     tags=["Audit"],

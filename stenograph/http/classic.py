@@ -11,11 +11,12 @@ from litestar.params import BodyKwarg, FromPath
 from litestar.response import Response
 
 from stenograph.engine import Engine, Fault
+from stenograph.http.access import actor_of
 from stenograph.http.classic_wire import ClassicAnswer, GraphCreatedAnswer, RunRequest
 from stenograph.http.conditions import ETAG, Conditional, answered, moment_of
 from stenograph.http.control import CANCEL_PROBLEMS, CancelBody, reason_of
 from stenograph.http.errors import Refused, problems
-from stenograph.http.graphs import ACTOR, GRAPH_PROBLEMS, GraphBody, store
+from stenograph.http.graphs import GRAPH_PROBLEMS, GraphBody, store
 from stenograph.http.logbook import answer_of, classic_answer
 from stenograph.http.queries import At, Key, Prefer, PreferHeader
 from stenograph.http.starting import START_PROBLEMS, begin, headers_of, status_of
@@ -39,17 +40,19 @@ CANCEL_WAIT_S: Final = 1.0
 
 @post(
     "/graph/create",
+    needs="run",
     status_code=200,
     responses=GRAPH_PROBLEMS,
     summary="Store a graph",
     tags=["Classic"],
 )
 async def create(
+    request: Request[Any, Any, Any],
     data: GraphBody,
     engine: NamedDependency[Engine],
 ) -> GraphCreatedAnswer:
     """Store a graph, or a new version of it. The body is the graph, or `{"graph": …}`."""
-    stored = await store(data, engine)
+    stored = await store(data, engine, actor_of(request))
     done = "stored" if stored.created else "unchanged"
     return GraphCreatedAnswer(
         graph_id=stored.graph_id,
@@ -63,6 +66,7 @@ async def create(
 
 @post(
     "/graph/run",
+    needs="run",
     status_code=200,
     responses=START_PROBLEMS,
     summary="Run a graph and wait",
@@ -81,7 +85,7 @@ async def run(
     waits up to 300 s. With `wait: false` or `background: true` it is 202 at once.
     """
     wish = Prefer(prefer if _foreground(data) else "respond-async")
-    begun = await begin(engine, data, key)
+    begun = await begin(engine, data, key, actor_of(request))
     wait_s = WAIT_DEFAULT_S if wish.wait_s is None else wish.wait_s
     view = await wait_for_run(engine, begun.id, wait_s, request)
     return Response(
@@ -93,17 +97,21 @@ async def run(
 
 @post(
     "/graph/run-async",
+    needs="run",
     status_code=202,
     responses=START_PROBLEMS,
     summary="Start a run",
     tags=["Classic"],
 )
 async def run_async(
-    data: RunBody, engine: NamedDependency[Engine], key: Key = None
+    request: Request[Any, Any, Any],
+    data: RunBody,
+    engine: NamedDependency[Engine],
+    key: Key = None,
 ) -> Response[ClassicAnswer]:
     """Start a run and answer at once; `GET /graph/state/{run_id}` tells how it goes on."""
     _foreground(data)
-    begun = await begin(engine, data, key)
+    begun = await begin(engine, data, key, actor_of(request))
     return Response(
         await answer_of(engine, begun),
         status_code=200 if begun.replayed else 202,
@@ -113,6 +121,7 @@ async def run_async(
 
 @get(
     "/graph/state/{run_id:str}",
+    needs="read",
     responses=problems("query-invalid", "run-not-found", "seq-not-reached"),
     summary="State and log of a run",
     tags=["Classic"],
@@ -126,6 +135,7 @@ async def state(
 
 @post(
     "/graph/cancel/{run_id:str}",
+    needs="control",
     status_code=200,
     responses=CANCEL_PROBLEMS,
     response_headers=[ETAG],
@@ -141,7 +151,7 @@ async def cancel(
 ) -> Response[RunAnswer]:
     """Stop a run: 200 when it has stopped within a second, else 202 while it is stopping."""
     moment = moment_of(request, engine)
-    view = await engine.cancel(run_id, reason=reason_of(data), actor=ACTOR, **moment)
+    view = await engine.cancel(run_id, reason=reason_of(data), actor=actor_of(request), **moment)
     if not view.done:
         view = await engine.wait(run_id, CANCEL_WAIT_S)
     return answered(engine, view, 200 if view.done else 202)

@@ -12,6 +12,7 @@ from litestar.params import BodyKwarg, FromPath, PathParameter
 from litestar.response import Response
 
 from stenograph.engine import Engine
+from stenograph.http.access import actor_of
 from stenograph.http.bodies import within
 from stenograph.http.conditions import (
     CONDITION_CODES,
@@ -25,7 +26,6 @@ from stenograph.http.conditions import (
     moment_of,
 )
 from stenograph.http.errors import BODY_CODES, Refused, problems
-from stenograph.http.graphs import ACTOR
 from stenograph.http.queries import Saw, SignalScope
 from stenograph.http.requests import CancelRequest, PauseRequest, ResumeRequest, RetryRequest
 from stenograph.http.wire import RunAnswer
@@ -68,6 +68,7 @@ RetryBody: TypeAlias = Annotated[
 
 @post(
     "/runs/{run_id:str}/signals/{name:path}",
+    needs="control",
     status_code=200,
     responses=problems(
         *COMMON,
@@ -107,7 +108,7 @@ async def signal_run(
         data,
         scope=given_scope,
         saw=saw,
-        actor=ACTOR,
+        actor=actor_of(request),
         **conditions_of(request, engine),
     )
     return answered(engine, run)
@@ -115,6 +116,7 @@ async def signal_run(
 
 @post(
     "/runs/{run_id:str}/pause",
+    needs="control",
     status_code=202,
     responses=problems(*COMMON, "run-finished"),
     response_headers=[ETAG],
@@ -133,12 +135,13 @@ async def pause_run(
     Asking twice is as asking once; so it needs no `Idempotency-Key`.
     """
     moment = moment_of(request, engine)
-    run = await engine.pause(run_id, reason=reason_of(data), actor=ACTOR, **moment)
+    run = await engine.pause(run_id, reason=reason_of(data), actor=actor_of(request), **moment)
     return answered(engine, run, 200 if run.status == "paused" else 202)
 
 
 @post(
     "/runs/{run_id:str}/resume",
+    needs="control",
     status_code=200,
     responses=problems(
         *COMMON,
@@ -174,7 +177,7 @@ async def resume_run(
             limits=asked.limits,
             result=asked.result,
             scope=asked.scope,
-            actor=ACTOR,
+            actor=actor_of(request),
             **conditions_of(request, engine),
         )
     return answered(engine, run)
@@ -182,6 +185,7 @@ async def resume_run(
 
 @post(
     "/runs/{run_id:str}/retry",
+    needs="control",
     status_code=200,
     responses=problems(*COMMON, *KEY_CODES, "not-held"),
     response_headers=[ETAG, REPLAYED],
@@ -197,12 +201,13 @@ async def retry_run(
 ) -> Response[RunAnswer]:
     """Reopen a failed run where it failed; what had finished does not run again."""
     asked, conditions = data or RetryRequest(), conditions_of(request, engine)
-    run = await engine.retry(run_id, limits=asked.limits, actor=ACTOR, **conditions)
+    run = await engine.retry(run_id, limits=asked.limits, actor=actor_of(request), **conditions)
     return answered(engine, run)
 
 
 @post(
     "/runs/{run_id:str}/cancel",
+    needs="control",
     status_code=202,
     responses=CANCEL_PROBLEMS,
     response_headers=[ETAG],
@@ -221,7 +226,7 @@ async def cancel_run(
     Asking twice is as asking once; so it needs no `Idempotency-Key`.
     """
     moment = moment_of(request, engine)
-    run = await engine.cancel(run_id, reason=reason_of(data), actor=ACTOR, **moment)
+    run = await engine.cancel(run_id, reason=reason_of(data), actor=actor_of(request), **moment)
     return answered(engine, run, 200 if run.status == "cancelled" else 202)
 
 

@@ -13,7 +13,7 @@ from litestar.exceptions import NotFoundException
 from litestar.handlers import HTTPRouteHandler
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin, OpenAPIRenderPlugin
-from litestar.openapi.spec import License, OpenAPIType, Schema, Tag
+from litestar.openapi.spec import Components, License, OpenAPIType, Schema, SecurityScheme, Tag
 from litestar.plugins import OpenAPISchemaPlugin
 from litestar.response import Redirect, Response
 from litestar.types import Method
@@ -43,6 +43,17 @@ TAGS: Final = [
     Tag("Journal", "Everything that ever happened, in order"),
     Tag("Operations", "For whoever watches over the server"),
 ]
+
+TOKEN_SCHEME: Final = SecurityScheme(
+    type="http",
+    scheme="bearer",
+    bearer_format="steno_<id>_<secret>",
+    description=(
+        "A token with the scope that the operation names: `read`, `run`, `control` or `admin`; none "
+        "includes another. A server without a store of tokens needs none. WebSockets take it as "
+        "`Sec-WebSocket-Protocol: stenograph, bearer.<token>`, too; no URL takes it."
+    ),
+)
 
 # Only from here: a page that shows the API may send requests to it and to nobody else.
 CONTENT_POLICY: Final = (
@@ -129,20 +140,31 @@ def openapi_config() -> OpenAPIConfig:
         tags=TAGS,
         use_handler_docstrings=True,
         operation_id_creator=_operation_id,
+        components=Components(security_schemes={"token": TOKEN_SCHEME}),
         render_plugins=[DocsPage()],
         openapi_router=Router(
-            "/docs", route_handlers=[], include_in_schema=False, after_request=_guarded
+            "/docs",
+            route_handlers=[],
+            opt={"needs": None},
+            include_in_schema=False,
+            after_request=_guarded,
         ),
     )
 
 
-@get("/openapi.json", include_in_schema=False, media_type="application/json", sync_to_thread=False)
+@get(
+    "/openapi.json",
+    needs=None,
+    include_in_schema=False,
+    media_type="application/json",
+    sync_to_thread=False,
+)
 def openapi_json(request: Request[Any, Any, Any]) -> bytes:
     """Return the description of the API in OpenAPI 3.1."""
     return JsonRenderPlugin.render_json(request, request.app.openapi_schema.to_schema())
 
 
-@get("/", include_in_schema=False, sync_to_thread=False)
+@get("/", needs=None, include_in_schema=False, sync_to_thread=False)
 def root() -> Redirect:
     """Send whoever comes to the front door on to the docs."""
     return Redirect("/docs")

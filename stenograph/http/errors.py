@@ -84,6 +84,10 @@ KINDS: Final[Mapping[str, Kind]] = {
     "query-invalid": Kind(400, "The query is not valid"),
     "idempotency-key-invalid": Kind(400, "The idempotency key is not one"),
     "if-match-invalid": Kind(400, "The header If-Match names no entity tag"),
+    "token-in-query": Kind(400, "A token stands in the URL"),
+    "token-missing": Kind(401, "This needs a token"),
+    "token-invalid": Kind(401, "The token is not good"),
+    "scope-missing": Kind(403, "The token is not for this"),
     "origin-refused": Kind(403, "The request comes from another site"),
     "not-found": Kind(404, "There is nothing at this path"),
     "graph-not-found": Kind(404, "There is no such graph"),
@@ -127,6 +131,7 @@ KINDS: Final[Mapping[str, Kind]] = {
     "too-many-keys": Kind(422, "The run remembers as many idempotency keys as it can"),
     "unknown-signal": Kind(422, "The run never waits for this signal"),
     "signal-refused": Kind(422, "The signal does not fit what the run waits for"),
+    "rate-limited": Kind(429, "Too many requests"),
     "too-many-runs": Kind(429, "The graph allows no more runs now"),
     "too-many-signals": Kind(429, "The run keeps as many of this signal as it can"),
     "too-many-imports": Kind(429, "As many imports as may be are under way"),
@@ -151,6 +156,9 @@ BODY_CODES: Final = (
     "shutting-down",
 )
 """What any request with a body may be answered."""
+
+ACCESS_CODES: Final = ("token-missing", "token-invalid", "scope-missing", "rate-limited")
+"""What any request may be answered that needs a token."""
 
 CODES: Final[Mapping[type[Exception], str]] = {
     GraphInvalid: "graph-invalid",
@@ -213,11 +221,17 @@ _FIELD_FAULTS: Final = (
 
 
 class Refused(Exception):
-    """A request that is refused here, before the engine is asked: code, detail, faults."""
+    """A request that is refused here, before the engine is asked: code, detail, faults, headers."""
 
-    def __init__(self, code: str, detail: str, faults: Iterable[Fault] = ()) -> None:
+    def __init__(
+        self,
+        code: str,
+        detail: str,
+        faults: Iterable[Fault] = (),
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
         super().__init__(detail)
-        self.code, self.faults = code, list(faults)
+        self.code, self.faults, self.headers = code, list(faults), dict(headers or {})
 
 
 def problem_of(error: Exception, instance: str | None = None) -> Problem:
@@ -256,10 +270,14 @@ def respond(request: Request[Any, Any, Any], error: Exception) -> Response[bytes
     )
 
 
-def problems(*codes: str) -> dict[int, ResponseSpec]:
-    """Return the answers that an operation documents besides its own, by status."""
+def problems(*codes: str, anybody: bool = False) -> dict[int, ResponseSpec]:
+    """Return the answers that an operation documents besides its own, by status.
+
+    ``anybody``: it needs no token, and is not counted.
+    """
     titles: dict[int, list[str]] = {}
-    for code in ("bad-request", "host-refused", *codes):
+    common = ("bad-request", "token-in-query", "host-refused", *(() if anybody else ACCESS_CODES))
+    for code in dict.fromkeys((*common, *codes)):
         titles.setdefault(KINDS[code].status, []).append(f"`{code}`: {KINDS[code].title}")
     return {
         status: ResponseSpec(

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Annotated, TypeAlias
+from typing import Annotated, Any, TypeAlias
 
-from litestar import get, post
+from litestar import Request, get, post
 from litestar.di import NamedDependency
 from litestar.openapi.spec import Example
 from litestar.params import BodyKwarg, FromPath, QueryParameter
 
 from stenograph.engine import Engine, UnknownRun
+from stenograph.http.access import actor_of
 from stenograph.http.errors import BODY_CODES, problems
 from stenograph.http.evidence_wire import EraseRequest, VerifyAnswer, verify_answer
 from stenograph.http.frames import Frames
-from stenograph.http.graphs import ACTOR
 from stenograph.http.pages import check_journal
 from stenograph.http.queries import After, JournalId
 from stenograph.http.sifting import Belongings
@@ -33,6 +33,7 @@ Most: TypeAlias = Annotated[
 
 @get(
     "/runs/{run_id:str}/verify",
+    needs="read",
     responses=problems("query-invalid", "run-not-found", "cursor-unknown"),
     summary="Verify a run",
     tags=["Evidence"],
@@ -55,6 +56,7 @@ async def verify_run(
 
 @get(
     "/journal/verify",
+    needs="read",
     responses=problems("query-invalid", "cursor-unknown"),
     summary="Verify the journal",
     tags=["Evidence"],
@@ -84,12 +86,14 @@ def check_cursor(after: int, head: int) -> None:
 
 @post(
     "/runs/{run_id:str}/erase",
+    needs="admin",
     status_code=200,
     responses=problems(*BODY_CODES, "run-not-found", "run-unfinished", "read-only", "journal-busy"),
     summary="Erase a run",
     tags=["Evidence"],
 )
 async def erase_run(
+    request: Request[Any, Any, Any],
     run_id: FromPath[str],
     engine: NamedDependency[Engine],
     frames: NamedDependency[Frames],
@@ -100,7 +104,7 @@ async def erase_run(
 
     Places, times and types of its events stay with them, so that the journal verifies as before.
     """
-    run = await engine.erase(run_id, reason=(data and data.reason) or "", actor=ACTOR)
+    run = await engine.erase(run_id, reason=(data and data.reason) or "", actor=actor_of(request))
     frames.forget()
     belongings.forget(run_id)
     return run_answer(run)

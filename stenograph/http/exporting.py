@@ -66,6 +66,7 @@ class Imports:
 
 @get(
     "/runs/{run_id:str}/export",
+    needs="read",
     responses={200: LINES, **problems("query-invalid", "run-not-found", "run-erased")},
     summary="Export a run",
     tags=["Evidence"],
@@ -99,6 +100,7 @@ async def export_run(
 
 @post(
     "/runs/import",
+    needs="admin",
     responses={
         200: ResponseSpec(RunAnswer, generate_examples=False, description="It was there, the same"),
         **problems(*BODY_CODES, *IMPORT_CODES),

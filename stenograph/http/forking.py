@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, TypeAlias
+from typing import Annotated, Any, TypeAlias
 
-from litestar import post
+from litestar import Request, post
 from litestar.di import NamedDependency
 from litestar.openapi.spec import Example
 from litestar.params import BodyKwarg, FromPath
@@ -12,10 +12,10 @@ from litestar.response import Response
 from msgspec.structs import asdict
 
 from stenograph.engine import Engine, RunView
+from stenograph.http.access import actor_of
 from stenograph.http.bodies import run_id_of, within
 from stenograph.http.errors import Refused, problems
 from stenograph.http.fork_wire import ForkAnswer, ForkRequest
-from stenograph.http.graphs import ACTOR
 from stenograph.http.queries import Key, check_key
 from stenograph.http.requests import KEY_HEADER
 from stenograph.http.starting import START_CODES, headers_of, status_of
@@ -46,12 +46,14 @@ ForkBody: TypeAlias = Annotated[
 
 @post(
     "/runs/{run_id:str}/fork",
+    needs="run",
     status_code=202,
     responses=problems(*START_CODES, *FORK_CODES),
     summary="Fork a run",
     tags=["Runs"],
 )
 async def fork_run(
+    request: Request[Any, Any, Any],
     run_id: FromPath[str],
     data: ForkBody,
     engine: NamedDependency[Engine],
@@ -81,7 +83,7 @@ async def fork_run(
             key=key,
             limits=data.limits,
             tags=data.tags,
-            actor=ACTOR,
+            actor=actor_of(request),
         )
     return Response(
         fork_answer(begun), status_code=status_of(begun, begun), headers=headers_of(begun)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, TypeAlias
 
-from litestar import get, post
+from litestar import Request, get, post
 from litestar.di import NamedDependency
 from litestar.openapi.spec import Example
 from litestar.params import BodyKwarg, FromPath
@@ -13,6 +13,7 @@ from msgspec import Raw
 from msgspec.structs import replace
 
 from stenograph.engine import Engine, GraphInvalid, StoredGraph
+from stenograph.http.access import actor_of
 from stenograph.http.bodies import graph_of, within_graph
 from stenograph.http.errors import BODY_CODES, problems
 from stenograph.http.queries import Cursor, IfNoneMatch, Limit, before, etag_matches, next_cursor
@@ -26,9 +27,6 @@ from stenograph.http.wire import (
     GraphVersionList,
     ValidationAnswer,
 )
-
-ACTOR = "http"
-"""Who asked, in events; one day the name of a token."""
 
 GRAPH_PROBLEMS = problems(*BODY_CODES, "graph-invalid", "read-only")
 
@@ -50,18 +48,24 @@ GraphBody: TypeAlias = Annotated[
 ]
 
 
-async def store(data: dict[str, Any], engine: Engine) -> StoredGraph:
+async def store(data: dict[str, Any], engine: Engine, actor: str) -> StoredGraph:
     """Store the graph of a body; raises GraphInvalid with pointers into the body."""
     given = graph_of(data)
     with within_graph(given):
-        stored = await engine.create_graph(given.graph, actor=ACTOR)
+        stored = await engine.create_graph(given.graph, actor=actor)
     return replace(stored, warnings=tuple(given.moved(stored.warnings)))
 
 
 @post(
-    "/graphs", status_code=201, responses=GRAPH_PROBLEMS, summary="Store a graph", tags=["Graphs"]
+    "/graphs",
+    needs="run",
+    status_code=201,
+    responses=GRAPH_PROBLEMS,
+    summary="Store a graph",
+    tags=["Graphs"],
 )
 async def create_graph(
+    request: Request[Any, Any, Any],
     data: GraphBody,
     engine: NamedDependency[Engine],
 ) -> Response[GraphAnswer]:
@@ -69,7 +73,7 @@ async def create_graph(
 
     The body is the graph, or `{"graph": …, "id": …}`.
     """
-    stored = await store(data, engine)
+    stored = await store(data, engine, actor_of(request))
     return Response(
         graph_answer(stored),
         status_code=201 if stored.created else 200,
@@ -79,6 +83,7 @@ async def create_graph(
 
 @post(
     "/graphs/validate",
+    needs="read",
     status_code=200,
     responses=GRAPH_PROBLEMS,
     summary="Check a graph",
@@ -106,7 +111,13 @@ async def validate_graph(
     )
 
 
-@get("/graphs", responses=problems("query-invalid"), summary="List graphs", tags=["Graphs"])
+@get(
+    "/graphs",
+    needs="read",
+    responses=problems("query-invalid"),
+    summary="List graphs",
+    tags=["Graphs"],
+)
 async def list_graphs(
     engine: NamedDependency[Engine], limit: Limit = PAGE_DEFAULT, cursor: Cursor = None
 ) -> GraphList:
@@ -132,6 +143,7 @@ async def list_graphs(
 
 @get(
     "/graphs/{graph_id:str}",
+    needs="read",
     responses=problems("graph-not-found"),
     summary="Read a graph",
     tags=["Graphs"],
@@ -152,6 +164,7 @@ async def get_graph(
 
 @get(
     "/graphs/{graph_id:str}/versions",
+    needs="read",
     responses=problems("graph-not-found"),
     summary="Versions of a graph",
     tags=["Graphs"],

@@ -27,7 +27,7 @@ _DEFAULT_PORTS: Final = {"http": ":80", "https": ":443"}
 
 
 class Guard(ASGIMiddleware):
-    """First in line: refuses what is too large, no JSON, or sent by another site's page."""
+    """Behind the check of who asks: refuses what is too large, no JSON, or sent by another site's page."""
 
     def __init__(self, settings: Settings = DEFAULTS) -> None:
         self.settings = settings
@@ -39,7 +39,7 @@ class Guard(ASGIMiddleware):
         headers = Headers.from_scope(scope)
         check_host(headers, self.hosts)
         if scope.get("method") not in SAFE_METHODS:  # a WebSocket has none
-            check_origin(headers)
+            check_origin(headers, self.settings.origins)
         if takes_file(scope):
             check_file_type(headers)
         elif scope["type"] == ScopeType.HTTP and _has_body(headers):
@@ -91,15 +91,15 @@ def check_host(headers: Headers, hosts: Collection[str] | None = None) -> None:
             raise Refused("host-refused", detail)
 
 
-def check_origin(headers: Headers) -> None:
-    """Raise Refused when a browser sends this for a page of another site.
+def check_origin(headers: Headers, origins: Collection[str] = ()) -> None:
+    """Raise Refused when a browser sends this for a page of a site that is not one of ``origins``.
 
     Browsers name the page's origin in each unsafe request and in each WebSocket handshake, and no
     page can change that; programs leave the header out.
     """
     host = headers.get("host", "").lower()
     for origin in headers.getall("origin", []):
-        if not _same_site(origin.lower(), host):
+        if origin not in origins and not _same_site(origin.lower(), host):
             detail = f"pages of {origin[:200]} may not do this here; only pages of {host[:200]} may"
             raise Refused("origin-refused", detail)
 

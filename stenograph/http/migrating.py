@@ -11,6 +11,7 @@ from litestar.params import BodyKwarg, FromPath
 from litestar.response import Response
 
 from stenograph.engine import Engine, Migration
+from stenograph.http.access import actor_of
 from stenograph.http.bodies import within
 from stenograph.http.conditions import (
     ETAG,
@@ -22,7 +23,6 @@ from stenograph.http.conditions import (
 )
 from stenograph.http.control import COMMON
 from stenograph.http.errors import problems
-from stenograph.http.graphs import ACTOR
 from stenograph.http.migrate_wire import MigrateRequest
 from stenograph.http.sifting import Belongings
 
@@ -49,6 +49,7 @@ MigrateBody: TypeAlias = Annotated[
 
 @post(
     "/runs/{run_id:str}/migrate",
+    needs="control",
     status_code=200,
     responses=problems(*COMMON, *KEY_CODES, *MIGRATE_CODES),
     response_headers=[ETAG, REPLAYED],
@@ -74,7 +75,7 @@ async def migrate_run(
             run_id,
             data.graph,
             dry_run=data.dry_run,
-            actor=ACTOR,
+            actor=actor_of(request),
             **conditions_of(request, engine),
         )
     belongings.forget(run_id)

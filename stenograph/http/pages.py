@@ -15,6 +15,7 @@ from litestar.response import Response, Stream
 from msgspec import Struct
 
 from stenograph.engine import Engine, Filter, UnknownRun, filter_of
+from stenograph.http.access import still_may
 from stenograph.http.errors import Refused, problems
 from stenograph.http.following import to_its_end
 from stenograph.http.messages import EventsPage
@@ -123,6 +124,7 @@ class Asked(Struct, frozen=True):
 
 @get(
     "/runs/{run_id:str}/events",
+    needs="read",
     responses={200: PAGE, **problems("query-invalid", "run-not-found", "cursor-unknown")},
     summary="Events of a run",
     tags=["Runs"],
@@ -164,6 +166,7 @@ async def run_events(
 
 @get(
     "/journal",
+    needs="read",
     responses={200: PAGE, **problems("query-invalid", "cursor-unknown")},
     summary="Events of all runs",
     tags=["Journal"],
@@ -219,7 +222,9 @@ async def _answer(
         parts = sieve.parts(source.follow(asked.after))
         if asked.playback.speed:
             parts = played(parts, sieve, asked.playback)
-        chunks = server_sent(parts, sieve, asked.after, source.journal.id, stopping)
+        chunks = server_sent(
+            parts, sieve, asked.after, source.journal.id, stopping, still_may(request)
+        )
         headers = {**_headers(source, head), "Cache-Control": "no-store"}
         return Stream(chunks, media_type=SSE_TYPE, headers=headers)
     if NDJSON_TYPE in asked.accept:

@@ -12,9 +12,9 @@ from litestar.params import BodyKwarg, FromPath
 from litestar.response import Response
 
 from stenograph.engine import CheckReport, Engine, EngineClosed, RerunReport
+from stenograph.http.access import actor_of
 from stenograph.http.bodies import run_id_of, within
 from stenograph.http.errors import BODY_CODES, Refused, problems
-from stenograph.http.graphs import ACTOR
 from stenograph.http.queries import Key, check_key
 from stenograph.http.requests import KEY_HEADER
 from stenograph.http.rerun_wire import CheckRequest, RerunRequest
@@ -48,12 +48,14 @@ CheckBody: TypeAlias = Annotated[
 
 @post(
     "/runs/{run_id:str}/rerun",
+    needs="run",
     status_code=202,
     responses=problems(*START_CODES, *RERUN_CODES),
     summary="Rerun a run",
     tags=["Runs"],
 )
 async def rerun_run(
+    request: Request[Any, Any, Any],
     run_id: FromPath[str],
     engine: NamedDependency[Engine],
     data: RerunBody = None,
@@ -81,7 +83,7 @@ async def rerun_run(
             key=key,
             limits=asked.limits,
             tags=asked.tags,
-            actor=ACTOR,
+            actor=actor_of(request),
         )
     return Response(
         run_answer(begun), status_code=status_of(begun, begun), headers=headers_of(begun)
@@ -90,6 +92,7 @@ async def rerun_run(
 
 @get(
     "/runs/{run_id:str}/rerun",
+    needs="read",
     responses=problems("run-not-found", "rerun-refused"),
     summary="What came of a rerun",
     tags=["Audit"],
@@ -101,6 +104,7 @@ async def get_rerun(run_id: FromPath[str], engine: NamedDependency[Engine]) -> R
 
 @post(
     "/runs/{run_id:str}/check",
+    needs="run",
     status_code=200,
     responses=problems(*BODY_CODES, "run-not-found", "rerun-refused"),
     summary="Check today's tools against a run",

@@ -14,6 +14,7 @@ from msgspec import Raw
 from msgspec.structs import replace
 
 from stenograph.engine import Engine, Fault
+from stenograph.http.access import actor_of, audience_of
 from stenograph.http.errors import Refused, problems
 from stenograph.http.pages import check_journal
 from stenograph.http.queries import (
@@ -55,10 +56,17 @@ StartBody: TypeAlias = Annotated[
         ]
     ),
 ]
-IMMUTABLE = "public, max-age=31536000, immutable"
+IMMUTABLE = "max-age=31536000, immutable"
 
 
-@post("/runs", status_code=202, responses=START_PROBLEMS, summary="Start a run", tags=["Runs"])
+@post(
+    "/runs",
+    needs="run",
+    status_code=202,
+    responses=START_PROBLEMS,
+    summary="Start a run",
+    tags=["Runs"],
+)
 async def start_run(
     request: Request[Any, Any, Any],
     data: StartBody,
@@ -71,7 +79,7 @@ async def start_run(
     The same body again with its `run_id`, or its `Idempotency-Key`, begins nothing: 200.
     """
     wish = Prefer(prefer)
-    begun = await begin(engine, data, key)
+    begun = await begin(engine, data, key, actor_of(request))
     run = await wait_for_run(engine, begun.id, wish.wait_s or 0, request)
     return Response(
         run_answer(replace(run, replayed=begun.replayed)),
@@ -80,7 +88,7 @@ async def start_run(
     )
 
 
-@get("/runs", responses=problems("query-invalid"), summary="List runs", tags=["Runs"])
+@get("/runs", needs="read", responses=problems("query-invalid"), summary="List runs", tags=["Runs"])
 async def list_runs(
     engine: NamedDependency[Engine],
     graph: FromQuery[str | None] = None,
@@ -107,6 +115,7 @@ async def list_runs(
 
 @get(
     "/runs/{run_id:str}",
+    needs="read",
     responses=problems("run-not-found", "run-erased"),
     summary="Read a run",
     tags=["Runs"],
@@ -128,6 +137,7 @@ async def get_run(
 
 @get(
     "/runs/{run_id:str}/state",
+    needs="read",
     responses=problems(
         "query-invalid", "run-not-found", "run-erased", "seq-not-reached", "cursor-unknown"
     ),
@@ -135,6 +145,7 @@ async def get_run(
     tags=["Runs"],
 )
 async def get_state(
+    request: Request[Any, Any, Any],
     run_id: FromPath[str],
     engine: NamedDependency[Engine],
     at: At = None,
@@ -147,7 +158,9 @@ async def get_state(
     etag = run_etag(engine.journal.id, found.seq)
     # Another journal may hold another run of this id, at this very URL.
     forever = at is not None and journal is not None
-    headers = {"ETag": etag, "Cache-Control": IMMUTABLE if forever else "no-cache"}
+    headers = {"ETag": etag, "Cache-Control": "no-cache"}
+    if forever:
+        headers["Cache-Control"] = f"{audience_of(request)}, {IMMUTABLE}"
     if etag_matches(if_none_match, etag):
         return Response(None, status_code=304, headers=headers)  # type: ignore[arg-type]
     answer = StateAnswer(run_id=run_id, seq=found.seq, status=found.status, state=Raw(found.json))
@@ -156,6 +169,7 @@ async def get_state(
 
 @get(
     "/runs/{run_id:str}/visits",
+    needs="read",
     responses=problems("query-invalid", "run-not-found", "run-erased"),
     summary="Visits of nodes",
     tags=["Runs"],

@@ -117,6 +117,11 @@ class SocketProtocol(WebSocketsSansIOProtocol):
 
     is_lost = False
 
+    def connection_made(self, transport: Any) -> None:
+        """Begin; nothing that passes is logged, at whichever level: heads carry tokens."""
+        self.conn.debug = False
+        super().connection_made(transport)
+
     async def send(self, message: ASGISendEvent) -> None:
         """Send a message; a text to an open connection in the frame that others are sent as well.
 
@@ -126,6 +131,8 @@ class SocketProtocol(WebSocketsSansIOProtocol):
         text = message.get("text")
         if not isinstance(text, str) or self.conn.state is not State.OPEN:
             await super().send(message)
+            # uvicorn takes an answer in place of a handshake for none, and logs an error.
+            self.handshake_complete |= self.initial_response is not None
         elif self.transport.is_closing():
             raise ClientDisconnected
         else:

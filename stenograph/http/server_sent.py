@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
 from typing import Final
 
@@ -17,18 +17,26 @@ PULSE: Final = b": still here\n\n"
 
 
 async def server_sent(
-    parts: Parts, sieve: Sieve, after: int, journal: str, stopping: asyncio.Event
+    parts: Parts,
+    sieve: Sieve,
+    after: int,
+    journal: str,
+    stopping: asyncio.Event,
+    may: Callable[[], bool],
 ) -> AsyncIterator[bytes]:
     """Yield a chunk a part, and one for the end; ends early, to be taken up again, with the server.
 
     The id of an event is its cursor: its ``seq``, or of the whole journal its ``offset``. A filtered
     stream has its pulse tell the cursor: an id without data, which a browser takes down in silence.
+    It ends early, too, once who listens no longer ``may``.
     """
     stop = asyncio.ensure_future(stopping.wait())
     try:
         beating = pulsed(parts, sieve, after, every_s=PULSE_S, until=stop)
         async with aclosing(beating):
             async for part in beating:
+                if not may():
+                    return
                 yield _end(part, journal) if isinstance(part, RunView) else _chunk(part, sieve)
     except EngineClosed:
         return

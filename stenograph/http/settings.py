@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+import re
+from typing import Annotated, Final, Literal
 
 from msgspec import Meta, Struct
 
 from stenograph.engine import Bounds
+
+ORIGIN: Final = r"https?://(?:[a-z0-9_-]+(?:\.[a-z0-9_-]+)*|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?"
+"""One site, as browsers name it in ``Origin``; never a pattern, and never all of them."""
 
 
 class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -50,6 +54,15 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     log_level: Literal["debug", "info", "warning", "error"] = "warning"
 
     bounds: Bounds = Bounds()
+
+    def __post_init__(self) -> None:
+        """Raise ValueError for an origin that no browser would ever send."""
+        for origin in self.origins:
+            if not re.fullmatch(ORIGIN, origin):
+                raise ValueError(
+                    f"{origin!r} is no origin: write scheme, host and port as a browser sends them, "
+                    "in small letters: https://example.org"
+                )
 
 
 DEFAULTS = Settings()

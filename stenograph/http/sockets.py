@@ -15,11 +15,11 @@ from litestar.params import FromPath
 from msgspec import Struct
 
 from stenograph.engine import Engine, EngineClosed, Filter, filter_of, nested_deeper
+from stenograph.http.access import actor_of, subprotocol_of
 from stenograph.http.bodies import state_in_frame, within
 from stenograph.http.errors import Refused, problem_of
 from stenograph.http.following import to_its_end
 from stenograph.http.frames import Frames, error_message, status_message
-from stenograph.http.graphs import ACTOR
 from stenograph.http.guard import check_names
 from stenograph.http.outlet import Outlet
 from stenograph.http.pages import JournalSource, check_journal
@@ -85,7 +85,8 @@ class Query(Struct, frozen=True):
         "/ws/logs/{run_id:str}",
         "/ws/monitor/{run_id:str}",
         "/graph/stream/{run_id:str}",
-    ]
+    ],
+    needs="read",
 )
 async def follow_run(
     socket: Socket,
@@ -103,7 +104,7 @@ async def follow_run(
     await _converse(socket, engine, follow)
 
 
-@websocket("/ws/logs")
+@websocket("/ws/logs", needs="read")
 async def follow_journal(
     socket: Socket,
     engine: NamedDependency[Engine],
@@ -124,7 +125,7 @@ async def follow_journal(
     await _converse(socket, engine, follow)
 
 
-@websocket("/ws/execute/{graph_id:str}")
+@websocket("/ws/execute/{graph_id:str}", needs="run")
 async def execute(
     socket: Socket,
     graph_id: FromPath[str],
@@ -140,7 +141,7 @@ async def execute(
         await engine.graph(name, version or None)
         pointer, state = state_in_frame(await _first_frame(socket), graph_id)
         with within(state=pointer):
-            run = await engine.start(graph_id, state, actor=ACTOR)
+            run = await engine.start(graph_id, state, actor=actor_of(socket))
         await _send_one(socket, status_message(run, engine.journal.id, sent=0))
         await Sender(socket, engine, frames, belongings).send_run(run.id, query)
 
@@ -166,7 +167,8 @@ async def _converse(socket: Socket, engine: Engine, follow: Callable[[], Any]) -
     """Accept a client, talk until all is said or it leaves, and close with the code that tells why."""
     try:
         with _talking():
-            await socket.accept(headers={JOURNAL_HEADER: engine.journal.id})
+            headers = {JOURNAL_HEADER: engine.journal.id}
+            await socket.accept(subprotocol_of(socket), headers=headers)
         code = await _say(socket, follow)
         with _talking():
             await socket.close(code)

@@ -78,6 +78,7 @@ class Queries:
 
 @post(
     "/sql",
+    needs="admin",
     status_code=200,
     responses={
         200: ANSWER,

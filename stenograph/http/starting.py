@@ -6,7 +6,6 @@ from stenograph.engine import Engine, RunView
 from stenograph.http.bodies import run_id_of, state_of, within
 from stenograph.http.classic_wire import RunRequest
 from stenograph.http.errors import BODY_CODES, Refused, problems
-from stenograph.http.graphs import ACTOR
 from stenograph.http.queries import check_key
 from stenograph.http.requests import KEY_HEADER, StartRequest
 
@@ -28,7 +27,9 @@ START_CODES = (
 START_PROBLEMS = problems(*START_CODES)
 
 
-async def begin(engine: Engine, asked: StartRequest | RunRequest, key: str | None) -> RunView:
+async def begin(
+    engine: Engine, asked: StartRequest | RunRequest, key: str | None, actor: str
+) -> RunView:
     """Begin what a body asks for, or find the run that it began; raises Refused and the engine's."""
     check_key(key)
     run_id = run_id_of(asked)
@@ -45,7 +46,7 @@ async def begin(engine: Engine, asked: StartRequest | RunRequest, key: str | Non
             delay_s=asked.delay_s,
             limits=asked.limits,
             tags=asked.tags,
-            actor=ACTOR,
+            actor=actor,
         )
 
 

@@ -16,7 +16,7 @@ from stenograph.http.wire import PredicateItem, ToolItem, ToolList, ToolRate
 ToolName: TypeAlias = Annotated[str, PathParameter(description="What a node calls it by")]
 
 
-@get("/tools", summary="List tools", tags=["Graphs"])
+@get("/tools", needs="read", summary="List tools", tags=["Graphs"])
 async def list_tools(engine: NamedDependency[Engine]) -> ToolList:
     """List the tools that nodes may call, and the predicates that edges may ask."""
     tools, predicates = engine.registry.tools, engine.registry.predicates
@@ -29,6 +29,7 @@ async def list_tools(engine: NamedDependency[Engine]) -> ToolList:
 
 @get(
     "/tools/{name:path}",
+    needs="read",
     responses=problems("tool-not-found"),
     summary="Read about a tool",
     tags=["Graphs"],

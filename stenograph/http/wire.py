@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Final, Literal, TypeAlias
 
-from msgspec import Meta, Raw, Struct
+from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
 from stenograph.engine import ErrorInfo, Fault, Origin, ParkedView, Visit, WaitView
 
@@ -40,6 +40,8 @@ CLOSE_INTERNAL_ERROR: Final = 1011
 CLOSE_RESTART: Final = 1012
 """The server stops; come again with the last seq that you hold."""
 CLOSE_TRY_LATER: Final = 1013
+CLOSE_OURS: Final = 4000
+"""Close codes of our own are this and the HTTP status that a request would be answered."""
 CLOSE_BAD_REQUEST: Final = 4400
 CLOSE_NOT_FOUND: Final = 4404
 CLOSE_CURSOR_UNKNOWN: Final = 4409
@@ -298,10 +300,14 @@ class SqlAnswer(Struct, frozen=True, kw_only=True):
 class HealthAnswer(Struct, frozen=True, kw_only=True):
     """``/healthz`` and ``/readyz``; 503 with a problem instead when the journal has failed.
 
-    ``version`` is that of the API.
+    ``version`` is that of the API. Where tokens are needed, who comes without one that may read is
+    told ``status`` alone. ``warnings`` are of what is wrong and does not keep it from its work.
     """
 
     status: Literal["ok"]
-    version: str
-    journal: str
-    recovered: Annotated[int, Meta(description="unfinished runs taken up at start")] = 0
+    version: str | UnsetType = UNSET
+    journal: str | UnsetType = UNSET
+    recovered: Annotated[int | UnsetType, Meta(description="unfinished runs taken up at start")] = (
+        UNSET
+    )
+    warnings: list[str] | UnsetType = UNSET
