@@ -80,6 +80,8 @@ class Validation(Struct, frozen=True):
 class Client(Reading):
     """Runs graphs on a server and tells of them; an async context manager.
 
+    ``token`` goes with every request, to that server alone; what begins a run also reads it, and
+    so needs both ``run`` and ``read``.
     Every call raises ServerUnreachable when no server answers, and RequestRefused for a problem
     that is no error of the engine. ``tail`` and ``follow`` take a broken stream up again by
     themselves, unless ``reconnect`` is false; ``on_lost`` is called with the cursor each time.

@@ -62,10 +62,11 @@ class Reading:
         self,
         url: str = URL,
         *,
+        token: str | None = None,
         reconnect: bool = True,
         on_lost: Callable[[int], None] | None = None,
     ) -> None:
-        self.server = Transport(url)
+        self.server = Transport(url, token)
         self.reconnect, self.on_lost = reconnect, on_lost
 
     @property
@@ -314,6 +315,7 @@ class Reading:
             run_id,
             after,
             wanted=wanted,
+            headers=self.server.headers,
             proxy=self.server.proxy,
             on_lost=self.on_lost,
             reconnect=self.reconnect,

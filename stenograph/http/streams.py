@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncGenerator, Callable, Iterable
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from typing import Final
 from urllib.parse import quote, urlencode
 
 import msgspec
 from msgspec import UNSET, UnsetType
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import WebSocketException
+from websockets.exceptions import InvalidStatus, WebSocketException
 
 from stenograph.engine import NO_FILTER, Filter
 from stenograph.http.messages import (
@@ -24,7 +24,7 @@ from stenograph.http.messages import (
     StatusMessage,
 )
 from stenograph.http.refusals import OutOfSequence, RequestRefused, ServerUnreachable, StreamLost
-from stenograph.http.wire import JOURNAL_HEADER
+from stenograph.http.wire import JOURNAL_HEADER, Problem
 from stenograph.journal import Record
 
 FIRST_DELAY_S: Final = 0.25
@@ -32,9 +32,20 @@ MAX_DELAY_S: Final = 8.0
 CLOSE_TIMEOUT_S: Final = 1.0
 """How long a farewell may take; who leaves would wait for a server that hangs."""
 
+PASSING: Final = frozenset({429, 503})
+"""What a handshake is answered that goes well a little later, as one did before."""
+
 _MESSAGE: Final = msgspec.json.Decoder(SocketMessage)
 _KINDS: Final = frozenset({"log", "logs", "cursor", "status", "error"})
 _LOST: Final = (OSError, WebSocketException)
+
+
+class Connect(connect):
+    """A connection to where it was asked for: a redirect would take the token elsewhere."""
+
+    def process_redirect(self, exc: Exception) -> Exception:
+        """Take a redirect for the error that it is."""
+        return exc
 
 
 class Kind(msgspec.Struct):
@@ -63,12 +74,14 @@ class Stream:
         after: int,
         *,
         wanted: Filter = NO_FILTER,
+        headers: Mapping[str, str],
         proxy: bool,
         on_lost: Callable[[int], None] | None,
         reconnect: bool,
     ) -> None:
         self.url, self.run_id, self.after = url, run_id, after
         self.wanted = wanted
+        self.headers = headers
         self.proxy, self.on_lost, self.reconnect = proxy, on_lost, reconnect
         self.journal: str | None = None
         self.heard: int | None = None  # the place of the last record on this connection
@@ -87,6 +100,9 @@ class Stream:
                     while page := await self._next_page(socket):
                         yield page
                 return
+            except InvalidStatus as error:
+                self._refused(error)
+                await self._lost(error)
             except _LOST as error:
                 await self._lost(error)
 
@@ -94,8 +110,9 @@ class Stream:
         asked = [("after", str(self.after)), ("batch", "1"), *self.wanted.query]
         query = urlencode([*asked, ("journal", self.journal)] if self.journal else asked)
         path = "/ws/logs" if self.run_id is None else f"/ws/{quote(self.run_id)}"
-        return connect(
+        return Connect(
             f"ws{self.url.removeprefix('http')}{path}?{query}",
+            additional_headers=self.headers,
             compression=None,
             close_timeout=CLOSE_TIMEOUT_S,
             max_size=None,  # a page ends with the event that fills it, so a message may be large
@@ -183,6 +200,15 @@ class Stream:
 
     def _place(self, record: Record) -> int:
         return record.offset if self.run_id is None else record.seq
+
+    def _refused(self, error: InvalidStatus) -> None:
+        """Raise RequestRefused for a handshake that was answered so, and would be again."""
+        try:
+            problem = msgspec.json.decode(bytes(error.response.body or b""), type=Problem)
+        except (msgspec.MsgspecError, UnicodeDecodeError):
+            return
+        if self.journal is None or problem.status not in PASSING:
+            raise RequestRefused(problem) from error
 
     async def _lost(self, error: Exception) -> None:
         """Wait a while before the next try: 0.25 s, then ever longer, to 8 s."""

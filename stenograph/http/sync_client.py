@@ -58,10 +58,11 @@ class SyncClient:
         self,
         url: str = URL,
         *,
+        token: str | None = None,
         reconnect: bool = True,
         on_lost: Callable[[int], None] | None = None,
     ) -> None:
-        self.client = Client(url, reconnect=reconnect, on_lost=on_lost)
+        self.client = Client(url, token=token, reconnect=reconnect, on_lost=on_lost)
         self._thread: LoopThread | None = None
 
     @property

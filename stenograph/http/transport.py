@@ -31,15 +31,22 @@ A = TypeVar("A")
 
 
 class Transport:
-    """Connections to the server at a URL, kept while it is in use."""
+    """Connections to the server at a URL, kept while it is in use.
 
-    def __init__(self, url: str) -> None:
+    A token goes to that server alone: nothing here follows a redirect.
+    """
+
+    def __init__(self, url: str, token: str | None = None) -> None:
         self.url = base_url(url)
+        self.headers = {} if token is None else {"Authorization": f"Bearer {checked(token)}"}
+        if self.headers and "@" in urlsplit(self.url).netloc:
+            raise ValueError("give a token, or a name and password in the URL, and not both")
         # What listens on this machine is never behind a proxy, whatever the environment says.
         self.proxy = urlsplit(self.url).hostname not in ("127.0.0.1", "localhost", "::1")
         try:
             self._http = httpx.AsyncClient(
                 base_url=self.url,
+                headers=self.headers,
                 timeout=httpx.Timeout(TIMEOUT_S, connect=CONNECT_TIMEOUT_S),
                 trust_env=self.proxy,
             )
@@ -172,6 +179,15 @@ def run_id_of(text: str) -> str:
     if not re.fullmatch(ID_PATTERN, text):
         raise ValueError(f"{text!r} is no id: write {ID_WORDS}")
     return text
+
+
+def checked(token: str) -> str:
+    """Return a text that may be a token; raises ValueError for another, without saying it."""
+    if not re.fullmatch(r"[\x21-\x7e]{1,512}", token):
+        raise ValueError(
+            "the token is none: it is of visible ASCII, as steno token create prints it"
+        )
+    return token
 
 
 def base_url(url: str) -> str:
