@@ -68,7 +68,7 @@ def codes() -> dict[int, tuple[type[Exception], ...]]:
         UnknownGraph,
         UnknownRun,
     )
-    from stenograph.http import PortInUse, RequestRefused, ServerUnreachable
+    from stenograph.http import PortInUse, RequestRefused, ServerUnreachable, TokensRefused
     from stenograph.journal import (
         CannotBackUp,
         CannotOpen,
@@ -110,6 +110,7 @@ def codes() -> dict[int, tuple[type[Exception], ...]]:
             FilterInvalid,
             QueryRefused,
             RequestRefused,
+            TokensRefused,
         ),  # of the engine's, all that is left
         IO_FAILED: (OSError,),
     }

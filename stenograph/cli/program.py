@@ -37,7 +37,8 @@ from stenograph.cli.signal import signal
 from stenograph.cli.sql import sql
 from stenograph.cli.standard import provide, silence
 from stenograph.cli.tail import tail
-from stenograph.cli.text import printable
+from stenograph.cli.text import printable, redacted
+from stenograph.cli.token import token
 from stenograph.cli.verify import verify
 from stenograph.cli.why import why
 
@@ -95,7 +96,8 @@ def telling_how_it_ends() -> Iterator[None]:
 
 
 def show_error(error: click.ClickException) -> None:
-    """Show an error on stderr, if it takes it."""
+    """Show an error on stderr, if it takes it; a word that it quotes may be a token."""
+    vars(error)["message"] = redacted(error.message)
     try:
         error.show()
     except OSError:
@@ -143,6 +145,6 @@ def main(context: click.Context) -> None:
 for command in (
     serve, demo, run, runs, show, tail, replay, sql, why, blame, diff, signal, pause, resume,
     retry, cancel, fork, migrate, rerun, export, import_, pytest_, erase, verify, checkpoint,
-    backup, check,
+    backup, check, token,
 ):  # fmt: skip
     main.add_command(command)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterator
+import os
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Literal, NoReturn
 
 import click
 
+from stenograph.cli.failures import USAGE, Failure
 from stenograph.cli.settings import QUIET, settings
 from stenograph.cli.tools import load_tools, tools_option
 
@@ -52,6 +54,12 @@ def host_name(context: click.Context, parameter: click.Parameter, value: str) ->
     show_default=True,
     help="full outlives a loss of power, normal only that of the process.",
 )
+@click.option(
+    "--tokens",
+    metavar="FILE",
+    help="Whose tokens are needed (see steno token).  [default: the journal's, when there are any]",
+)
+@click.option("--without-tokens", is_flag=True, help="Serve all who come, wherever they come from.")
 @click.option("--checkpoints", metavar="FILE", help="Append signed checkpoints to this file.")
 @click.option("--checkpoint-key", metavar="FILE", help="The private key that signs them.")
 @click.option(
@@ -77,6 +85,8 @@ def serve(
     data: str | None,
     modules: tuple[str, ...],
     durability: Literal["full", "normal"],
+    tokens: str | None,
+    without_tokens: bool,
     checkpoints: str | None,
     checkpoint_key: str | None,
     checkpoint_every: float,
@@ -93,7 +103,10 @@ def serve(
     if checkpoints is not None and (reload or memory):
         raise click.UsageError("--checkpoints are of a file that lasts: without --reload, --memory")
     if reload:
-        watch_and_serve(db, memory, host, port, data, modules, durability, pid_file)
+        access = ["--without-tokens"] * without_tokens + [f"--tokens={tokens}"] * bool(tokens)
+        watch_and_serve(db, memory, host, port, data, modules, durability, pid_file, access)
+    if tokens and without_tokens:
+        raise click.UsageError("--tokens and --without-tokens exclude each other")
     db = db or settings().db
     if memory and db:
         raise click.UsageError("--memory and --db exclude each other")
@@ -114,6 +127,9 @@ def serve(
         if checkpoints is not None and checkpoint_key is not None:
             signing = Checkpointing(path, read_key(checkpoint_key), checkpoints, checkpoint_every)
         hosts = hosts_at(host)
+        store = None if without_tokens else store_of(tokens, path)
+        if store is None and hosts is None and not without_tokens:
+            raise Failure(open_to_all(host, memory, path), USAGE)
         Serving(
             path=path,
             tools=tools,
@@ -123,9 +139,26 @@ def serve(
             durability=durability,
             pid_file=pid_file,
             quiet=settings().quiet,
-            settings=Settings(hosts=hosts, sql=hosts is not None),
+            settings=Settings(
+                hosts=hosts, tokens=store, sql=hosts is not None or store is not None
+            ),
             checkpoints=signing,
         ).run()
+
+
+def store_of(tokens: str | None, path: str) -> str | None:
+    """Return the file of tokens: as asked for, else the one beside a journal, if there is one."""
+    beside = f"{path}.tokens"
+    return tokens or (beside if os.path.lexists(beside) else None)
+
+
+def open_to_all(host: str, memory: bool, path: str) -> str:
+    """Return why nobody is served, when anybody could come."""
+    where = "--tokens FILE" if memory else f"--db {path}"
+    return (
+        f"others than this machine reach {host}: make a token first (steno token create NAME "
+        f"--scope read {where}), or say --without-tokens"
+    )
 
 
 @contextmanager
@@ -150,6 +183,7 @@ def watch_and_serve(
     modules: tuple[str, ...],
     durability: str,
     pid_file: str | None,
+    access: Sequence[str],
 ) -> NoReturn:
     """Serve in another process, which starts again when a module changes, and exit as it does."""
     from stenograph.cli.reloading import Reloading, check_library, folders_of, free_port
@@ -164,5 +198,6 @@ def watch_and_serve(
     words += [f"--port={port or free_port(host)}", f"--durability={durability}"]
     words += [] if data is None else [f"--data={data}"]
     words += [f"--tools={name}" for name in modules] + ["--quiet"] * settings().quiet
+    words += access
     reloading = Reloading(words, folders_of(modules), pid_file, settings().quiet)
     raise click.exceptions.Exit(reloading.run())

@@ -51,7 +51,7 @@ async def server_process(db: str, *, tools: Sequence[str]) -> AsyncIterator[Serv
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-P",  # or a folder with a module http in it would hide Python's own
-        *("-m", "stenograph", "serve", "--db", db, "--port", "0"),
+        *("-m", "stenograph", "serve", "--db", db, "--port", "0", "--without-tokens"),
         *(word for name in tools for word in ("--tools", name)),
         stdin=DEVNULL,
         stdout=DEVNULL,

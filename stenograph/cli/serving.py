@@ -99,6 +99,10 @@ class Serving(Struct):
         if self.data is not None:
             self.say(f"Tools may read files in {shown(self.data)}")
         self.say(f"Listening on {url}  docs at /docs")
+        if self.settings.tokens is not None:
+            self.say(f"Tokens {shown(self.settings.tokens)}: nobody is served without one")
+        elif self.settings.hosts is None:
+            self.say("Without tokens: whoever reaches this may do everything")
         if self.path == MEMORY:
             self.say("Journal in memory: it goes when the server stops")
             self.say("Stop with Ctrl-C.")

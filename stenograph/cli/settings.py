@@ -21,6 +21,7 @@ class Settings(Struct):
     """The options that every command takes; ``more``: exported runs to be read beside that of ``db``."""
 
     url: str | None = None
+    token: str | None = None
     db: str | None = None
     more: tuple[str, ...] = ()
     output: Format = "auto"
@@ -31,6 +32,11 @@ class Settings(Struct):
     def server(self) -> str:
         """The server's URL: as asked for, else as the environment says."""
         return self.url or os.environ.get("STENO_URL") or DEFAULT_URL
+
+    @property
+    def key(self) -> str | None:
+        """The server's token: as given, else as the environment says."""
+        return self.token or os.environ.get("STENO_TOKEN") or None
 
 
 def settings() -> Settings:
@@ -47,7 +53,7 @@ def output_options(command: F) -> F:
 
 def place_options(command: F) -> F:
     """Let a command take where the runs are, too."""
-    for option in (DB, URL):
+    for option in (DB, TOKEN, URL):
         command = option(command)
     return output_options(command)
 
@@ -68,6 +74,11 @@ def shared(*names: str, **options: Any) -> Callable[[F], F]:
 
 URL: Final = shared(
     "--url", metavar="URL", help=f"The server; else $STENO_URL, then {DEFAULT_URL}."
+)
+TOKEN: Final = shared(
+    "--token",
+    metavar="TOKEN",
+    help="The server's token; better in $STENO_TOKEN, as other users see command lines.",
 )
 DB: Final = shared("--db", metavar="FILE", help="Read the journal in this file, without a server.")
 OUTPUT: Final = shared(

@@ -138,9 +138,9 @@ async def open_client(
     if settings.db is not None:
         raise Failure("a file is only read: start steno serve on it, and name its --url", USAGE)
     try:
-        client = Client(settings.server, reconnect=reconnect, on_lost=on_lost)
+        client = Client(settings.server, token=settings.key, reconnect=reconnect, on_lost=on_lost)
     except ValueError as error:
-        raise click.UsageError(f"the server's URL: {error}") from error
+        raise click.UsageError(str(error)) from error
     async with client:
         yield client
 

@@ -11,6 +11,7 @@ import msgspec
 TEXT_MAX: Final = 40
 """Most characters that a short form of a value has."""
 
+TOKEN: Final = re.compile(r"(steno_[0-9a-f]{12}_)[0-9a-f]+")
 COLOUR: Final = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -22,6 +23,11 @@ def printable(text: str) -> str:
         letter if letter.isprintable() else letter.encode("unicode_escape").decode()
         for letter in text
     )
+
+
+def redacted(text: str) -> str:
+    """Return a text without the secret of any token that stands in it."""
+    return TOKEN.sub(r"\1…", text)
 
 
 def shortened(text: str, most: int) -> str:

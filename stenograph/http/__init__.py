@@ -27,6 +27,13 @@ if TYPE_CHECKING:
     from stenograph.http.settings import Settings
     from stenograph.http.sifting import Belongings, Sieve
     from stenograph.http.sync_client import SyncClient
+    from stenograph.http.tokens import (
+        Token,
+        TokensRefused,
+        create_token,
+        read_tokens,
+        revoke_token,
+    )
     from stenograph.http.transport import run_id_of
     from stenograph.http.wire import (
         DONE,
@@ -59,11 +66,16 @@ _HOMES = {
     "SqlAnswer": "stenograph.http.wire",
     "StreamLost": "stenograph.http.refusals",
     "SyncClient": "stenograph.http.sync_client",
+    "Token": "stenograph.http.tokens",
+    "TokensRefused": "stenograph.http.tokens",
     "Validation": "stenograph.http.client",
     "VerifyAnswer": "stenograph.http.evidence_wire",
     "create_app": "stenograph.http.app",
+    "create_token": "stenograph.http.tokens",
     "hosts_at": "stenograph.http.guard",
     "played_pages": "stenograph.http.playback",
+    "read_tokens": "stenograph.http.tokens",
+    "revoke_token": "stenograph.http.tokens",
     "run_id_of": "stenograph.http.transport",
     "run_item": "stenograph.http.views",
     "serve": "stenograph.http.server",
@@ -90,11 +102,16 @@ __all__ = (
     "SqlAnswer",
     "StreamLost",
     "SyncClient",
+    "Token",
+    "TokensRefused",
     "Validation",
     "VerifyAnswer",
     "create_app",
+    "create_token",
     "hosts_at",
     "played_pages",
+    "read_tokens",
+    "revoke_token",
     "run_id_of",
     "run_item",
     "serve",

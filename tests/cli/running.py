@@ -39,7 +39,7 @@ class Done(Struct, frozen=True):
 
 def steno(*words: object, stdin: str | bytes | None = None, **env: str) -> Done:
     """Run a command in this process, its output in pipes."""
-    runner = CliRunner(env={"STENO_URL": "", **env})
+    runner = CliRunner(env={"STENO_URL": "", "STENO_TOKEN": "", **env})
     with mock.patch.object(sys, "argv", ["steno"]):
         done = runner.invoke(main, list(map(str, words)), input=stdin)
     if done.exception is not None and not isinstance(done.exception, SystemExit):
@@ -52,7 +52,14 @@ def command(*words: object) -> list[str]:
 
 
 def environment(**env: str) -> dict[str, str]:
-    return {**os.environ, "PYTHONPATH": str(ROOT), "STENO_URL": "", "TERM": "xterm", **env}
+    return {
+        **os.environ,
+        "PYTHONPATH": str(ROOT),
+        "STENO_URL": "",
+        "STENO_TOKEN": "",
+        "TERM": "xterm",
+        **env,
+    }
 
 
 def steno_without_room(blocks: int, *words: object) -> Done:
