@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable
+from copy import copy
 from functools import partial
 from ipaddress import ip_address
 from math import ceil
@@ -18,6 +19,7 @@ from litestar.enums import ScopeType
 from litestar.exceptions import WebSocketDisconnect
 from litestar.handlers import BaseRouteHandler, HTTPRouteHandler
 from litestar.middleware import ASGIMiddleware
+from litestar.openapi.spec import SecurityRequirement
 from litestar.types import ASGIApp, Message, Receive, Send
 from litestar.types import Scope as Connection
 
@@ -173,11 +175,14 @@ def subprotocol_of(socket: WebSocket[Any, Any, Any]) -> str | None:
     return SUBPROTOCOL if SUBPROTOCOL in socket.scope["subprotocols"] else None
 
 
-def secured(handler: BaseRouteHandler) -> BaseRouteHandler:
-    """Return a handler whose description tells what it needs."""
-    if isinstance(handler, HTTPRouteHandler):
-        needs = handler.opt.get("needs", _WITHOUT)
-        handler.security = [{"token": [needs]}] if needs else [{}, {"token": []}]
+def secured(handler: BaseRouteHandler, *, by_token: bool) -> BaseRouteHandler:
+    """Return a handler whose description tells what it needs, and where nobody needs a token that."""
+    if not isinstance(handler, HTTPRouteHandler):
+        return handler  # what describes the API knows of no sockets
+    handler = copy(handler)
+    needs = handler.opt.get("needs", _WITHOUT)
+    anybody: list[SecurityRequirement] = [] if by_token and needs else [{}]
+    handler.security = [*anybody, {"token": [needs] if needs else []}]
     return handler
 
 

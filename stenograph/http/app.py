@@ -43,7 +43,7 @@ from stenograph.http.sifting import Belongings
 from stenograph.http.sql import Queries
 from stenograph.http.waiting import Stopping
 
-PATHS = (
+HANDLERS = (
     *classic.HANDLERS,
     *graphs.HANDLERS,
     *tools.HANDLERS,
@@ -59,7 +59,6 @@ PATHS = (
     *sql.HANDLERS,
     *sockets.HANDLERS,
 )
-HANDLERS = tuple(map(secured, PATHS))
 """What stands under both ``/`` and ``/api``."""
 
 
@@ -110,11 +109,11 @@ def create_app(
             app.state.update(opened)
             yield
 
+    told = [secured(each, by_token=tokens is not None) for each in (*HANDLERS, *health.HANDLERS)]
     return Application(
         route_handlers=[
-            *HANDLERS,
+            *told,
             Router("/api", route_handlers=list(HANDLERS), include_in_schema=False),
-            *map(secured, health.HANDLERS),
             *docs.HANDLERS,
         ],
         dependencies={

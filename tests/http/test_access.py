@@ -122,8 +122,8 @@ def test_nothing_that_only_reads_changes_anything() -> None:
     }  # fmt: skip
 
 
-def test_the_description_tells_what_each_operation_needs() -> None:
-    told = create_app(in_memory).openapi_schema.to_schema()
+def test_the_description_tells_what_each_operation_needs(keys: Keys) -> None:
+    told = create_app(in_memory, keys.settings()).openapi_schema.to_schema()
     assert told["components"]["securitySchemes"]["token"]["scheme"] == "bearer"
     paths = told["paths"]
     assert paths["/runs"]["post"]["security"] == [{"token": ["run"]}]
@@ -132,6 +132,12 @@ def test_the_description_tells_what_each_operation_needs() -> None:
     assert all("security" in each for methods in paths.values() for each in methods.values())
     assert {"401", "403", "429"} <= paths["/runs"]["get"]["responses"].keys()
     assert not {"401", "403", "429"} & paths["/healthz"]["get"]["responses"].keys()
+
+
+def test_where_no_token_is_needed_the_description_says_that_one_may_be_left_out(keys: Keys) -> None:
+    for settings in (keys.settings(), Settings()):  # one application does not tell for another
+        paths = create_app(in_memory, settings).openapi_schema.to_schema()["paths"]
+    assert paths["/runs"]["post"]["security"] == [{}, {"token": ["run"]}]
 
 
 @pytest.mark.parametrize(
