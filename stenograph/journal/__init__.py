@@ -61,6 +61,7 @@ from stenograph.journal.record import (
 )
 from stenograph.journal.signed import Checkpoint, Witness, make_checkpoint, read_lines
 from stenograph.journal.sqlite import SqliteJournal, open_journal
+from stenograph.journal.stats import Histogram, Stats
 from stenograph.journal.stored import open_stored
 from stenograph.journal.verifying import Finding, Verdict
 
@@ -93,6 +94,7 @@ __all__ = (
     "Durability",
     "Envelope",
     "Finding",
+    "Histogram",
     "Journal",
     "JournalBusy",
     "JournalError",
@@ -109,6 +111,7 @@ __all__ = (
     "SigningKey",
     "Snapshot",
     "SqliteJournal",
+    "Stats",
     "Stream",
     "Table",
     "Verdict",

@@ -11,6 +11,7 @@ from typing import Final
 from stenograph.journal.errors import CursorUnknown
 from stenograph.journal.record import Record
 from stenograph.journal.ring import Ring
+from stenograph.journal.stats import Stats
 
 TICK_S: Final = 0.02
 """Least time between the end of a round of wake-ups and the next one: what is committed meanwhile
@@ -23,6 +24,16 @@ SHARD: Final = 16
 """How many are woken in one turn of the loop; then whoever else waits for a turn has one."""
 
 
+class Follower(Event):
+    """Who follows: set when there is news. ``after`` is the cursor, of what has been taken.
+
+    ``is_live``: all that there was had been taken once, so that what is behind has come since.
+    """
+
+    after = 0
+    is_live = False
+
+
 class Feed:
     """Tells followers of news. A wake-up is only a hint: who wakes reads on from a cursor.
 
@@ -32,7 +43,8 @@ class Feed:
 
     def __init__(self) -> None:
         self.ring = Ring()
-        self.followers: dict[str | None, set[Event]] = {}
+        self.stats = Stats()
+        self.followers: dict[str | None, set[Follower]] = {}
         self.closed = False
         self.rounds = 0
         """How many rounds there were: far fewer than commits, under load."""
@@ -42,6 +54,7 @@ class Feed:
     def publish(self, records: Sequence[Record]) -> None:
         """Take in committed records; wake who follows their streams, or all streams, when due."""
         self.ring.add(records)
+        self.stats.events.update([record.type for record in records])
         self._news.update([record.run_id for record in records])
         if self._next is None:
             self._begin_round()
@@ -51,6 +64,25 @@ class Feed:
         for events in self.followers.values():
             for event in events:
                 event.set()
+
+    @property
+    def subscribers(self) -> int:
+        """How many follow a stream or the journal now."""
+        return sum(map(len, self.followers.values()))
+
+    def lag(self) -> int:
+        """Return how many events the slowest of those who are live is behind; at least, if it is far.
+
+        Who was woken and has not looked yet is behind, also where the ring no longer tells by how much.
+        """
+        behind = 0
+        for run_id, followers in self.followers.items():
+            live = [each for each in followers if each.is_live]
+            if live:
+                slowest = min(each.after for each in live)
+                woken = any(each.is_set() for each in live)
+                behind = max(behind, self.ring.count_after(run_id, slowest), woken)
+        return behind
 
     def close(self) -> None:
         """End what follows, once it has taken what the ring still holds for it."""
@@ -85,9 +117,9 @@ class Feed:
             self._next = loop.call_later(rest, self._begin_round)
 
     @contextmanager
-    def following(self, run_id: str | None) -> Iterator[Event]:
+    def following(self, run_id: str | None) -> Iterator[Follower]:
         """Give an event that each later commit to the stream (None: to any) will set."""
-        event = Event()
+        event = Follower()
         self.followers.setdefault(run_id, set()).add(event)
         try:
             yield event
@@ -114,6 +146,7 @@ class Feed:
         if after > last:
             raise CursorUnknown(after=after, head=last)
         with self.following(run_id) as news:
+            news.after = after
             while True:
                 news.clear()  # before looking: a commit from here on sets it again
                 page = self.ring.shown_after(run_id, after)
@@ -121,8 +154,9 @@ class Feed:
                     page = await fetch(after)
                 if page:
                     yield page
-                    after = cursor(page[-1])
+                    after = news.after = cursor(page[-1])
                 elif self.closed:
                     return
                 else:
+                    news.is_live = True
                     await news.wait()

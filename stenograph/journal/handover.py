@@ -9,12 +9,14 @@ from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from queue import Empty, SimpleQueue
+from time import perf_counter
 from typing import Final, TypeAlias
 
 from stenograph.journal.checkpoints import Checkpoints
 from stenograph.journal.errors import JournalError
 from stenograph.journal.giving_way import GivingWay
 from stenograph.journal.record import Record
+from stenograph.journal.stats import Stats
 from stenograph.journal.writer import Append, SnapshotRow
 
 BATCH_MAX_RECORDS: Final = 512
@@ -39,7 +41,10 @@ class Handover:
     """
 
     def __init__(
-        self, checkpoints: Checkpoints, acknowledge: Callable[[list[Waiting]], None]
+        self,
+        checkpoints: Checkpoints,
+        acknowledge: Callable[[list[Waiting]], None],
+        stats: Stats | None = None,
     ) -> None:
         self._waiting: SimpleQueue[Waiting | None] = SimpleQueue()
         """None has the thread come back."""
@@ -52,6 +57,8 @@ class Handover:
         hands, where nothing else tells of it."""
         self._drafted = self._committed = self._told = self._acknowledged = 0
         self._is_called_back = False
+        self._stats = stats or Stats()
+        self._began_s = 0.0
         self._checkpoints = checkpoints
         self._acknowledge = acknowledge
         self._loop = asyncio.get_running_loop()
@@ -120,6 +127,8 @@ class Handover:
         Whoever asks has committed what he was given before.
         """
         if self._last:
+            self._stats.commit_s.add(perf_counter() - self._began_s)
+            self._stats.batch.add(len(self._last))
             self._checkpoints.count(self._last)
             self._last = []
             self._committed += 1
@@ -132,6 +141,7 @@ class Handover:
             self._last = [append for append, _ in batch]
             with suppress(KeyError):  # one a commit, which is so much the larger
                 self._last[0].snapshots = [self._snapshots.popitem(last=False)[1]]
+            self._began_s = perf_counter()
         else:
             self._is_called_back = False
         return self._last

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from asyncio import sleep
 from bisect import bisect_right
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from itertools import islice
@@ -174,6 +175,11 @@ class MemoryStorage:
         """Return the latest snapshot of a version up to a seq, or None."""
         kept = self.snapshots.get((run_id, version), {})
         return kept[max(seqs)] if (seqs := [seq for seq in kept if seq <= at]) else None
+
+    async def count(self, label: str) -> tuple[int, dict[str, int]]:
+        """Return the last offset, and how many streams carry each value of a label."""
+        values = (head.labels.get(label) for head in self.heads.values())
+        return len(self.all), dict(Counter(each for each in values if each is not None))
 
     async def stream(self, run_id: str) -> Stream | None:
         """Return one stream, or None."""

@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from stenograph.journal.errors import JournalFailed
 from stenograph.journal.record import NewRecord, Record
+from stenograph.journal.stats import Stats
 from stenograph.journal.verifying import Verdict
 
 APPEND_MAX_RECORDS: Final = 1024
@@ -61,6 +62,22 @@ class Journal(Protocol):
     @property
     def failure(self) -> JournalFailed | None:
         """Why nothing can be appended any more, or None while all is well."""
+
+    @property
+    def stats(self) -> Stats:
+        """What has happened in it since it was opened, as plain numbers."""
+
+    @property
+    def subscribers(self) -> int:
+        """How many follow a stream or the whole journal now."""
+
+    @property
+    def lag(self) -> int:
+        """How many events the slowest of those who are live is behind; at least, if it is far."""
+
+    @property
+    def wal_bytes(self) -> int:
+        """How large the write-ahead log is; 0 where there is none."""
 
     async def append(
         self,
@@ -165,6 +182,12 @@ class Journal(Protocol):
 
     async def stream(self, run_id: str) -> Stream | None:
         """Return one stream as a list shows it, or None when it has no record."""
+
+    async def count_labels(self, label: str) -> dict[str, int]:
+        """Return how many streams carry each value of a label.
+
+        Only the first call looks at them all; from then on they are counted as they change.
+        """
 
     async def streams(
         self, labels: Mapping[str, str], *, before: int | None = None, limit: int = 50

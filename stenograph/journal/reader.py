@@ -70,6 +70,10 @@ LABELLED = "label AS rarest CROSS JOIN stream ON stream.number = rarest.stream"
 HAS_LABEL = """
     EXISTS (SELECT 1 FROM label WHERE label.stream = stream.number AND key = ? AND value = ?)
 """
+COUNT_VALUES = """
+    SELECT (SELECT coalesce(max(offset), 0) FROM record), value, count(*)
+    FROM label WHERE key = ? GROUP BY value
+"""
 COUNT = "SELECT count(*) FROM (SELECT 1 FROM label WHERE key = ? AND value = ? LIMIT ?)"
 
 
@@ -135,6 +139,11 @@ class Reader:
         """Verify a run, or all, or a part of it, through a connection of its own."""
         async with self._inspecting:
             return await apart(partial(inspect_file, self.path, run_id, after=after, limit=limit))
+
+    async def count(self, label: str) -> tuple[int, dict[str, int]]:
+        """Return the last offset, and how many streams carried each value of a label at it."""
+        rows = await self.rows(COUNT_VALUES, label)
+        return max((end for end, _, _ in rows), default=0), {each: n for _, each, n in rows}
 
     async def stream(self, run_id: str) -> Stream | None:
         """Return one stream, or None."""

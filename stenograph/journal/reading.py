@@ -36,6 +36,9 @@ class Storage(Protocol):
     async def snapshot(self, run_id: str, version: int, at: int) -> Snapshot | None:
         """Return the latest snapshot of a version up to a seq, or None."""
 
+    async def count(self, label: str) -> tuple[int, dict[str, int]]:
+        """Return the last offset, and how many streams carried each value of a label at it."""
+
     async def inspect(self, run_id: str | None, after: int, limit: int) -> Verdict | None:
         """Verify a run (None: there is no such run), or all, or a part of it."""
 
@@ -54,7 +57,23 @@ class ReadableJournal:
     def __init__(self, journal_id: str, storage: Storage) -> None:
         self.id = journal_id
         self.feed = Feed()
+        self.stats = self.feed.stats
         self._storage = storage
+
+    @property
+    def subscribers(self) -> int:
+        """How many follow a stream or the whole journal now."""
+        return self.feed.subscribers
+
+    @property
+    def lag(self) -> int:
+        """How many events the slowest of those who are live is behind; see ``Feed.lag``."""
+        return self.feed.lag()
+
+    @property
+    def wal_bytes(self) -> int:
+        """How large the write-ahead log is: none here."""
+        return 0
 
     @property
     def storage(self) -> Storage:
@@ -115,6 +134,11 @@ class ReadableJournal:
         """Hold what is stored against its hashes; see ``Journal.verify``."""
         cursor, most = min(max(after, 0), LAST), max(1, min(limit, VERIFY_MAX))
         return await self.storage.inspect(run_id, cursor, most)
+
+    async def count_labels(self, label: str) -> dict[str, int]:
+        """Return how many streams carry each value of a label; see ``Journal.count_labels``."""
+        _, counts = await self.storage.count(label)
+        return counts
 
     async def stream(self, run_id: str) -> Stream | None:
         """Return one stream as a list shows it, or None."""

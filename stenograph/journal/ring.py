@@ -65,6 +65,18 @@ class Ring:
         # The record just before the first may have been dropped, but no later one.
         return None if after < first - 1 else page(records, start, limit)
 
+    def count_after(self, run_id: str | None, after: int) -> int:
+        """Return how many records follow a cursor, as far as the ring can tell.
+
+        Of the whole journal these are at least those it holds; of a stream it holds nothing of, 0.
+        """
+        records = self.all if run_id is None else self.streams.get(run_id)
+        if not records:
+            return 0
+        if run_id is None:
+            return len(records) - bisect_right(records, after, key=OFFSET)
+        return max(records[-1].seq - after, 0)
+
     def show(self) -> None:
         """Let followers see all that was taken in up to now."""
         if self.all:

@@ -7,6 +7,7 @@ import sqlite3
 from asyncio import CancelledError, Future, Task, TimerHandle
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from os import PathLike
 from pathlib import Path
 from typing import Final, get_args
@@ -17,6 +18,7 @@ from stenograph.journal.checkpoints import Checkpoints, left_behind
 from stenograph.journal.errors import JournalBusy, JournalFailed
 from stenograph.journal.files import Durability, connect_writer, place
 from stenograph.journal.handover import Handover, Waiting
+from stenograph.journal.label_counts import LabelCounts
 from stenograph.journal.limits import check_append, check_run_id
 from stenograph.journal.lock import locked
 from stenograph.journal.protocol import SNAPSHOT_MAX_BYTES, Snapshot
@@ -73,13 +75,15 @@ class SqliteJournal(ReadableJournal):
     ) -> None:
         super().__init__(journal_id, reader)
         self.path = path
+        self._log = path.with_name(f"{path.name}-wal")
         self.failure: JournalFailed | None = None
         self.commits = 0
         """How many transactions have been committed: far fewer than appends, under load."""
         self._writer = writer
         self._reader = reader
         self._checkpoints = checkpoints
-        self._handover = Handover(checkpoints, self._acknowledge)
+        self._handover = Handover(checkpoints, self._acknowledge, self.stats)
+        self._counted: dict[str, LabelCounts] = {}
         self._flushing: Task[None] | None = None
         self._again: TimerHandle | None = None
 
@@ -141,6 +145,21 @@ class SqliteJournal(ReadableJournal):
             raise JournalFailed(str(self.failure))
         rows = await self._reader.rows(SECRETS, len(PADDING), bindable(run_id))
         return {name: value for value, name in rows}  # bytes in the last column end a page early
+
+    async def count_labels(self, label: str) -> dict[str, int]:
+        """Return how many streams carry each value of a label; see ``Journal.count_labels``."""
+        counts = self._counted.get(label)
+        if counts is None:
+            counts = self._counted[label] = LabelCounts(partial(self._reader.count, label))
+        return await counts.now()
+
+    @property
+    def wal_bytes(self) -> int:
+        """How large the write-ahead log is."""
+        try:
+            return self._log.stat().st_size
+        except FileNotFoundError:
+            return 0
 
     async def close(self) -> None:
         """Refuse later appends, wait for those under way, end all tails."""
@@ -211,6 +230,10 @@ class SqliteJournal(ReadableJournal):
         self.feed.publish([record for append, _ in batch for record in append.sealed])
         if any(append.erase for append, _ in batch):
             self.feed.ring.clear()  # what it holds may be what is erased
+        for label, counts in self._counted.items():
+            for append, _ in batch:
+                if append.sealed and (append.labels or append.erase):
+                    count_change(counts, label, append)
         for append, answer in batch:
             if answer.done():  # its appender has been cancelled
                 continue
@@ -234,3 +257,10 @@ class SqliteJournal(ReadableJournal):
         with suppress(sqlite3.Error):
             await self._writer.close()
         self._handover.refuse_all(self.failure)  # what the thread was taking when told to end
+
+
+def count_change(counts: LabelCounts, label: str, append: Append) -> None:
+    """Count what an append has made of a label of its stream."""
+    before = append.labels_before.get(label)
+    after = append.labels.get(label, None if append.erase else before)
+    counts.moved(append.sealed[-1].offset, before, after)

@@ -94,6 +94,8 @@ class Append(Struct):
     """What else goes with the commit, also where the append is refused."""
     own_snapshots: Sequence[SnapshotRow] = ()
     """What was made of its own records, and goes with them alone."""
+    labels_before: Mapping[str, str] = {}
+    """What its stream was labelled with until then."""
     has_forgotten: bool = False
     """Whether something was forgotten or erased, which is now in older pages of the log alone."""
 
@@ -214,6 +216,7 @@ class Draft:
         if known is None:
             self.last_stream = head.number
             self.streams += (head.number, append.run_id, append.records[0].at)
+        append.labels_before = head.labels
         if append.erase:
             append.has_forgotten = True
             head = self.erase(head, append.labels)
