@@ -19,6 +19,7 @@ async def open(  # noqa: A001
     recover: bool = True,
     data: str | PathLike[str] | None = None,
     bounds: Bounds | None = None,
+    traced: bool = False,
 ) -> AsyncIterator[Engine]:
     """Open an engine on a journal file, or on ``":memory:"``, and take up what is unfinished.
 
@@ -26,12 +27,14 @@ async def open(  # noqa: A001
     outlives a loss of power, ``normal`` only that of the process. ``recover=False`` leaves
     unfinished runs where they are. ``data`` is the folder whose files tools may read by a path
     (``ctx.data``), but for those of the journal. ``bounds`` is how much the
-    engine takes. Raises CannotOpen, ToolRefused, DataRefused.
+    engine takes; ``traced``: spans are made of its runs (see ``Engine``). Raises CannotOpen, ToolRefused, DataRefused.
     """
     folder = None if data is None else open_data_folder(data, hidden=[path])
     journal = MemoryJournal() if path == ":memory:" else open_journal(path, durability=durability)
     async with (
         journal as opened,
-        Engine(opened, tools=tools, recover=recover, data=folder, bounds=bounds) as engine,
+        Engine(
+            opened, tools=tools, recover=recover, data=folder, bounds=bounds, traced=traced
+        ) as engine,
     ):
         yield engine

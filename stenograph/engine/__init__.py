@@ -16,7 +16,11 @@ from stenograph.engine.core.events import (
     TERMINAL,
     ErrorInfo,
     Event,
+    NodeAttemptFailed,
+    NodeEntered,
+    NodeExited,
     Origin,
+    RunCreated,
     StatePatched,
     UnknownEvent,
     decode,
@@ -25,6 +29,7 @@ from stenograph.engine.core.folding import evolve, fold
 from stenograph.engine.core.migration import GraphChange, Migration
 from stenograph.engine.core.run import ACTIVE, Run
 from stenograph.engine.core.views import ParkedView, RunView, StateAt, Visit, WaitView, view, visits
+from stenograph.engine.current import current_run
 from stenograph.engine.engine import Engine
 from stenograph.engine.errors import (
     CannotReduce,
@@ -131,6 +136,13 @@ from stenograph.engine.tools.tools import (
     predicate,
     tool,
 )
+from stenograph.engine.tools.trace_ids import (
+    Trace,
+    attempt_span_id,
+    run_span_id,
+    sane_traceparent,
+    trace_of,
+)
 from stenograph.engine.values import canonical, nested_deeper, pointer
 
 __all__ = (
@@ -188,6 +200,9 @@ __all__ = (
     "Migration",
     "MigrationRefused",
     "Node",
+    "NodeAttemptFailed",
+    "NodeEntered",
+    "NodeExited",
     "NotHeld",
     "NotJson",
     "Origin",
@@ -208,6 +223,7 @@ __all__ = (
     "Retry",
     "Returned",
     "Run",
+    "RunCreated",
     "RunDiff",
     "RunExists",
     "RunFinished",
@@ -238,6 +254,7 @@ __all__ = (
     "TooManySignals",
     "Tool",
     "ToolRefused",
+    "Trace",
     "UnknownEvent",
     "UnknownGraph",
     "UnknownRun",
@@ -250,7 +267,9 @@ __all__ = (
     "WriteRefused",
     "Writer",
     "as_data",
+    "attempt_span_id",
     "canonical",
+    "current_run",
     "decode",
     "did_you_mean",
     "differences",
@@ -270,8 +289,11 @@ __all__ = (
     "predicate",
     "read_export",
     "record_run",
+    "run_span_id",
+    "sane_traceparent",
     "subgraphs_of",
     "tool",
+    "trace_of",
     "view",
     "visits",
     "words_of",

@@ -53,6 +53,7 @@ from stenograph.engine.stored.graphs import Graphs, StoredGraph
 from stenograph.engine.stored.histories import Histories
 from stenograph.engine.tools.data_folder import DataFolder
 from stenograph.engine.tools.tools import Registry, Source
+from stenograph.engine.tools.trace_ids import Traceparent
 from stenograph.engine.values import canonical
 from stenograph.journal import Journal
 
@@ -63,7 +64,8 @@ class Engine(Past):
     """Runs graphs and tells of them; an async context manager, over a journal that is open.
 
     On entry every unfinished run of the journal goes on, or ends with its reason (``recover``).
-    ``data`` is the folder whose files tools may read (``ctx.data``). Raises ToolRefused.
+    ``data`` is the folder whose files tools may read (``ctx.data``). ``traced``: somebody makes spans
+    of its runs, whose ids ``ctx.traceparent`` then has. Raises ToolRefused.
     """
 
     def __init__(
@@ -74,6 +76,7 @@ class Engine(Past):
         recover: bool = True,
         data: DataFolder | None = None,
         bounds: Bounds | None = None,
+        traced: bool = False,
         clock: Clock | None = None,
         new_id: Callable[[], str] | None = None,
     ) -> None:
@@ -82,7 +85,7 @@ class Engine(Past):
         self._recover = recover
         self._new_id = new_id or (lambda: "r-" + secrets.token_hex(8))
         clock = clock or SystemClock()
-        world = open_world(journal, self.registry, clock, data)
+        world = open_world(journal, self.registry, clock, data, is_traced=traced)
         histories = Histories(journal)
         super().__init__(
             world,
@@ -164,13 +167,15 @@ class Engine(Past):
         delay_s: float = 0.0,
         limits: Limits | None = None,
         tags: Mapping[str, str] | None = None,
+        traceparent: str | None = None,
         actor: str = "engine",
     ) -> RunView:
         """Begin a run and return at once, as soon as its beginning is durable.
 
         ``graph`` is a graph, or the id of one that is stored (``id@version`` for an older one).
         Asking again with the same ``key`` or ``run_id`` and the same of all else returns that run
-        (``replayed``). ``delay_s``: from 0 to ten years.
+        (``replayed``). ``delay_s``: from 0 to ten years. ``traceparent``: the trace that the run is
+        to belong to (W3C Trace Context, version 00); it makes no other run of what is asked again.
         Raises UnknownGraph, GraphInvalid, RunExists, KeyReused, TooManyRuns, NotJson, StateTooLarge,
         StateRefused, AppendTooLarge (graphs and a state of over 2 MiB together), and ValueError for
         options that are not as they should.
@@ -184,6 +189,7 @@ class Engine(Past):
             "limits": limits,
             "tags": dict(tags or {}),
             "actor": actor,
+            "traceparent": traceparent,
         }
         options: Options = checked(Options, asked)  # all at once, which costs a fifth
         if options.key is not None:
@@ -355,6 +361,7 @@ class Engine(Past):
         key: str | None = None,
         limits: Limits | None = None,
         tags: Mapping[str, str] | None = None,
+        traceparent: str | None = None,
         actor: str = "engine",
     ) -> RunView:
         """Begin a run that goes on from where another was after event ``at``, or its step's begin.
@@ -382,6 +389,7 @@ class Engine(Past):
             key=key,
             limits=checked(Limits | None, limits),
             tags=checked(dict[str, str] | None, None if tags is None else dict(tags)),
+            traceparent=checked(Traceparent | None, traceparent),
         )
         async with doubting(self.journal, run_id, ForkRefused):
             return await self._forks.fork(run_id, graph, options)
@@ -423,6 +431,7 @@ class Engine(Past):
         key: str | None = None,
         limits: Limits | None = None,
         tags: Mapping[str, str] | None = None,
+        traceparent: str | None = None,
         actor: str = "engine",
     ) -> RunView:
         """Begin a run that is made anew from what was recorded of another, up to its last event.
@@ -445,6 +454,7 @@ class Engine(Past):
             key=key,
             limits=checked(Limits | None, limits),
             tags=checked(dict[str, str], dict(tags or {})),
+            traceparent=checked(Traceparent | None, traceparent),
         )
         async with doubting(self.journal, run_id, RerunRefused):
             return await self._reruns.rerun(run_id, graph, options)

@@ -52,6 +52,7 @@ class Start(Struct, frozen=True, kw_only=True):
     is_queued: bool = False
     inheritance: Inheritance | None = None
     rerun: RerunOf | None = None
+    traceparent: str | None = None
 
 
 class ToolReturned(Struct, frozen=True, kw_only=True, gc=False):

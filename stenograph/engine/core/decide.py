@@ -194,6 +194,7 @@ def _start(steps: Steps, start: Start) -> None:
             request=start.request,
             turn=start.turn,
             rerun=start.rerun,
+            traceparent=start.traceparent,
             **_inherited(start.inheritance),
         )
     )

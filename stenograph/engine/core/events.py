@@ -76,7 +76,7 @@ class RunCreated(Fact, frozen=True, kw_only=True, omit_defaults=True):
 
     A fork goes on from its ``origin``: with the ``state`` there, with what else it has ``inherited``,
     and with ``patches`` to the states of some scopes by who forked it. ``rerun``: what a rerun was
-    made from.
+    made from. ``traceparent``: the trace that the request belonged to (W3C Trace Context).
     """
 
     TYPE: ClassVar[str] = "run.created"
@@ -95,6 +95,7 @@ class RunCreated(Fact, frozen=True, kw_only=True, omit_defaults=True):
     inherited: Raw | UnsetType = UNSET
     patches: dict[str, tuple[PatchOp, ...]] = {}
     rerun: RerunOf | None = None
+    traceparent: str | None = None
 
 
 class RunPausing(Fact, frozen=True, kw_only=True, omit_defaults=True):

@@ -134,6 +134,7 @@ def _created(run: Run, created: RunCreated, seq: int, at: str) -> None:
     run.graphs, run.limits, run.tags = created.graphs, created.limits, created.tags
     run.key, run.request, run.turn = created.key, created.request, created.turn
     run.created_at, run.origin, run.rerun = at, created.origin, created.rerun
+    run.traceparent = created.traceparent
     state = State.from_json(bytes(created.state))
     if created.inherited is UNSET:
         begin(run, Scope(ROOT, state, graph=run.graph))

@@ -78,6 +78,7 @@ class Run(Struct, gc=False):
     turn: str | None = None
     origin: Origin | None = None
     rerun: RerunOf | None = None
+    traceparent: str | None = None
     created_at: str = ""
     updated_at: str = ""
     finished_at: str | None = None

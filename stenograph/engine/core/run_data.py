@@ -151,6 +151,7 @@ class RunData(Struct, frozen=True, kw_only=True, omit_defaults=True):
     turn: str | None = None
     origin: Origin | None = None
     rerun: RerunOf | None = None
+    traceparent: str | None = None
     created_at: str = ""
     updated_at: str = ""
     finished_at: str | None = None

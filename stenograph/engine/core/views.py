@@ -56,7 +56,8 @@ class RunView(Struct, frozen=True, kw_only=True):
     ``current``: the nodes it is at, ``waits``: what it waits for, both the first 100; ``replayed``:
     this had been asked before, with the same key or id; ``origin``: what it was forked from; ``imported``:
     it was brought here as a file, and is only read and forked, whatever its status; ``erased``: its
-    words are gone from the journal, its events and their hashes stand.
+    words are gone from the journal, its events and their hashes stand; ``traceparent``: the trace
+    that it was begun in.
     """
 
     id: str
@@ -79,6 +80,7 @@ class RunView(Struct, frozen=True, kw_only=True):
     replayed: bool = False
     imported: bool = False
     erased: bool = False
+    traceparent: str | None = None
 
     @property
     def state(self) -> dict[str, Any]:
@@ -158,6 +160,7 @@ def view(run: Run) -> RunView:
         state_json=run.state.to_json(),
         parked=_parked(run),
         origin=run.origin,
+        traceparent=run.traceparent,
     )
 
 

@@ -25,6 +25,7 @@ from stenograph.engine.core.events import ErrorInfo, RerunOf
 from stenograph.engine.core.run import ACTIVE, GOING, Run
 from stenograph.engine.core.secrecy import Secrecy, all_secret_keys
 from stenograph.engine.core.standing import peek, running_at
+from stenograph.engine.current import CURRENT
 from stenograph.engine.errors import EngineClosed, EngineError, RunExists
 from stenograph.engine.executor.ahead import may_run_ahead
 from stenograph.engine.executor.attempt import Attempt
@@ -126,6 +127,7 @@ class Actor:
 
     async def live(self) -> None:
         """Handle messages, one at a time, until the run rests or the journal fails."""
+        CURRENT.set(self.run.id)
         try:
             if keys := all_secret_keys(self.run):
                 stored = await self._world.journal.secrets(self.run.id)

@@ -164,4 +164,6 @@ class Crew:
             start=graph.graph.start,
             is_last=not graph.nodes[place.node].edges,
             folder=self._world.folder,
+            traceparent=self._run.traceparent,
+            is_traced=self._world.is_traced,
         )

@@ -29,7 +29,7 @@ class World(Struct, frozen=True):
     """Storage, tools, time, threads and chance, as the actors of an engine share them.
 
     ``strays``: the tasks of tools that were told to stop and have not yet. ``folder`` is the data
-    folder, from which tools may read files.
+    folder, from which tools may read files. ``is_traced``: somebody makes spans of its events.
     """
 
     journal: Journal
@@ -42,6 +42,7 @@ class World(Struct, frozen=True):
     gates: Gates
     strays: set[asyncio.Task[None]]
     folder: DataFolder | None
+    is_traced: bool = False
     draw: Callable[[], float] = random.random
 
     def outside(self, answers: Mapping[Asked, Answers], ahead: int = 0) -> Outside:
@@ -75,7 +76,12 @@ class World(Struct, frozen=True):
 
 
 def open_world(
-    journal: Journal, registry: Registry, clock: Clock, folder: DataFolder | None
+    journal: Journal,
+    registry: Registry,
+    clock: Clock,
+    folder: DataFolder | None,
+    *,
+    is_traced: bool = False,
 ) -> World:
     """Return a world in which nothing runs yet."""
     return World(
@@ -89,4 +95,5 @@ def open_world(
         gates=Gates(clock),
         strays=set(),
         folder=folder,
+        is_traced=is_traced,
     )

@@ -46,6 +46,7 @@ class RerunOptions(Struct, frozen=True, kw_only=True):
     key: Key | None = None
     limits: Limits | None = None
     tags: dict[str, str] = {}
+    traceparent: str | None = None
 
 
 class Reruns:
@@ -179,6 +180,7 @@ class Reruns:
             secrets=sealed.secrets,
             inheritance=_inheritance(created),
             rerun=rerun,
+            traceparent=asked.traceparent,
         )
         kept = vault if secrets_in(start) else None
         return Beginning(run_id=asked.new_id, start=start, state=first, vault=kept)

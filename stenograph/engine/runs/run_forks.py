@@ -50,6 +50,7 @@ class ForkOptions(Struct, frozen=True, kw_only=True):
     key: Key | None = None
     limits: Limits | None = None
     tags: dict[str, str] | None = None
+    traceparent: str | None = None
 
 
 class RunForks:
@@ -137,6 +138,7 @@ class RunForks:
             request=_request(origin.id, named, asked, all_secret_keys(new)),
             secrets={**secrets, **given},
             turn=new.turn,
+            traceparent=asked.traceparent,
             inheritance=Inheritance(
                 origin=Origin(
                     run_id=origin.id,

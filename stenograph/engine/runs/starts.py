@@ -23,6 +23,7 @@ from stenograph.engine.state.state import State
 from stenograph.engine.state.vault import Vault
 from stenograph.engine.stored.graphs import Graphs, StoredGraph
 from stenograph.engine.tools.tools import NEXT_NODE
+from stenograph.engine.tools.trace_ids import Traceparent
 from stenograph.engine.values import request_hash
 from stenograph.journal import Journal
 
@@ -42,6 +43,7 @@ class Options(Struct, frozen=True, kw_only=True):
     limits: Limits | None
     tags: dict[str, str]
     actor: str
+    traceparent: Traceparent | None = None
 
 
 class Beginning(Struct, frozen=True, kw_only=True):
@@ -150,6 +152,7 @@ async def _ready(
         key=options.key,
         request=request_hash(asked),
         delay_s=options.delay_s,
+        traceparent=options.traceparent,
     )
     kept = vault if secrets_in(start) else None
     return Beginning(run_id=options.run_id, start=start, state=first, vault=kept)

@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from stenograph.engine.tools.data_folder import find
 from stenograph.engine.tools.site import Site
+from stenograph.engine.tools.trace_ids import attempt_span_id, trace_of
 from stenograph.engine.values import INT_MAX, canonical, clean, encode
 
 Level: TypeAlias = Literal["debug", "info", "warning", "error"]
@@ -52,6 +53,7 @@ class Context:
         self.start = site.start
         self.is_last = site.is_last
         self._folder = site.folder
+        self._traceparent, self._is_traced = site.traceparent, site.is_traced
         self._now_us = now_us
         self._write = write
 
@@ -59,6 +61,18 @@ class Context:
     def idempotency_key(self) -> str:
         """``run_id/scope/node/visit``."""
         return f"{self.run_id}{self.scope}{self.node}/{self.visit}"
+
+    @property
+    def traceparent(self) -> str | None:
+        """The ``traceparent`` header for what the tool asks of others, or None outside of any trace.
+
+        It names this attempt, where its engine is traced; else whoever began the run.
+        """
+        if not self._is_traced:
+            return self._traceparent
+        trace = trace_of(self.run_id, self._traceparent)
+        span_id = attempt_span_id(self.run_id, self.scope, self.node, self.visit, self.attempt)
+        return f"00-{trace.trace_id}-{span_id}-{trace.flags}"
 
     def data(self, path: str) -> Path:
         """Return the file at a path in the data folder of the engine; raises DataRefused.

@@ -12,6 +12,7 @@ class Site(Struct, frozen=True, kw_only=True):
 
     ``start`` is the node that the graph of its scope begins with; ``is_last``: no edge leads on
     from its own. ``folder`` is the data folder, when the engine has one.
+    ``traceparent`` is that of the run; ``is_traced``: each of its attempts has a span of its own.
     """
 
     run_id: str
@@ -22,3 +23,5 @@ class Site(Struct, frozen=True, kw_only=True):
     start: str
     is_last: bool
     folder: DataFolder | None = None
+    traceparent: str | None = None
+    is_traced: bool = False
