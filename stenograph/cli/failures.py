@@ -68,7 +68,13 @@ def codes() -> dict[int, tuple[type[Exception], ...]]:
         UnknownGraph,
         UnknownRun,
     )
-    from stenograph.http import PortInUse, RequestRefused, ServerUnreachable, TokensRefused
+    from stenograph.http import (
+        CannotTrace,
+        PortInUse,
+        RequestRefused,
+        ServerUnreachable,
+        TokensRefused,
+    )
     from stenograph.journal import (
         CannotBackUp,
         CannotOpen,
@@ -107,6 +113,7 @@ def codes() -> dict[int, tuple[type[Exception], ...]]:
             CannotBackUp,
             CannotOpen,
             CannotSign,
+            CannotTrace,
             FilterInvalid,
             QueryRefused,
             RequestRefused,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import logging
 import os
 import signal
 import sys
@@ -23,7 +22,7 @@ from stenograph.cli.output import talk
 from stenograph.cli.pid_file import forget, write_pid
 from stenograph.cli.text import count
 from stenograph.engine import Engine, Source
-from stenograph.http import Settings, create_app, serve
+from stenograph.http import Settings, configure_logs, create_app, serve
 from stenograph.journal import Stream, open_journal_readonly
 
 MEMORY: Final = ":memory:"
@@ -61,9 +60,7 @@ class Serving(Struct):
 
     def run(self) -> None:
         """Serve until a signal. Raises CannotOpen, PortInUse, ToolRefused, DataRefused, Failure."""
-        logging.basicConfig(
-            level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-        )
+        configure_logs(self.settings)
         with handling_signals(self.leave_at_once):  # a server that is up takes the first one
             try:
                 app = create_app(self.engine, self.settings)
@@ -84,6 +81,7 @@ class Serving(Struct):
             durability=self.durability,
             data=self.data,
             bounds=self.settings.bounds,
+            traced=self.settings.tracing,
         )
         async with at_the_end(self.checkpoints), opened as engine, now_and_then(self.checkpoints):
             yield engine

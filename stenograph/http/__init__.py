@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from stenograph.http.client import Client, Validation
     from stenograph.http.evidence_wire import VerifyAnswer
     from stenograph.http.guard import hosts_at
+    from stenograph.http.logs import configure_logs
     from stenograph.http.playback import Playback, played_pages
     from stenograph.http.refusals import (
         ClientClosed,
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
         StreamLost,
     )
     from stenograph.http.server import PortInUse, serve
-    from stenograph.http.settings import Settings
+    from stenograph.http.settings import CannotTrace, Settings
     from stenograph.http.sifting import Belongings, Sieve
     from stenograph.http.sync_client import SyncClient
     from stenograph.http.tokens import (
@@ -47,7 +48,9 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "DONE": "stenograph.http.wire",
+    "CannotTrace": "stenograph.http.settings",
     "Belongings": "stenograph.http.sifting",
+    "configure_logs": "stenograph.http.logs",
     "Client": "stenograph.http.client",
     "ClientClosed": "stenograph.http.refusals",
     "ClientError": "stenograph.http.refusals",
@@ -84,6 +87,7 @@ _HOMES = {
 __all__ = (
     "DONE",
     "Belongings",
+    "CannotTrace",
     "Client",
     "ClientClosed",
     "ClientError",
@@ -106,6 +110,7 @@ __all__ = (
     "TokensRefused",
     "Validation",
     "VerifyAnswer",
+    "configure_logs",
     "create_app",
     "create_token",
     "hosts_at",

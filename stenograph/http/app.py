@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Any
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from typing import TYPE_CHECKING, Any
 
 from litestar import Litestar, Router
+from litestar.config.app import AppConfig
 from litestar.config.cors import CORSConfig
 from litestar.datastructures import State
 from litestar.di import Provide
@@ -24,6 +25,7 @@ from stenograph.http import (
     forking,
     graphs,
     health,
+    metrics,
     migrating,
     pages,
     rerunning,
@@ -38,10 +40,15 @@ from stenograph.http.exporting import Imports
 from stenograph.http.frames import Frames
 from stenograph.http.guard import Guard
 from stenograph.http.known_tokens import KnownTokens
-from stenograph.http.settings import DEFAULTS, Settings
+from stenograph.http.loop_lag import LoopLag
+from stenograph.http.observing import Observer
+from stenograph.http.settings import DEFAULTS, CannotTrace, Settings
 from stenograph.http.sifting import Belongings
 from stenograph.http.sql import Queries
 from stenograph.http.waiting import Stopping
+
+if TYPE_CHECKING:
+    from stenograph.http.tracing import Tracing
 
 HANDLERS = (
     *classic.HANDLERS,
@@ -60,22 +67,43 @@ HANDLERS = (
     *sockets.HANDLERS,
 )
 """What stands under both ``/`` and ``/api``."""
+ON_TOP = (*health.HANDLERS, *metrics.HANDLERS)
+"""What stands under ``/`` alone."""
 
 
 ASKED_HEADERS = (
     "Authorization", "Content-Type", "Idempotency-Key", "If-Match", "If-None-Match",
-    "Last-Event-ID", "Prefer", "traceparent", "tracestate",
+    "Last-Event-ID", "Prefer", "traceparent", "X-Request-Id",
 )  # fmt: skip
 TOLD_HEADERS = (
     "ETag", "Idempotency-Replayed", "Location", "Preference-Applied", "RateLimit",
     "RateLimit-Policy", "Retry-After", "Stenograph-Head", "Stenograph-Journal",
-    "Stenograph-Truncated", "WWW-Authenticate",
+    "Stenograph-Truncated", "traceparent", "WWW-Authenticate", "X-Request-Id",
 )  # fmt: skip
 """What pages of other sites may send, and see, besides what browsers always let them."""
 
 
 class Application(Litestar):
-    """An application that speaks in msgspec's structs alone."""
+    """An application that speaks in msgspec's structs alone, and takes down what is asked of it."""
+
+    def __init__(self, *, observer: Observer, **options: Any) -> None:
+        self.observer = observer
+        super().__init__(**options)
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Have a request answered; before all middleware, so that what no handler takes counts, too."""
+        match scope["type"]:
+            case "http":
+                await self.observer.http(super().__call__, scope, receive, send)
+            case "websocket":
+                await self.observer.socket(super().__call__, scope, receive, send)
+            case _:
+                await super().__call__(scope, receive, send)
+
+    @staticmethod
+    def _patch_opentelemetry_middleware(config: AppConfig) -> AppConfig:
+        """Leave OpenTelemetry alone, which is imported otherwise wherever it is installed."""
+        return config
 
     @staticmethod
     def _get_default_plugins(plugins: list[PluginProtocol]) -> list[PluginProtocol]:
@@ -86,14 +114,21 @@ class Application(Litestar):
 def create_app(
     open_engine: Callable[[], AbstractAsyncContextManager[Engine]],
     settings: Settings = DEFAULTS,
+    *,
+    exporter: Any = None,
 ) -> Litestar:
     """Return the application over the engine that ``open_engine`` gives when it starts.
 
-    ``create_app(lambda: st.open("steno.db", tools=[…]))``. The engine is closed with it.
-    Raises TokensRefused for a file of tokens that is not as it should be.
+    ``create_app(lambda: st.open("steno.db", tools=[…]))``. The engine is closed with it. ``exporter``
+    is where spans go when the settings have tracing on (else by OTLP over HTTP): one of
+    OpenTelemetry's. Raises TokensRefused for a file of tokens that is not as it should be, and
+    CannotTrace without the extra ``tracing``.
     """
     tokens = None if settings.tokens is None else KnownTokens(settings.tokens)
-    opened: dict[str, Any] = {}
+    tracing = open_tracing(exporter) if settings.tracing else None
+
+    lag = LoopLag()
+    opened: dict[str, Any] = {"lag": lag, "observer": Observer()}
 
     @asynccontextmanager
     async def lifespan(app: Litestar) -> AsyncIterator[None]:
@@ -107,10 +142,13 @@ def create_app(
                 imports=Imports(),
             )
             app.state.update(opened)
-            yield
+            with lag.measured():
+                async with nullcontext() if tracing is None else tracing.of_runs(engine):
+                    yield
 
-    told = [secured(each, by_token=tokens is not None) for each in (*HANDLERS, *health.HANDLERS)]
+    told = [secured(each, by_token=tokens is not None) for each in (*HANDLERS, *ON_TOP)]
     return Application(
+        observer=opened["observer"],
         route_handlers=[
             *told,
             Router("/api", route_handlers=list(HANDLERS), include_in_schema=False),
@@ -118,18 +156,30 @@ def create_app(
         ],
         dependencies={
             name: Provide(_provider(opened, name))
-            for name in ("engine", "stopping", "frames", "belongings", "queries", "imports")
+            for name in (
+                *opened,
+                "engine",
+                "stopping",
+                "frames",
+                "belongings",
+                "queries",
+                "imports",
+            )
         },
         lifespan=[lifespan],
-        middleware=[Access(tokens, settings), Guard(settings)],
+        middleware=[
+            *([] if tracing is None else [tracing.naming]),
+            Access(tokens, settings),
+            Guard(settings),
+        ],
         exception_handlers={HTTPException: respond, Exception: respond},
         openapi_config=docs.openapi_config(),
-        plugins=[docs.RawSchemas()],
+        plugins=[docs.RawSchemas(), *([] if tracing is None else [tracing.plugin])],
         request_max_body_size=settings.body_bytes,
         logging_config=None,
         cors_config=cors_of(settings.origins),
         state=State({"settings": settings, "tokens": tokens}),
-        signature_types=[Belongings, Engine, Frames, Imports, Queries],
+        signature_types=[Belongings, Engine, Frames, Imports, LoopLag, Observer, Queries],
     )
 
 
@@ -144,6 +194,17 @@ def cors_of(origins: Collection[str]) -> CORSConfig | None:
         expose_headers=list(TOLD_HEADERS),
         allow_credentials=False,
     )
+
+
+def open_tracing(exporter: Any) -> Tracing:
+    """Return what makes spans; raises CannotTrace."""
+    try:
+        from stenograph.http.tracing import Tracing
+    except ImportError as error:
+        raise CannotTrace(
+            f"tracing needs OpenTelemetry ({error}): install the extra, stenograph[tracing]"
+        ) from error
+    return Tracing(exporter)
 
 
 def _provider(opened: Mapping[str, Any], name: str) -> Callable[[], Awaitable[Any]]:

@@ -56,6 +56,7 @@ from stenograph.engine import (
     UnknownRun,
     UnknownSignal,
 )
+from stenograph.http.asked import request_id
 from stenograph.http.wire import PROBLEM_TYPE, Problem, run_etag
 from stenograph.journal import (
     AppendTooLarge,
@@ -141,6 +142,7 @@ KINDS: Final[Mapping[str, Kind]] = {
     "journal-busy": Kind(503, "Another program is writing to the journal"),
     "journal-unreadable": Kind(503, "The journal cannot be read"),
     "shutting-down": Kind(503, "The server is stopping"),
+    "not-ready": Kind(503, "The server should not be sent work now"),
 }
 """Every problem there is, by the code that ends its ``type``."""
 
@@ -209,6 +211,7 @@ CODES: Final[Mapping[type[Exception], str]] = {
 _RETRY_AFTER: Final = {
     "journal-busy": "1",
     "shutting-down": "5",
+    "not-ready": "5",
     "too-many-queries": "5",
     "too-many-imports": "5",
     "too-many-runs": "5",
@@ -260,6 +263,12 @@ def respond(request: Request[Any, Any, Any], error: Exception) -> Response[bytes
     headers = dict(getattr(error, "headers", None) or {})
     if isinstance(error, PreconditionFailed):
         headers["ETag"] = run_etag(request.app.state["engine"].journal.id, error.head)
+    return answer_of(problem, headers)
+
+
+def answer_of(problem: Problem, headers: Mapping[str, str] | None = None) -> Response[bytes]:
+    """Return a problem as an answer."""
+    headers = dict(headers or {})
     if problem.code in _RETRY_AFTER:
         headers["Retry-After"] = _RETRY_AFTER[problem.code]
     return Response(
@@ -298,15 +307,16 @@ def _problem(code: str, detail: str, instance: str | None, faults: Iterable[Faul
         detail=detail,
         instance=instance,
         errors=list(faults),
+        request_id=request_id(),
     )
 
 
 def _unexpected(error: Exception, instance: str | None) -> Problem:
-    request_id = secrets.token_hex(8)
-    LOG.error("request %s (%s) failed", request_id, instance, exc_info=error)
-    detail = f"this was not expected; the server's log tells more under request {request_id}"
+    known = request_id() or secrets.token_hex(8)
+    LOG.error("request %s (%s) failed", known, instance, exc_info=error)
+    detail = f"this was not expected; the server's log tells more under request {known}"
     problem = _problem("internal-error", detail, instance)
-    return msgspec.structs.replace(problem, request_id=request_id)
+    return msgspec.structs.replace(problem, request_id=known)
 
 
 def _detail(error: Exception) -> str:

@@ -13,6 +13,7 @@ from msgspec.structs import asdict
 
 from stenograph.engine import Engine, RunView
 from stenograph.http.access import actor_of
+from stenograph.http.asked import traceparent
 from stenograph.http.bodies import run_id_of, within
 from stenograph.http.errors import Refused, problems
 from stenograph.http.fork_wire import ForkAnswer, ForkRequest
@@ -83,6 +84,7 @@ async def fork_run(
             key=key,
             limits=data.limits,
             tags=data.tags,
+            traceparent=traceparent(),
             actor=actor_of(request),
         )
     return Response(

@@ -13,6 +13,7 @@ from litestar.response import Response
 
 from stenograph.engine import CheckReport, Engine, EngineClosed, RerunReport
 from stenograph.http.access import actor_of
+from stenograph.http.asked import traceparent
 from stenograph.http.bodies import run_id_of, within
 from stenograph.http.errors import BODY_CODES, Refused, problems
 from stenograph.http.queries import Key, check_key
@@ -83,6 +84,7 @@ async def rerun_run(
             key=key,
             limits=asked.limits,
             tags=asked.tags,
+            traceparent=traceparent(),
             actor=actor_of(request),
         )
     return Response(

@@ -13,6 +13,10 @@ ORIGIN: Final = r"https?://(?:[a-z0-9_-]+(?:\.[a-z0-9_-]+)*|\[[0-9a-f:.]+\])(?::
 """One site, as browsers name it in ``Origin``; never a pattern, and never all of them."""
 
 
+class CannotTrace(Exception):
+    """Spans are to be made, and what makes them is not installed; the message says what to do."""
+
+
 class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What a server is told; ``bounds`` are its engine's.
 

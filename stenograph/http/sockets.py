@@ -16,6 +16,7 @@ from msgspec import Struct
 
 from stenograph.engine import Engine, EngineClosed, Filter, filter_of, nested_deeper
 from stenograph.http.access import actor_of, subprotocol_of
+from stenograph.http.asked import traceparent
 from stenograph.http.bodies import state_in_frame, within
 from stenograph.http.errors import Refused, problem_of
 from stenograph.http.following import to_its_end
@@ -141,7 +142,9 @@ async def execute(
         await engine.graph(name, version or None)
         pointer, state = state_in_frame(await _first_frame(socket), graph_id)
         with within(state=pointer):
-            run = await engine.start(graph_id, state, actor=actor_of(socket))
+            run = await engine.start(
+                graph_id, state, traceparent=traceparent(), actor=actor_of(socket)
+            )
         await _send_one(socket, status_message(run, engine.journal.id, sent=0))
         await Sender(socket, engine, frames, belongings).send_run(run.id, query)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from stenograph.engine import Engine, RunView
+from stenograph.http.asked import traceparent
 from stenograph.http.bodies import run_id_of, state_of, within
 from stenograph.http.classic_wire import RunRequest
 from stenograph.http.errors import BODY_CODES, Refused, problems
@@ -46,6 +47,7 @@ async def begin(
             delay_s=asked.delay_s,
             limits=asked.limits,
             tags=asked.tags,
+            traceparent=traceparent(),
             actor=actor,
         )
 
@@ -56,6 +58,8 @@ def status_of(begun: RunView, now: RunView) -> int:
 
 
 def headers_of(begun: RunView) -> dict[str, str]:
-    """Return where the run is, and whether an earlier request had begun it."""
+    """Return where the run is, its trace, and whether an earlier request had begun it."""
     headers = {"Location": f"/runs/{begun.id}"}
+    if begun.traceparent is not None:
+        headers["traceparent"] = begun.traceparent
     return {**headers, "Idempotency-Replayed": "true"} if begun.replayed else headers

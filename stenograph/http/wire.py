@@ -6,7 +6,7 @@ graphs, events) are ``Raw``: they leave as the bytes that are stored, and are ne
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final, Literal, TypeAlias
+from typing import Annotated, Any, Final, Literal, TypeAlias, get_args
 
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
@@ -57,6 +57,7 @@ Id: TypeAlias = Annotated[
 Status: TypeAlias = Literal[
     "running", "waiting", "paused", "parked", "cancelling", "completed", "failed", "cancelled"
 ]
+STATUSES: Final[tuple[str, ...]] = get_args(Status)
 DONE: Final[frozenset[str]] = frozenset({"completed", "failed", "cancelled"})
 """The statuses of a run that has ended."""
 GOING: Final[frozenset[str]] = frozenset({"running", "cancelling"})
@@ -297,8 +298,15 @@ class SqlAnswer(Struct, frozen=True, kw_only=True):
 # --- operations -------------------------------------------------------------------------------
 
 
+class Check(Struct, frozen=True):
+    """One thing that was looked at: whether it is as it should be, and what was found."""
+
+    ok: bool
+    detail: str
+
+
 class HealthAnswer(Struct, frozen=True, kw_only=True):
-    """``/healthz`` and ``/readyz``; 503 with a problem instead when the journal has failed.
+    """``/healthz`` and ``/readyz``; 503 with a problem instead, and its ``checks``, if one fails.
 
     ``version`` is that of the API. Where tokens are needed, who comes without one that may read is
     told ``status`` alone. ``warnings`` are of what is wrong and does not keep it from its work.
@@ -311,3 +319,10 @@ class HealthAnswer(Struct, frozen=True, kw_only=True):
         UNSET
     )
     warnings: list[str] | UnsetType = UNSET
+    checks: dict[str, Check] | UnsetType = UNSET
+
+
+class HealthProblem(Problem, frozen=True, kw_only=True):
+    """Why a server is not well: the first check that fails, and all of them."""
+
+    checks: dict[str, Check]

@@ -1,5 +1,6 @@
 """The journal: an append-only log of records, knowing nothing of graphs or HTTP."""
 
+from stenograph.journal.apart import apart as run_apart
 from stenograph.journal.backup import back_up
 from stenograph.journal.erasure import expected_hash, is_erased
 from stenograph.journal.errors import (
@@ -134,4 +135,5 @@ __all__ = (
     "read_key",
     "read_lines",
     "read_public_key",
+    "run_apart",
 )

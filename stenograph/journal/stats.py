@@ -30,6 +30,11 @@ class Histogram:
         self.counts[bisect_left(self.bounds, value)] += 1
         self.total += value
 
+    def add_all(self, other: Histogram) -> None:
+        """Count all that another has, of the same bounds."""
+        self.counts = [one + more for one, more in zip(self.counts, other.counts, strict=True)]
+        self.total += other.total
+
 
 class Stats:
     """What has happened in a journal since it was opened.

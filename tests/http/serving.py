@@ -41,10 +41,10 @@ class Served(msgspec.Struct, frozen=True):
 
 @asynccontextmanager
 async def app_client(
-    open_engine: OpenEngine = in_memory, *, settings: Settings = DEFAULTS
+    open_engine: OpenEngine = in_memory, *, settings: Settings = DEFAULTS, **options: Any
 ) -> AsyncIterator[httpx.AsyncClient]:
     """The application without a network, for what no transport can change."""
-    app = create_app(open_engine, settings)
+    app = create_app(open_engine, settings, **options)
     transport = httpx.ASGITransport(app=app)  # type: ignore[arg-type]
     async with (
         app.lifespan(),
