@@ -313,7 +313,7 @@ def _problem(code: str, detail: str, instance: str | None, faults: Iterable[Faul
 
 def _unexpected(error: Exception, instance: str | None) -> Problem:
     known = request_id() or secrets.token_hex(8)
-    LOG.error("request %s (%s) failed", known, instance, exc_info=error)
+    LOG.error("request %s (%r) failed", known, instance, exc_info=error)
     detail = f"this was not expected; the server's log tells more under request {known}"
     problem = _problem("internal-error", detail, instance)
     return msgspec.structs.replace(problem, request_id=known)

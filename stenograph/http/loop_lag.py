@@ -22,7 +22,7 @@ class LoopLag:
     def __init__(self) -> None:
         self.seconds = Histogram(LAG_S)
         self._recent: deque[float] = deque(maxlen=RECENT)
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer: asyncio.TimerHandle
 
     @property
     def worst_s(self) -> float:
@@ -36,8 +36,7 @@ class LoopLag:
         try:
             yield
         finally:
-            if self._timer is not None:
-                self._timer.cancel()
+            self._timer.cancel()
 
     def add(self, lag_s: float) -> None:
         """Take in by how much the loop was late."""

@@ -38,7 +38,7 @@ TEXT: Final = ResponseSpec(
 @get(
     "/metrics",
     responses={200: TEXT, **problems("not-found")},
-    opt={"needs": "read"},
+    needs="read",
     summary="What there is to measure",
     tags=["Operations"],
 )

@@ -30,6 +30,8 @@ from stenograph.journal import run_apart
 UNTRACED: Final = ["^/healthz$", "^/readyz$", "^/metrics$"]
 """Asked again and again by machines; no run ever comes of it."""
 LOG: Final = logging.getLogger("stenograph.http")
+WHOLE: Final = frozenset({"http.url", "http.target", "url.full"})
+"""Attributes of requests in which a query stands, by the older names and the newer ones."""
 FLUSH_S: Final = 3.0
 """How long the last spans may take to leave: who stops does not wait for a collector that is gone."""
 
@@ -135,8 +137,18 @@ def begun(scope: Any) -> tuple[str, dict[str, Any]]:
 
 
 def take_down(span: Span, scope: dict[str, Any]) -> None:
-    """Have the runs that a request begins belong to its span."""
+    """Have the runs that a request begins belong to its span, which tells nothing of its query."""
+    hide_query(span)
     asked, context = ASKED.get(), span.get_span_context()
     if asked is not None and context.is_valid:
         traceparent = f"00-{context.trace_id:032x}-{context.span_id:016x}-{context.trace_flags:02x}"
         asked.traceparent = traceparent.encode()
+
+
+def hide_query(span: Span) -> None:
+    """Take the query out of what a span says: somebody may have put a token into it."""
+    for name, value in dict(getattr(span, "attributes", None) or {}).items():
+        if name == "url.query":
+            span.set_attribute(name, "")
+        elif name in WHOLE and "?" in value:
+            span.set_attribute(name, value.partition("?")[0])

@@ -77,6 +77,15 @@ async def test_one_line_a_request_says_who_asked_what_and_what_came_of_it() -> N
     assert (second["request_id"], second["status"]) == ("mine", 415)
 
 
+async def test_no_path_can_forge_a_line() -> None:
+    with logged(log_level="info") as text:
+        async with app_client() as client:
+            await client.get("/no%0AINFO where%7F/%ff/caf\u00e9/{x}")
+    (line,) = text.getvalue().splitlines()
+    assert "GET /no%0AINFO%20where%7F/" in line
+    assert line.isascii()
+
+
 async def test_a_socket_is_a_line_too() -> None:
     with logged(log_format="json", log_level="info") as text:
         async with serving() as server, server.socket("/ws/nobody") as socket:

@@ -198,3 +198,18 @@ async def test_a_client_in_the_midst_of_its_body_is_told_of_the_stop(
     assert b"/problems/shutting-down" in answer
     assert not caplog.records
     writer.close()
+
+
+async def test_another_server_may_open_the_application_by_its_lifespan() -> None:
+    events = iter([{"type": "lifespan.startup"}, {"type": "lifespan.shutdown"}])
+    said: list[Any] = []
+
+    async def receive() -> Any:
+        return next(events)
+
+    async def send(message: Any) -> None:
+        said.append(message["type"])
+
+    scope: Any = {"type": "lifespan", "asgi": {"version": "3.0"}}
+    await create_app(in_memory)(scope, receive, send)
+    assert said == ["lifespan.startup.complete", "lifespan.shutdown.complete"]

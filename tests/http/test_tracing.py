@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from opentelemetry.instrumentation._semconv import _OpenTelemetrySemanticConventionStability
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
@@ -186,6 +187,22 @@ async def test_a_request_its_run_and_its_attempts_are_one_trace() -> None:
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize("names", ["", "http", "http/dup"])
+async def test_a_span_tells_nothing_of_a_query(names: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OTEL_SEMCONV_STABILITY_OPT_IN", names)
+    conventions = _OpenTelemetrySemanticConventionStability
+    monkeypatch.setattr(conventions, "_initialized", False)
+    monkeypatch.setattr(conventions, "_OTEL_SEMCONV_STABILITY_SIGNAL_MAPPING", {})
+    spans = Spans()
+    async with app_client(over(), settings=TRACED, exporter=spans) as client:
+        for path in ("/runs?token=secret", "/runs?secret", "/nowhere?a=secret&b=%73ecret"):
+            await client.get(path, headers={"authorization": "Bearer secret"})
+    said = [str(each.to_json()) for each in spans.get_finished_spans()]
+    assert len(said) == 3
+    assert not [each for each in said if "secret" in each or "%73" in each]
+    assert all('"/runs"' in each or "/nowhere" in each for each in said)
+
+
 async def test_what_a_client_has_not_sampled_is_not_exported() -> None:
     spans = Spans()
     async with app_client(over(), settings=TRACED, exporter=spans) as client:
@@ -252,13 +269,34 @@ async def test_forks_and_reruns_are_linked_to_what_they_come_from() -> None:
 
 
 async def test_what_an_erased_run_was_is_linked_to_no_more() -> None:
-    async with MemoryJournal() as journal:
-        spans = of_journal(journal)
-        await journal.append("odd", [record("node.exited")], expected_seq=0)
-        assert await spans._link("odd") is None
-        await journal.append("note", [record("run.paused")], expected_seq=0)
-        assert await spans._link("note") is None
-        assert await spans._link("nobody") is None
+    spans = Spans()
+    async with followed(spans) as engine:
+        await engine.run(COUNT, {"to": 2}, run_id="r", traceparent=SENT)
+        await engine.fork("r", 4, new_id="f")
+        await engine.erase("r")
+        await engine.wait("f")
+        seen = RunSpans(engine.journal, TracerProvider(shutdown_on_exit=False), Ids())
+        await seen.catch_up()
+        assert await seen._link("r") is None
+        assert await seen._link("graph/count") is None
+        assert await seen._link("nobody") is None
+    assert {told(each).get("run_id") for each in spans.get_finished_spans()} == {"r", "f"}
+
+
+async def test_where_the_environment_switches_it_off_nothing_is_made(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("OTEL_SDK_DISABLED", "true")
+    spans = Spans()
+    async with app_client(over(), settings=TRACED, exporter=spans) as client:
+        await created(client, TELL)
+        body = {"graph": "tell", "id": "r"}
+        answer = await client.post("/runs", json=body, headers={"prefer": "wait=10"})
+        named = {"prefer": "wait=10", "traceparent": SENT}
+        within = await client.post("/runs", json=body | {"id": "s"}, headers=named)
+    assert (answer.status_code, "traceparent" in answer.headers) == (200, False)
+    assert within.headers["traceparent"] == SENT
+    assert spans.names() == []
 
 
 async def test_a_run_that_goes_on_after_a_restart_stays_one_trace(tmp_path: Path) -> None:
