@@ -94,6 +94,8 @@ class Engine(Past):
             Actors(world, histories, left=lambda run_id: self._flow.left(run_id)),
         )
         self.recovered = self._actors.recovered
+        self.opened_after: int | None = None
+        """The last offset before anything was taken up; for who makes spans, and no one else."""
         self._flow = Flow(
             journal,
             clock,
@@ -118,6 +120,8 @@ class Engine(Past):
     async def __aenter__(self) -> Self:
         """Take up what is unfinished."""
         try:
+            if self._world.is_traced:
+                self.opened_after = await self.journal.end()
             if self._recover:
                 await self._actors.recover()
                 await self._flow.form()

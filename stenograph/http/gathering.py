@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Mapping
+from functools import cache
 from importlib.metadata import version
 from math import inf
 from typing import Literal, TypeAlias
@@ -46,7 +47,7 @@ async def gather(engine: Engine, observer: Observer, lag: LoopLag) -> list[Famil
         gauge(
             "build_info",
             "1; the labels tell which Stenograph and which Python this is",
-            {(version("stenograph"), platform.python_version()): 1},
+            {build(): 1},
             "version",
             "python",
         ),
@@ -123,6 +124,12 @@ def of_the_server(observer: Observer, lag: LoopLag) -> list[Family]:
         ),
         gauge("loop_lag_worst_seconds", "The worst of the last five seconds", {(): lag.worst_s}),
     ]
+
+
+@cache
+def build() -> Labels:
+    """Return which Stenograph this is, and which Python."""
+    return version("stenograph"), platform.python_version()
 
 
 def by_one(counts: Mapping[str, float]) -> dict[Labels, float]:

@@ -30,6 +30,7 @@ from opentelemetry.trace import (
 )
 
 from stenograph.engine import (
+    IMPORTED,
     EngineError,
     ErrorInfo,
     Event,
@@ -76,6 +77,8 @@ class Traced(Struct):
     links: tuple[str, ...]
     """The runs that it goes on from, or is made anew from."""
     is_retried: bool = False
+    is_imported: bool = False
+    """Whether it happened elsewhere, and was told there."""
     under_way: dict[Place, Entry] = {}
 
 
@@ -94,12 +97,10 @@ class RunSpans:
         self._runs: OrderedDict[str, Traced] = OrderedDict()
         self._after = 0
 
-    async def follow(self, after: int, recovered: Sequence[str]) -> None:
-        """Tell of what happens after an offset, and of what was found out of runs taken up before it."""
+    async def follow(self, after: int) -> None:
+        """Tell of what happens after an offset."""
         self._after = after
         try:
-            for run_id in recovered:
-                await self._take_up(run_id, after)
             async with aclosing(self._journal.tail_all(after=after)) as pages:
                 async for page in pages:
                     await self._take(page)
@@ -126,31 +127,16 @@ class RunSpans:
             run = await self._known(record.run_id, record.seq)
         await self._tell(run, record)
 
-    async def _take_up(self, run_id: str, end: int) -> None:
-        """Tell of a run what was found out when it was taken up, before anybody followed."""
-        records = [each for each in await self._history(run_id) if each.offset <= end]
-        taken_up = [each.seq for each in records if each.type == "run.recovered"]
-        since = taken_up[-1] if taken_up else end
-        run: Traced | None = None
-        for record in records:
-            run = await self._tell(run, record, aloud=record.seq > since)
-
     async def _known(self, run_id: str, before: int) -> Traced | None:
         """Return a run that nobody has in mind, as it was before an event."""
         run: Traced | None = None
-        for record in await self._history(run_id):
-            if record.seq < before:
-                run = await self._tell(run, record, aloud=False)
-        return run
-
-    async def _history(self, run_id: str) -> list[Record]:
-        """Return the events of a run that something is to be told of, and when it was taken up."""
-        found: list[Record] = []
         after = 0
-        while page := await self._journal.read(run_id, after=after):
-            found += [each for each in page if each.type in TOLD or each.type == "run.recovered"]
+        while after < before - 1 and (page := await self._journal.read(run_id, after=after)):
+            for record in page:
+                if record.seq < before and record.type in TOLD:
+                    run = await self._tell(run, record, aloud=False)
             after = page[-1].seq
-        return found
+        return run
 
     async def _tell(
         self, run: Traced | None, record: Record, *, aloud: bool = True
@@ -169,14 +155,14 @@ class RunSpans:
                 run.under_way[place_of(entered)] = Entry(event.at, what)
             case NodeExited() | NodeAttemptFailed() as ended if run is not None:
                 entry = run.under_way.pop(place_of(ended), None)
-                if aloud:
+                if aloud and not run.is_imported:
                     self._attempt(run, event, ended, entry)
             case _ if run is not None and event.type == "run.retried":
                 run.span_id = run_span_id(run.id, event.seq)
                 run.began_at, run.is_retried = event.at, True
                 self._keep(run)
             case _ if run is not None and event.type in ENDS:
-                if aloud:
+                if aloud and not run.is_imported:
                     await self._end(run, event)
                 self._runs.pop(run.id, None)
         return run
@@ -188,6 +174,7 @@ class RunSpans:
 
     async def _begun(self, event: Event, created: RunCreated) -> Traced:
         sources = (created.origin, created.rerun)
+        stream = await self._journal.stream(event.run_id)
         return Traced(
             id=event.run_id,
             graph_id=created.graph_id,
@@ -195,6 +182,7 @@ class RunSpans:
             span_id=run_span_id(event.run_id),
             began_at=event.at,
             links=tuple(each.run_id for each in sources if each is not None),
+            is_imported=stream is not None and IMPORTED in stream.labels,
         )
 
     def _attempt(

@@ -84,21 +84,23 @@ class Tracing:
     @asynccontextmanager
     async def of_runs(self, engine: Engine) -> AsyncIterator[None]:
         """Make spans of what happens in runs, until the end of the block; then send off the last."""
-        end = await engine.journal.end()
+        after = engine.opened_after
+        if after is None:  # it does not know that it is traced: what was taken up is left out
+            after = await engine.journal.end()
         spans = RunSpans(engine.journal, self.provider, self.ids)
-        task = asyncio.create_task(spans.follow(end, list(engine.recovered)), name="run spans")
+        task = asyncio.create_task(spans.follow(after), name="run spans")
         try:
             yield
         finally:
             task.cancel()
             await asyncio.wait({task})
-            await spans.catch_up()
-            await self._shut_down()
+            await self._shut_down(spans)
 
-    async def _shut_down(self) -> None:
-        """Send off what is left; what takes too long is given up."""
+    async def _shut_down(self, spans: RunSpans) -> None:
+        """Make and send off what is left; what takes too long is given up."""
         try:
             async with asyncio.timeout(FLUSH_S):
+                await spans.catch_up()
                 await run_apart(self.provider.shutdown)
         except TimeoutError:
             LOG.warning("the last spans were not sent: the collector does not take them")

@@ -320,6 +320,28 @@ async def test_a_run_that_goes_on_after_a_restart_stays_one_trace(tmp_path: Path
     assert told(lost)["tool"] == "hang"
 
 
+async def test_what_happened_elsewhere_is_told_there() -> None:
+    spans = Spans()
+    async with app_client(over(traced=False)) as client:
+        await ran(client, TELL, "r")
+        exported = (await client.get("/runs/r/export")).content
+    async with app_client(over(), settings=TRACED, exporter=spans) as client:
+        headers = {"content-type": "application/x-ndjson"}
+        answer = await client.post("/runs/import", content=exported, headers=headers)
+        assert answer.status_code < 300, answer.text
+    assert spans.names() == ["POST /runs/import"]
+
+
+async def test_an_engine_that_is_not_told_of_it_is_traced_from_when_it_is_open() -> None:
+    spans = Spans()
+    made = Tracing(spans)
+    async with over(traced=False)() as engine:
+        await engine.run(TELL)
+        async with made.of_runs(engine):
+            await engine.run(TELL, run_id="r")
+    assert {told(each)["run_id"] for each in spans.get_finished_spans()} == {"r"}
+
+
 async def test_a_run_that_is_not_in_mind_any_more_is_read_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -355,7 +377,7 @@ async def test_a_journal_that_cannot_be_read_ends_the_spans_and_nothing_else(
 ) -> None:
     async with MemoryJournal() as journal:
         spans = of_journal(journal)
-    await spans.follow(0, [])
+    await spans.follow(0)
     await spans.catch_up()
     assert [each.message for each in caplog.records] == [
         "no spans of runs are made any more", "the last spans of runs were not made",
