@@ -13,14 +13,18 @@ from typing import Any
 
 import httpx
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from litestar.handlers import BaseRouteHandler, HTTPRouteHandler
 from litestar.routes import HTTPRoute, WebSocketRoute
 from msgspec import Struct
 from websockets.exceptions import InvalidStatus
 
-from stenograph.http import Settings, create_app
-from stenograph.http.access import refuse_handshake
+import stenograph
+from stenograph.http import Settings, create_app, runs
+from stenograph.http.access import Access, refuse_handshake
 from stenograph.http.errors import KINDS, Refused
+from stenograph.http.known_tokens import KnownTokens
 from stenograph.http.tokens import SCOPES, create_token, revoke_token
 from tests.http.serving import (
     Served,
@@ -543,10 +547,8 @@ def test_what_is_no_origin_cannot_be_named(origin: str) -> None:
 
 
 async def test_sql_is_for_admins(keys: Keys) -> None:
-    import stenograph as st
-
     def on_file() -> Any:
-        return st.open(keys.path.parent / "steno.db", tools=TOOLS)
+        return stenograph.open(keys.path.parent / "steno.db", tools=TOOLS)
 
     async with app_client(on_file, settings=keys.settings()) as client:
         body = {"sql": "SELECT count(*) FROM runs"}
@@ -555,3 +557,32 @@ async def test_sql_is_for_admins(keys: Keys) -> None:
             for name in ("read", "admin")
         ]
     assert codes == [403, 200]
+
+
+WHAT_COMES = st.text(st.characters(codec="latin-1", exclude_characters="\r\n\0"), max_size=100)
+
+
+@given(st.lists(st.one_of(WHAT_COMES, WHAT_COMES.map("Bearer {}".format)), max_size=3), WHAT_COMES)
+def test_whatever_a_header_or_a_query_says_is_refused_and_never_an_error(
+    keys_once: Keys, headers: list[str], query: str
+) -> None:
+    access = Access(KnownTokens(str(keys_once.path)), keys_once.settings())
+    scope: Any = {
+        "type": "websocket",
+        "path": "/runs",
+        "query_string": query.encode("latin-1"),
+        "headers": [(b"authorization", each.encode("latin-1")) for each in headers],
+        "subprotocols": headers,
+        "route_handler": runs.list_runs,
+        "client": (query, 1),
+    }
+    with pytest.raises(Refused) as caught:
+        access.admitted(scope)
+    assert KINDS[caught.value.code].status in (400, 401)
+
+
+@pytest.fixture(scope="module")
+def keys_once(tmp_path_factory: pytest.TempPathFactory) -> Keys:
+    path = tmp_path_factory.mktemp("tokens") / "tokens"
+    create_token(path, "ann", SCOPES, now=NOW)
+    return Keys(path, {})
