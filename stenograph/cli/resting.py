@@ -44,6 +44,7 @@ class Parking(Struct):
     message: str = ""
     option: str = ""
     value: float = 0
+    is_too_long: bool = False
 
     def note(self, record: Record) -> None:
         """Take in the next event."""
@@ -52,7 +53,9 @@ class Parking(Struct):
         data = msgspec.json.decode(record.data)
         if record.type == "run.parked":
             self.message = sentence(data.get("message", ""))
-        elif data.get("limit") in ("steps", "time_s"):
+            return
+        self.is_too_long = data.get("limit") == "events"
+        if data.get("limit") in ("steps", "time_s"):
             self.option, self.value = f"--{data['limit']}".replace("_", "-"), data["value"]
 
 
@@ -89,6 +92,9 @@ def ways_on(run: RunView, parking: Parking, place: Settings) -> Iterator[Need]:
     resume = steno_write(place, "resume", run.id)
     why = f"it is parked ({run.reason}): {parking.message}"
     match run.reason:
+        case "limit" if parking.is_too_long:
+            fork = steno_write(place, "fork", run.id, "--at", str(run.seq))
+            yield Need(f"it is parked ({run.reason}): {parking.message}", fork)
         case "limit":
             more = parking.value * 2 if parking.option == "--time-s" else run.steps * 2
             option = parking.option or "--steps"

@@ -85,11 +85,11 @@ class Engine(Past):
         self._recover = recover
         self._new_id = new_id or (lambda: "r-" + secrets.token_hex(8))
         clock = clock or SystemClock()
-        world = open_world(journal, self.registry, clock, data, is_traced=traced)
+        world = open_world(journal, self.registry, clock, data, self.bounds, is_traced=traced)
         histories = Histories(journal)
         super().__init__(
             world,
-            Graphs(journal, self.registry, clock),
+            Graphs(journal, self.registry, clock, self.bounds),
             histories,
             Actors(world, histories, left=lambda run_id: self._flow.left(run_id)),
         )
@@ -104,7 +104,7 @@ class Engine(Past):
                 run_id, Cancel(actor="engine", reason=why)
             ),
         )
-        self._starts = Starts(journal, self._graphs, self._flow, self._actors)
+        self._starts = Starts(journal, self._graphs, self._flow, self._actors, self.bounds)
         self._reruns = Reruns(
             journal,
             self.registry,
@@ -113,6 +113,7 @@ class Engine(Past):
             self._actors,
             self._starts,
             self._audit,
+            self.bounds,
         )
         self._checks = Checks(self._world, self._histories, self._actors)
         self._forks = RunForks(self._world, self._graphs, self._flow, self._histories, self._actors)
@@ -153,7 +154,7 @@ class Engine(Past):
     ) -> StoredGraph:
         """Store a graph, or a new version of it; the newest version's content again changes nothing.
 
-        Raises GraphInvalid with every fault.
+        Raises GraphInvalid with every fault, or AppendTooLarge.
         """
         return await self._graphs.create(graph, graph_id=graph_id, actor=actor)
 
@@ -181,7 +182,7 @@ class Engine(Past):
         (``replayed``). ``delay_s``: from 0 to ten years. ``traceparent``: the trace that the run is
         to belong to (W3C Trace Context, version 00); it makes no other run of what is asked again.
         Raises UnknownGraph, GraphInvalid, RunExists, KeyReused, TooManyRuns, NotJson, StateTooLarge,
-        StateRefused, AppendTooLarge (graphs and a state of over 2 MiB together), and ValueError for
+        StateRefused, AppendTooLarge (graphs and a state larger than an event), and ValueError for
         options that are not as they should.
         """
         if key is not None and run_id is not None:
@@ -313,7 +314,7 @@ class Engine(Past):
         ``result`` is for a run that is parked over a node's effects: they did happen, and this is
         what the node returned; without it the node is entered again. With ``scope`` it is for a run
         alone that is parked there (``RunView.parked``). ``key`` and ``if_seq`` as for ``signal``.
-        Raises UnknownRun, NotHeld, KeyReused, TooManyKeys, PreconditionFailed, or
+        Raises UnknownRun, NotHeld, RunTooLong, KeyReused, TooManyKeys, PreconditionFailed, or
         what a result may raise: NotJson, StateTooLarge, CannotReduce, SchemaViolated.
         """
         command = Resume(
@@ -337,7 +338,7 @@ class Engine(Past):
     ) -> RunView:
         """Reopen a failed run where it failed; what had finished does not run again.
 
-        ``key`` and ``if_seq`` as for ``signal``. Raises UnknownRun, KeyReused, TooManyKeys,
+        ``key`` and ``if_seq`` as for ``signal``. Raises UnknownRun, RunTooLong, KeyReused, TooManyKeys,
         PreconditionFailed, or NotHeld when it has not failed.
         """
         command = Retry(
@@ -375,7 +376,7 @@ class Engine(Past):
         ``signals`` are given by name. Limits and tags are the other run's, unless given.
         Asking again with the same ``key`` or ``new_id`` and the same of all else returns that run.
         Raises UnknownRun, SeqNotReached, ForkRefused with all that does not fit, RunExists,
-        KeyReused, AppendTooLarge (what it takes over has over 2 MiB); as for ``graph``,
+        KeyReused, TooManyRuns, AppendTooLarge (what it takes over is larger than an event); as for ``graph``,
         UnknownGraph or GraphInvalid; as for values, NotJson, StateTooLarge, SchemaViolated,
         SecretRefused, SecretLeaked; as for signals, UnknownSignal or SignalRefused.
         """
@@ -413,7 +414,7 @@ class Engine(Past):
         What is under way goes on, and is left by the new edges. With ``dry_run`` nothing changes, and
         ``faults`` of the answer tell what does not fit; without, that raises MigrationRefused.
         ``key`` and ``if_seq`` as for ``signal``; a dry run needs no key, and remembers none. Raises
-        UnknownRun, RunFinished, UnknownGraph, GraphInvalid, KeyReused, TooManyKeys or
+        UnknownRun, RunFinished, RunTooLong, UnknownGraph, GraphInvalid, KeyReused, TooManyKeys or
         PreconditionFailed as well.
         """
         options = MigrateOptions(

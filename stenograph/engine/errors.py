@@ -15,10 +15,11 @@ EngineError
 ├── TooManyKeys      as many requests with an idempotency key as a run remembers
 ├── PreconditionFailed  the last event of the run is not the one that it had to be
 ├── NotHeld          what was asked needs a run that is held, or failed; this one is not
+├── RunTooLong       a run that has as many events as one may have
 ├── UnknownSignal    no node of the run ever waits for a signal of that name
 ├── SignalRefused    a signal that does not fit what the run waits for
 ├── TooManySignals   more signals than a run keeps
-├── TooManyRuns      more runs of a graph than its rules allow
+├── TooManyRuns      more runs than a graph's rules allow, or the engine
 ├── WriteRefused     what a state does not take; ``code`` names the kind in events
 │   ├── NotJson         a value that JSON cannot say, with its pointer
 │   ├── StateTooLarge   a state over its limit
@@ -158,6 +159,15 @@ class NotHeld(EngineError):
         self.run_id, self.status = run_id, status
 
 
+class RunTooLong(EngineError):
+    """A run that has as many events as one may have: it goes on no more."""
+
+    def __init__(self, run_id: str, events: int, most: int) -> None:
+        told = f"run {run_id} has {events:,} events, and goes on no more after {most:,}"
+        super().__init__(f"{told}: fork it, or have the engine take longer runs (run_events)")
+        self.run_id, self.events = run_id, events
+
+
 class UnknownSignal(EngineError):
     """No node of the run ever waits for a signal of that name."""
 
@@ -186,10 +196,11 @@ class TooManySignals(EngineError):
 
 
 class TooManyRuns(EngineError):
-    """More runs of a graph than its rules allow."""
+    """More runs of a graph than its rules allow, or more at once than the engine does."""
 
     def __init__(self, turn: str, limit: str) -> None:
-        super().__init__(f"there are too many runs of {turn}: its graph allows {limit}")
+        told = f"of {turn}: its graph allows {limit}" if turn else f"at once: there may be {limit}"
+        super().__init__(f"there are too many runs {told}")
         self.turn = turn
 
 

@@ -254,7 +254,7 @@ class Client(Reading):
         ``result`` is for a run that is parked over a node's effects: they did happen, and this is
         what the node returned; without it the node is entered again. With ``scope`` it is for a run
         alone that is parked there (``RunView.parked``). ``key`` and ``if_seq`` as for ``signal``.
-        Raises UnknownRun, NotHeld, KeyReused, TooManyKeys, PreconditionFailed, or
+        Raises UnknownRun, NotHeld, RunTooLong, KeyReused, TooManyKeys, PreconditionFailed, or
         what a result may raise: NotJson, StateTooLarge, CannotReduce, SchemaViolated.
         """
         values = None if result is None else canonical(dict(result), "")[1]
@@ -271,7 +271,7 @@ class Client(Reading):
     ) -> RunView:
         """Reopen a failed run where it failed; what had finished does not run again.
 
-        ``key`` and ``if_seq`` as for ``signal``. Raises UnknownRun, KeyReused, TooManyKeys,
+        ``key`` and ``if_seq`` as for ``signal``. Raises UnknownRun, RunTooLong, KeyReused, TooManyKeys,
         PreconditionFailed, or NotHeld when it has not failed.
         """
         return await self._tell(run_id, "/retry", RetryRequest(limits=limits), key, if_seq)

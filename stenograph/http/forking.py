@@ -27,7 +27,6 @@ FORK_CODES = (
     "seq-not-reached",
     "fork-refused",
     "schema-violated",
-    "state-too-large",
     "unknown-signal",
     "signal-refused",
 )

@@ -26,7 +26,13 @@ from stenograph.http.errors import problems
 from stenograph.http.migrate_wire import MigrateRequest
 from stenograph.http.sifting import Belongings
 
-MIGRATE_CODES = ("run-finished", "graph-not-found", "graph-invalid", "migration-refused")
+MIGRATE_CODES = (
+    "run-finished",
+    "run-too-long",
+    "graph-not-found",
+    "graph-invalid",
+    "migration-refused",
+)
 
 MigrateBody: TypeAlias = Annotated[
     MigrateRequest,

@@ -24,7 +24,7 @@ from stenograph.http.views import run_answer
 from stenograph.http.waiting import first_of, until_gone
 from stenograph.http.wire import RunAnswer
 
-RERUN_CODES = ("run-not-found", "rerun-refused", "schema-violated", "state-too-large")
+RERUN_CODES = ("run-not-found", "rerun-refused", "schema-violated")
 
 RerunBody: TypeAlias = Annotated[
     RerunRequest | None,

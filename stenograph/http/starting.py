@@ -18,6 +18,7 @@ START_CODES = (
     "graph-invalid",
     "state-not-json",
     "state-refused",
+    "state-too-large",
     "secret-refused",
     "secret-leaked",
     "idempotency-key-reused",

@@ -96,6 +96,16 @@ def test_a_wait_that_ends_by_itself_says_when() -> None:
     assert need.what.startswith("ask waits for signal go until 2026-11-2")
 
 
+def test_a_run_that_is_too_long_can_be_forked() -> None:
+    long = ("limit.reached", {"limit": "events", "value": 9})
+    parked = ("run.parked", {"reason": "limit", "message": "too long: fork it to go on"})
+    view = run("parked", "limit")
+    fork = Need("it is parked (limit): too long: fork it to go on", "fork r --at 9")
+    assert told(view, parking(long, parked)) == [fork]
+    longer = ("limit.reached", {"limit": "steps", "value": 5})
+    assert told(view, parking(long, parked, longer))[0].command == "resume r --steps 10"
+
+
 def test_a_limit_can_be_doubled() -> None:
     steps = ("limit.reached", {"limit": "steps", "value": 5})
     seconds = ("limit.reached", {"limit": "time_s", "value": 1.5})

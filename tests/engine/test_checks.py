@@ -7,7 +7,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stenograph.engine.graphs.graph import NODES_MAX
+from stenograph.engine.bounds import BOUNDS
 from stenograph.engine.graphs.parse import parse_graph
 
 BOUND = "has no bound, so only limits.steps stops it; give an edge of it max, until or when"
@@ -109,7 +109,7 @@ def test_an_error_edge_first_hides_no_cycle_and_makes_none() -> None:
 
 def test_a_large_graph_is_checked_once_over() -> None:
     """Taking one node a round out of a long chain would take a round a node."""
-    last = NODES_MAX - 1
+    last = BOUNDS.nodes - 1
     chain: dict[str, Any] = {f"n{n}": [f"n{n + 1}"] for n in range(last)}
     chain |= {
         f"n{n}": [*(to(f"n{n + 1}", max=9) for _ in range(90)), f"n{n + 1}"] for n in range(50)

@@ -131,7 +131,7 @@ def test_what_is_said_of_a_large_value_is_short() -> None:
     ids=str,
 )
 def test_a_sound_condition_has_no_faults(condition: Any) -> None:
-    assert check_condition(condition, "/when") == []
+    assert check_condition(condition, "/when", 2000) == []
 
 
 ONE_OF = 'is an expression, {"fn": name} or {"field", "operator", "value"}'
@@ -174,7 +174,7 @@ TEXT = "is the name of a field, or its dotted path, as text"
 def test_faults_of_a_condition_are_told_with_their_places(
     condition: Any, faults: dict[str, str]
 ) -> None:
-    assert check_condition(condition, "/when") == [Fault(*each) for each in faults.items()]
+    assert check_condition(condition, "/when", 2000) == [Fault(*each) for each in faults.items()]
 
 
 def test_only_a_sound_condition_can_be_compiled() -> None:

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
+from stenograph.engine.bounds import BOUNDS
 from stenograph.engine.errors import Fault, GraphInvalid
 from stenograph.engine.graphs.dialects import translate
-from stenograph.engine.graphs.graph import EDGES_MAX, NODES_MAX
 from stenograph.engine.graphs.parse import graph_refs
 from stenograph.engine.values import clip
 from tests.engine.dialect_graphs import (
@@ -400,11 +400,11 @@ def test_what_is_wrong_with_a_fork_points_at_its_edge() -> None:
 
 
 def test_a_graph_of_another_shape_is_bounded_too() -> None:
-    many = [{"id": f"n{index}"} for index in range(NODES_MAX + 1)]
+    many = [{"id": f"n{index}"} for index in range(BOUNDS.nodes + 1)]
     assert faults({"nodes": many}) == {"/nodes": "has 1,001 nodes; a graph may have 1,000"}
     with pytest.raises(GraphInvalid):
         graph_refs({"nodes": many})
-    edges = [from_a()] * (NODES_MAX * EDGES_MAX + 1)
+    edges = [from_a()] * (BOUNDS.nodes * BOUNDS.edges + 1)
     assert faults(listed(*edges)) == {"/edges": "has 100,001 edges; a graph may have 100,000"}
     assert faults(listed(*[from_a(condition="x")] * 101)) == {
         "/nodes/0": "has 101 edges; a node may have 100"

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import pytest
 
+from stenograph.engine.bounds import BOUNDS
 from stenograph.engine.conditions.expression_eval import Compiler
 from stenograph.engine.conditions.expression_lookup import Program
 from stenograph.engine.conditions.expression_text import Source
@@ -469,7 +470,7 @@ EVERYTHING: Final = [*HELD, *(text for texts in REFUSED.values() for text in tex
 
 def is_refused(text: str) -> bool:
     try:
-        compile_expression(text)
+        compile_expression(text, BOUNDS.expression_chars)
     except ExpressionFault:
         return True
     return False

@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 
 from stenograph.engine.conditions.expressions import (
-    EXPRESSION_MAX_CHARS,
     ExpressionFault,
     View,
     compile_expression,
@@ -107,10 +106,14 @@ class TestFaults:
 
 
 class TestBounds:
-    def test_a_condition_has_at_most_2000_characters(self) -> None:
-        longest = "a" * EXPRESSION_MAX_CHARS
-        assert compile_expression(longest).names == {longest}
-        assert fault(longest + "a").position == EXPRESSION_MAX_CHARS
+    def test_a_new_condition_has_as_many_characters_as_it_may_have(self) -> None:
+        assert compile_expression("a" * 30, 30).names == {"a" * 30}
+        with pytest.raises(ExpressionFault, match="at most 30 characters, not 31") as caught:
+            compile_expression("a" * 31, 30)
+        assert caught.value.position == 30
+
+    def test_one_that_is_stored_is_compiled_however_long(self) -> None:
+        assert compile_expression("a" * 30_000).names == {"a" * 30_000}
 
     def test_at_most_40_brackets_are_open(self) -> None:
         assert value("(" * 40 + "1" + ")" * 40) == 1

@@ -14,10 +14,9 @@ from hypothesis import strategies as hs
 
 import stenograph as st
 from stenograph.engine import Predicate, Registry
+from stenograph.engine.bounds import BOUNDS
 from stenograph.engine.errors import Fault, GraphInvalid, ToolRefused
 from stenograph.engine.graphs.graph import (
-    EDGES_MAX,
-    NODES_MAX,
     Concurrency,
     Edge,
     StateKey,
@@ -319,9 +318,13 @@ def test_a_graph_has_a_bounded_number_of_nodes_and_a_node_of_edges() -> None:
         last: dict[str, Any] = {f"n{number}": {} for number in range(nodes - 1)}
         return {"start": "a", "nodes": {"a": {"next": ["$end"] * edges}, **last}}
 
-    parse(wide(NODES_MAX, EDGES_MAX))
-    assert faults(wide(NODES_MAX + 1, 0)) == {"/nodes": "has 1,001 nodes; a graph may have 1,000"}
-    assert faults(wide(1, EDGES_MAX + 1)) == {"/nodes/a/next": "has 101 edges; a node may have 100"}
+    parse(wide(BOUNDS.nodes, BOUNDS.edges))
+    assert faults(wide(BOUNDS.nodes + 1, 0)) == {
+        "/nodes": "has 1,001 nodes; a graph may have 1,000"
+    }
+    assert faults(wide(1, BOUNDS.edges + 1)) == {
+        "/nodes/a/next": "has 101 edges; a node may have 100"
+    }
 
 
 def test_of_very_many_faults_the_rest_is_counted() -> None:
@@ -337,7 +340,7 @@ def test_of_very_many_faults_the_rest_is_counted() -> None:
 
 def test_nobody_pays_for_hints_with_time() -> None:
     """Comparing each wrong name with a thousand that are nearly like it would take minutes."""
-    names = [f"{'ab' * 18}{n:04}" for n in range(NODES_MAX)]
+    names = [f"{'ab' * 18}{n:04}" for n in range(BOUNDS.nodes)]
     nodes = {name: {"next": [f"{'ba' * 18}{n:03}!" for n in range(90)]} for name in names}
     with pytest.raises(GraphInvalid) as caught:
         parse({"start": "a", "nodes": nodes})

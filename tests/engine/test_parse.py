@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from stenograph.engine.bounds import BOUNDS
 from stenograph.engine.errors import GraphInvalid
-from stenograph.engine.graphs.graph import NODES_MAX
 from stenograph.engine.graphs.parse import graph_refs, parse_graph
 
 NO_FORK = "is for a fork; this edge has no each, and its to is no list"
@@ -90,7 +90,7 @@ def test_what_belongs_to_a_fork_stands_on_no_other_edge() -> None:
         ),
         ({"to": []}, {"/to": "has 0 names; a fork leads to 1 to 1,000 nodes"}),
         (
-            {"to": ["b"] * (NODES_MAX + 1)},
+            {"to": ["b"] * (BOUNDS.nodes + 1)},
             {"/to": "has 1,001 names; a fork leads to 1 to 1,000 nodes"},
         ),
         ({"to": ["b", "b", "c"]}, {"/to": "names 'b' twice; name each node once"}),

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from stenograph.engine.bounds import BOUNDS
 from stenograph.engine.errors import (
     CannotReduce,
     Fault,
@@ -25,8 +26,6 @@ from stenograph.engine.state.reducers import reduce_value
 from stenograph.engine.state.rules import NO_RULES, Rules, rules_of
 from stenograph.engine.state.state import (
     OWN_MAX_BYTES,
-    PATCH_MAX_BYTES,
-    STATE_MAX_BYTES,
     State,
     Update,
 )
@@ -263,19 +262,19 @@ def test_the_first_state_has_a_limit() -> None:
     def of_size(size: int) -> State:
         return State.from_values({"k": "x" * (size - 8)})
 
-    assert of_size(PATCH_MAX_BYTES).size == PATCH_MAX_BYTES
+    assert of_size(BOUNDS.change_bytes).size == BOUNDS.change_bytes
     with pytest.raises(StateTooLarge, match="2,031,617 bytes of JSON; it may have 2,031,616"):
-        of_size(PATCH_MAX_BYTES + 1)
+        of_size(BOUNDS.change_bytes + 1)
 
 
 def test_one_change_has_a_limit_and_refused_it_changes_nothing() -> None:
     state = State.from_values({"a": 1})
     overhead = len('[{"op":"replace","path":"/a","value":""}]')
-    assert step(state, {"a": "x" * (PATCH_MAX_BYTES - overhead)}).patch
+    assert step(state, {"a": "x" * (BOUNDS.change_bytes - overhead)}).patch
     before = state.to_json()
     draft = state.draft()
     with pytest.raises(StateTooLarge, match="one step may write 2,031,616"):
-        state.update(draft, {"a": "y" * (PATCH_MAX_BYTES - overhead + 1), "b": 1})
+        state.update(draft, {"a": "y" * (BOUNDS.change_bytes - overhead + 1), "b": 1})
     assert state.to_json() == before
 
 
@@ -293,14 +292,14 @@ def test_a_change_of_very_many_small_keys_counts_whole(what: str) -> None:
 def test_the_state_has_a_limit_and_refused_it_changes_nothing() -> None:
     state = State({})
     for key in "abc":
-        step(state, {key: "x" * (STATE_MAX_BYTES // 3 - 100)})
-    room = STATE_MAX_BYTES - state.size - len(',"d":""')
+        step(state, {key: "x" * (BOUNDS.state_bytes // 3 - 100)})
+    room = BOUNDS.state_bytes - state.size - len(',"d":""')
     before = state.to_json()
     with pytest.raises(StateTooLarge, match="would grow to 4,194,305 bytes of JSON"):
         state.update(state.draft(), {"d": "x" * (room + 1)})
     assert state.to_json() == before
     step(state, {"d": "x" * room})
-    assert state.size == len(state.to_json()) == STATE_MAX_BYTES
+    assert state.size == len(state.to_json()) == BOUNDS.state_bytes
 
 
 def test_what_is_no_json_is_refused_and_changes_nothing() -> None:

@@ -59,10 +59,9 @@ def test_a_tool_whose_source_has_changed_is_not_called() -> None:
         _call(replace(job(), version="another"), speaker(Heard()))
 
 
-def test_what_a_state_cannot_hold_is_not_sent_back(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("stenograph.engine.executor.worker.STATE_MAX_BYTES", 0)
+def test_what_a_state_cannot_hold_is_not_sent_back() -> None:
     with pytest.raises(StateTooLarge):
-        _call(job(), speaker(Heard()))
+        _call(replace(job(), state_bytes=0), speaker(Heard()))
 
 
 def test_many_lines_are_sent_at_once_and_none_after_the_end() -> None:

@@ -78,11 +78,14 @@ def compile_condition(condition: Any) -> Compiled:
             raise AssertionError(f"an unchecked condition: {condition!r}")
 
 
-def check_condition(condition: Any, path: str) -> list[Fault]:
-    """Return what is wrong with an expression or a field's comparison that stands at ``path``."""
+def check_condition(condition: Any, path: str, most: int) -> list[Fault]:
+    """Return what is wrong with an expression or a field's comparison that stands at ``path``.
+
+    An expression may have ``most`` characters.
+    """
     match condition:
         case str():
-            return _check_expression(condition, path)
+            return _check_expression(condition, path, most)
         case {"field": field, "operator": op, "value": value, **rest} if not rest:
             return _check_field(field, op, value, path)
         case _:
@@ -90,11 +93,11 @@ def check_condition(condition: Any, path: str) -> list[Fault]:
             return [Fault(path, detail)]
 
 
-def _check_expression(text: str, path: str) -> list[Fault]:
+def _check_expression(text: str, path: str, most: int) -> list[Fault]:
     if not is_utf8(text):
         return [Fault(path, "is text with a lone surrogate, which UTF-8 cannot write")]
     try:
-        compile_expression(text)
+        compile_expression(text, most)
     except ExpressionFault as fault:
         return [Fault(path, str(fault))]
     return []

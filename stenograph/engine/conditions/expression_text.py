@@ -14,7 +14,6 @@ from typing import Final, NamedTuple
 from unicodedata import name as character_name
 from unicodedata import normalize
 
-EXPRESSION_MAX_CHARS: Final = 2000
 DEPTH_MAX: Final = 40
 """Most brackets open at once, and most levels of the parsed tree."""
 NODES_MAX: Final = 256
@@ -61,14 +60,15 @@ class Token(NamedTuple):
     start: int
 
 
-def parse(text: str) -> Source:
+def parse(text: str, most: int | None = None) -> Source:
     """Return the text as a bounded tree, of Python's grammar but of known tokens only.
+
+    ``most``: how many characters it may have, where that is not known of it.
 
     Raises ExpressionFault, and nothing else for any text.
     """
-    if len(text) > EXPRESSION_MAX_CHARS:
-        message = f"a condition has at most {EXPRESSION_MAX_CHARS} characters, not {len(text)}"
-        raise ExpressionFault(message, EXPRESSION_MAX_CHARS)
+    if most is not None and len(text) > most:
+        raise ExpressionFault(f"a condition has at most {most} characters, not {len(text)}", most)
     tokens = list(scan(text))
     check_order(tokens)
     # Outside of texts a line break is a space, and inside none is left: columns stay as they are.

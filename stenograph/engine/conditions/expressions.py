@@ -18,15 +18,10 @@ from msgspec import Struct
 
 from stenograph.engine.conditions.expression_eval import Compiler
 from stenograph.engine.conditions.expression_lookup import RESERVED, Program, Reads, View, shown
-from stenograph.engine.conditions.expression_text import (
-    EXPRESSION_MAX_CHARS,
-    ExpressionFault,
-    parse,
-)
+from stenograph.engine.conditions.expression_text import ExpressionFault, parse
 from stenograph.engine.conditions.expression_values import EvaluationError
 
 __all__ = (
-    "EXPRESSION_MAX_CHARS",
     "RESERVED",
     "EvaluationError",
     "Expression",
@@ -73,12 +68,12 @@ class Expression(Struct, frozen=True, eq=False):
             raise EvaluationError("the state is nested too deeply to be compared", 0) from None
 
 
-def compile_expression(text: str) -> Expression:
-    """Return the condition that a text spells, of at most EXPRESSION_MAX_CHARS characters.
+def compile_expression(text: str, most: int | None = None) -> Expression:
+    """Return the condition that a text spells; ``most`` bounds the characters of one that is new.
 
     Raises ExpressionFault, and nothing else, for every text that is no condition.
     """
-    compiler = Compiler(source := parse(text))
+    compiler = Compiler(source := parse(text, most))
     program = compiler.program(source.tree)
     return Expression(
         text, frozenset(compiler.names), frozenset(compiler.keys), compiler.dynamic, program

@@ -7,6 +7,7 @@ from typing import TypeAlias
 
 from msgspec import Struct
 
+from stenograph.engine.bounds import BOUNDS, Bounds
 from stenograph.engine.core.edges import Answers
 from stenograph.engine.core.events import ErrorInfo, Origin, PinnedGraph, RerunOf, RunLimits
 from stenograph.engine.graphs.graph import Limits, Outcome
@@ -220,7 +221,8 @@ class Outside(Struct, frozen=True, gc=False):
     """What a decision needs from outside: the tools' versions and effects, the time, chance.
 
     ``draw``: a number from [0, 1); ``answers``: what the predicates said that were asked;
-    ``ahead``: how many events are written first, which change nothing that a decision looks at.
+    ``ahead``: how many events are written first, which change nothing that a decision looks at;
+    ``bounds``: how much there may be.
     """
 
     version: Callable[[str], str | None]
@@ -229,6 +231,7 @@ class Outside(Struct, frozen=True, gc=False):
     draw: float
     answers: Mapping[Asked, Answers] = {}
     ahead: int = 0
+    bounds: Bounds = BOUNDS
 
 
 class Unanswered(Exception):

@@ -52,7 +52,7 @@ from stenograph.engine.core.settling import enter_next, interrupted, look_everyw
 from stenograph.engine.core.standing import due_at, places, running_at, within
 from stenograph.engine.core.steps import BUDGET, Steps
 from stenograph.engine.core.waits import begin_later, receive, take_turn, time_out
-from stenograph.engine.errors import MigrationRefused, NotHeld, NotJson, RunFinished
+from stenograph.engine.errors import MigrationRefused, NotHeld, NotJson, RunFinished, RunTooLong
 from stenograph.engine.tools.tools import NEXT_NODE
 from stenograph.engine.values import pointer
 
@@ -80,8 +80,8 @@ def decide(run: Run, command: Command, outside: Outside) -> Decision:
     """Return what a command makes true; no events mean that nothing changes.
 
     Raises Unanswered when predicates must be asked first, and EngineError for what somebody asked
-    and cannot have: RunFinished, NotHeld, UnknownSignal, SignalRefused, TooManySignals, NotJson,
-    KeyReused, TooManyKeys, PreconditionFailed.
+    and cannot have: RunFinished, NotHeld, RunTooLong, UnknownSignal, SignalRefused, TooManySignals,
+    NotJson, KeyReused, TooManyKeys, PreconditionFailed.
     """
     steps = Steps(run, outside)
     _obey(steps, command)
@@ -137,6 +137,7 @@ def _asked(steps: Steps, command: Signal | Resume | Retry | Pause | Migrate) -> 
     if isinstance(command, Retry):
         if run.status != "failed":
             raise NotHeld(run.id, run.status, "retry", "failed")
+        _check_length(steps)
         steps.emit(RunRetried(actor=command.actor, limits=command.limits, **marks(run, command)))
         _set_timers_anew(steps)
         look_everywhere(steps)
@@ -158,6 +159,7 @@ def _migrate(steps: Steps, asked: Migrate) -> None:
         return
     if faults := misfits(run, asked.graph, asked.graphs):
         raise MigrationRefused(run.id, faults)
+    _check_length(steps)
     steps.emit(
         RunMigrated(
             actor=asked.actor,
@@ -268,6 +270,12 @@ def _cancel(steps: Steps, actor: str, reason: str) -> None:
             steps.emit(RunCancelled())
 
 
+def _check_length(steps: Steps) -> None:
+    """Raise RunTooLong where a run would only come to its end again: each time would be in it."""
+    if steps.run.seq >= (most := steps.outside.bounds.run_events):
+        raise RunTooLong(steps.run.id, steps.run.seq, most)
+
+
 def _resume(steps: Steps, resume: Resume) -> None:
     run = steps.run
     if run.status not in ("paused", "parked"):
@@ -278,13 +286,14 @@ def _resume(steps: Steps, resume: Resume) -> None:
     judged = run.reason == "effects-once" and path in run.scopes
     if resume.result is not None and not judged:
         raise NotHeld(run.id, run.status, "resume with a result", "parked over a node's effects")
+    _check_length(steps)
     steps.emit(RunResumed(actor=resume.actor, limits=resume.limits, **marks(run, resume)))
     if resume.result is not None:
-        result = dict(resume.result)
+        result, bounds = dict(resume.result), steps.outside.bounds
         goto = result.pop(NEXT_NODE, None)
         if not isinstance(goto, str | None):
             raise NotJson(pointer(NEXT_NODE), "is the name of a node, as text")
-        update = steps.scope(path).state.accept(result, steps.graph(path).rules)
+        update = steps.scope(path).state.accept(result, steps.graph(path).rules, bounds)
         leave(steps, steps.place(path), update, goto=goto)
     look_everywhere(steps)
 

@@ -41,10 +41,13 @@ def call(steps: Steps, place: Place, node: CompiledNode) -> None:
 
 def is_at_limit(steps: Steps) -> bool:
     """Tell whether no more nodes may be entered; if so, that is decided here."""
-    run = steps.run
-    if run.steps < run.limits.steps:
+    run, most = steps.run, steps.outside.bounds.run_events
+    if run.seq >= most:
+        steps.emit(LimitReached(limit="events", value=most))
+    elif run.steps >= run.limits.steps:
+        steps.emit(LimitReached(limit="steps", value=run.limits.steps))
+    else:
         return False
-    steps.emit(LimitReached(limit="steps", value=run.limits.steps))
     return True
 
 

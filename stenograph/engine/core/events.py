@@ -212,7 +212,7 @@ class LimitReached(Fact, frozen=True, kw_only=True):
     """The run came to one of its limits; it parks."""
 
     TYPE: ClassVar[str] = "limit.reached"
-    limit: Literal["steps", "time_s"]
+    limit: Literal["steps", "time_s", "events"]
     value: int | float
 
 

@@ -37,7 +37,7 @@ from stenograph.engine.core.folding_scopes import OF_A_SCOPE
 from stenograph.engine.core.inheritance import inherit
 from stenograph.engine.core.placing import begin, drop, drop_branches, move, place
 from stenograph.engine.core.regraphing import regraph
-from stenograph.engine.core.run import GOING, Kept, Keyed, Run, Status, key_id
+from stenograph.engine.core.run import GOING, Halt, Kept, Keyed, Run, Status, key_id
 from stenograph.engine.core.scopes import ROOT, Branch, Fork, Scope, call_path
 from stenograph.engine.core.standing import position_of
 from stenograph.engine.state.patch import target
@@ -56,6 +56,8 @@ _STATUS: Final[Mapping[type[Payload], Status]] = {
     RunCancelled: "cancelled",
 }
 """The status that an event of each type leads to; the other types leave it as it is."""
+_HALT: Final[Mapping[str, Halt]] = {"steps": "limit", "time_s": "time", "events": "events"}
+"""Why nothing new is begun, by the limit that was reached."""
 
 
 def fold(events: Iterable[Event], run: Run | None = None) -> Run:
@@ -98,7 +100,7 @@ def _of_the_run(run: Run, payload: Payload, seq: int, at: str) -> None:
             run.signals[signal.name] = (*run.signals.get(signal.name, ()), kept)
             _remember(run, signal, seq)
         case LimitReached(limit=limit):
-            run.halt = "time" if limit == "time_s" else "limit"
+            run.halt = _HALT[limit]
             if limit == "time_s":
                 _interrupt(run)
         case RunParked() as parked:

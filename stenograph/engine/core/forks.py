@@ -82,7 +82,7 @@ def _merged(steps: Steps, path: str, place: Place, fork: Fork) -> Update:
         if branch.changed
     ]
     beside = {ERRORS: _errors(fork)} if fork.collects else {}
-    return merge(state, changes, steps.graph(path).rules, beside)
+    return merge(state, changes, steps.graph(path).rules, beside, steps.outside.bounds)
 
 
 def _errors(fork: Fork) -> list[dict[str, Any]]:

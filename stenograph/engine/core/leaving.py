@@ -195,4 +195,9 @@ def _brought_back(steps: Steps, parent: str, child: str) -> Update:
     given = set(steps.scope(parent).state) if node.in_ is None else set(node.in_)
     values = {key: ended.state[key] for key in keys if key in ended.state}
     gone = [key for key in keys if key not in ended.state]
-    return steps.scope(parent).state.take(values, steps.graph(parent).rules, given=given, gone=gone)
+    state, rules, bounds = (
+        steps.scope(parent).state,
+        steps.graph(parent).rules,
+        steps.outside.bounds,
+    )
+    return state.take(values, rules, given=given, gone=gone, bounds=bounds)

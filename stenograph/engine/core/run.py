@@ -18,6 +18,7 @@ from stenograph.engine.values import request_hash
 Status: TypeAlias = Literal[
     "running", "waiting", "paused", "parked", "cancelling", "completed", "failed", "cancelled"
 ]
+Halt: TypeAlias = Literal["", "pause", "limit", "time", "events"]
 ENDED: Final[frozenset[str]] = frozenset({"completed", "failed", "cancelled"})
 ACTIVE: Final[frozenset[str]] = frozenset({"running", "cancelling"})
 """The statuses in which the engine has something to do by itself."""
@@ -66,7 +67,7 @@ class Run(Struct, gc=False):
     phases: dict[Phase, int] = field(default_factory=dict)
     signals: dict[str, tuple[Kept, ...]] = field(default_factory=dict)
     keyed: dict[str, Keyed] = field(default_factory=dict)
-    halt: Literal["", "pause", "limit", "time"] = ""
+    halt: Halt = ""
     parked_at: tuple[str, str] = ("", "")
     steps: int = 0
     busy_ms: float = 0.0

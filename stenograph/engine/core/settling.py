@@ -141,8 +141,14 @@ def _named(path: str, node: str) -> str:
 
 
 def _parked(run: Run) -> RunParked:
-    steps = f"the run has entered {run.steps:,} nodes, which is its limit"
-    return RunParked(reason="limit", message=_time_is_up(run) if run.halt == "time" else steps)
+    match run.halt:
+        case "time":
+            message = _time_is_up(run)
+        case "events":
+            message = "the run has as many events as one may have: fork it to go on"
+        case _:
+            message = f"the run has entered {run.steps:,} nodes, which is its limit"
+    return RunParked(reason="limit", message=message)
 
 
 def _time_is_up(run: Run) -> str:

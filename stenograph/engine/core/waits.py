@@ -79,7 +79,7 @@ def take_signal(steps: Steps, path: str) -> None:
     value = {position.signal: msgspec.json.decode(signal.payload)}
     steps.emit(WaitResolved(**where(place), reason="signal", signal_seq=signal.seq))
     try:
-        update = steps.scope(path).state.accept(value, rules)
+        update = steps.scope(path).state.accept(value, rules, steps.outside.bounds)
     except WriteRefused as refused:
         leave_failed(steps, place, "error", refusal(refused, place))
     else:
@@ -158,7 +158,8 @@ def _unwritable(steps: Steps, path: str, signal: Signal) -> Fault | None:
     """Return why a scope's state does not take a signal's payload, if it does not."""
     value = msgspec.json.decode(signal.payload)
     try:
-        steps.scope(path).state.accept({signal.name: value}, steps.graph(path).rules)
+        rules, bounds = steps.graph(path).rules, steps.outside.bounds
+        steps.scope(path).state.accept({signal.name: value}, rules, bounds)
     except WriteRefused as refused:
         return Fault("", str(refused))
     return None

@@ -77,7 +77,13 @@ class Actor:
         self._waiters: set[asyncio.Future[bool]] = set()
         # The parts of an actor know his inbox and not him, so that he goes as soon as he is done.
         inbox = self._inbox = Inbox()
-        self._lane = Lane(run, world.journal, world.clock, lambda: inbox.put(Advance(())))
+        self._lane = Lane(
+            run,
+            world.journal,
+            world.clock,
+            world.bounds.event_bytes,
+            broken=lambda: inbox.put(Advance(())),
+        )
         self._crew = Crew(
             run,
             world,
@@ -232,7 +238,7 @@ class Actor:
         attempt = settled.attempt
         self._crew.keep(attempt)  # one that ran out of time may still be stopping
         scope = peek(self._lane.head, attempt.place.scope)
-        command = to_command(attempt, settled.result, scope, self._secrecy)
+        command = to_command(attempt, settled.result, scope, self._secrecy, self._world.bounds)
         return Errand(command, attempt, said=self._said_by(attempt))
 
     async def _commit(self, errand: Errand) -> int | None:

@@ -10,7 +10,7 @@ from typing import Any, Final
 from stenograph.engine.core.commands import Advance, Command, Fail, Keyable, Recover, Start
 from stenograph.engine.core.events import ErrorInfo
 from stenograph.engine.core.run import ACTIVE, Run
-from stenograph.engine.errors import EngineError, RunImported
+from stenograph.engine.errors import EngineError, RunImported, TooManyRuns
 from stenograph.engine.executor.actor import Actor
 from stenograph.engine.executor.recordings import RERUN_OF
 from stenograph.engine.executor.waking import Waking
@@ -61,6 +61,16 @@ class Actors:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether as many runs have something to do as may; those that are beginning among them."""
+        return len(self.active) + len(self._beginning) >= self._world.bounds.runs_in_flight
+
+    def check_room(self) -> None:
+        """Raise TooManyRuns where no more may be begun now."""
+        if self.is_full:
+            raise TooManyRuns("", f"{self._world.bounds.runs_in_flight:,}")
 
     async def begin(self, run_id: str, start: Start, vault: Vault | None) -> Run:
         """Begin a run; raises RunExists."""

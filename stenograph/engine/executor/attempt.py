@@ -221,6 +221,7 @@ class Attempt:
             state=encode(self.draft),
             config=encode(self._config),
             site=self._site(),
+            state_bytes=self._world.bounds.state_bytes,
         )
         return Call(
             job,

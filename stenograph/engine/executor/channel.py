@@ -11,6 +11,7 @@ import msgspec
 from msgspec import Struct
 from msgspec.msgpack import Decoder
 
+from stenograph.engine.bounds import BOUNDS
 from stenograph.engine.tools.context import LogLine
 from stenograph.engine.tools.failure import Failure
 from stenograph.engine.tools.site import Site
@@ -22,7 +23,10 @@ _LENGTH_BYTES: Final = 4
 
 
 class Job(Struct, frozen=True, tag="job", kw_only=True):
-    """A call to make: ``state`` and ``config`` are JSON, ``path`` is where modules are found."""
+    """A call to make: ``state`` and ``config`` are JSON, ``path`` is where modules are found.
+
+    ``state_bytes`` is what a state may have.
+    """
 
     target: Target
     path: list[str]
@@ -32,6 +36,7 @@ class Job(Struct, frozen=True, tag="job", kw_only=True):
     state: bytes
     config: bytes
     site: Site
+    state_bytes: int = BOUNDS.state_bytes
 
 
 class Begun(Struct, frozen=True, tag="begun"):

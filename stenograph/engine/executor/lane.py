@@ -27,6 +27,7 @@ from stenograph.engine.core.run import Run
 from stenograph.engine.core.run_data import FORMAT
 from stenograph.engine.core.scopes import ROOT
 from stenograph.engine.core.standing import first_due
+from stenograph.engine.stored.sizes import check_sizes
 from stenograph.engine.stored.snapshots import Snapshots
 from stenograph.engine.times import to_text
 from stenograph.engine.tools.context import LogLine
@@ -58,13 +59,20 @@ Events: TypeAlias = list[tuple[str, Payload]]
 class Lane:
     """Appends to a run and keeps it folded; only who owns the run may use its lane.
 
-    ``run`` is what the journal holds; ``broken`` is called when what was to follow it cannot.
+    ``run`` is what the journal holds; ``broken`` is called when what was to follow it cannot. An
+    event that holds what somebody gave may have ``event_bytes``.
     """
 
     def __init__(
-        self, run: Run, journal: Journal, clock: Clock, broken: Callable[[], None]
+        self,
+        run: Run,
+        journal: Journal,
+        clock: Clock,
+        event_bytes: int,
+        broken: Callable[[], None],
     ) -> None:
         self.run = run
+        self._event_bytes = event_bytes
         self._broken = broken
         self._ahead: deque[tuple[Decision, list[NewRecord]]] = deque()
         self._failure: BaseException | None = None
@@ -86,13 +94,15 @@ class Lane:
         """Write what was decided, and before it what was ``said``, in one commit.
 
         Then the run is what the decision says; that was made with as many events ahead of it.
-        Raises WrongExpectedSeq when somebody else has appended to the run.
+        Raises WrongExpectedSeq when somebody else has appended to the run, or AppendTooLarge.
         """
         beside: dict[str, Any] = {"secrets": secrets} if secrets else {}
         if self.has_secrets and decision.run.status in ("completed", "cancelled"):
             beside["forget_secrets"] = True  # a failed run keeps them: it may be retried
         labels = beside["labels"] = self._changed(decision)
-        records = _records(said) + _decided(decision)
+        decided = _decided(decision)
+        check_sizes(decided, self._event_bytes)
+        records = _records(said) + decided
         await self._append(records, beside, partial(self.run.adopt, decision.run))
         self._has_labels(labels, decision)
         said.clear()

@@ -7,6 +7,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from stenograph.engine.bounds import Bounds
 from stenograph.engine.core.commands import ToolFailed, ToolReturned
 from stenograph.engine.core.edges import compile_graph
 from stenograph.engine.core.events import ErrorInfo
@@ -23,14 +24,14 @@ from stenograph.engine.values import pointer
 
 
 def to_command(
-    attempt: Attempt, result: Result, scope: Scope | None, secrecy: Secrecy
+    attempt: Attempt, result: Result, scope: Scope | None, secrecy: Secrecy, bounds: Bounds
 ) -> ToolReturned | ToolFailed:
     """Turn an attempt's result into a command; ``scope`` is where it ran, None when that is gone."""
     if isinstance(result, Recalled):
         return _recalled(attempt, result.recorded)
     if not isinstance(result, Raised) and scope is not None:
         try:
-            return _returned(attempt, result.value, scope, secrecy)
+            return _returned(attempt, result.value, scope, secrecy, bounds)
         except WriteRefused as error:
             result = Raised(ErrorInfo(error.code, secrecy.told(error)), (error.code,))
         except BaseException as error:  # what a tool returned may be any object, and raise
@@ -65,9 +66,11 @@ def _recalled(attempt: Attempt, recorded: Recorded) -> ToolReturned | ToolFailed
     )
 
 
-def _returned(attempt: Attempt, value: Any, scope: Scope, secrecy: Secrecy) -> ToolReturned:
+def _returned(
+    attempt: Attempt, value: Any, scope: Scope, secrecy: Secrecy, bounds: Bounds
+) -> ToolReturned:
     rules = compile_graph(scope.graph).rules
-    update, goto, secrets = _read(scope.state, attempt.draft, value, rules, secrecy)
+    update, goto, secrets = _read(scope.state, attempt.draft, value, rules, secrecy, bounds)
     return ToolReturned(
         place=attempt.place,
         update=update,
@@ -78,7 +81,7 @@ def _returned(attempt: Attempt, value: Any, scope: Scope, secrecy: Secrecy) -> T
 
 
 def _read(
-    state: State, draft: Draft, value: Any, rules: Rules, secrecy: Secrecy
+    state: State, draft: Draft, value: Any, rules: Rules, secrecy: Secrecy, bounds: Bounds
 ) -> tuple[Update, str | None, dict[str, bytes]]:
     """Return what a tool changed, where it wants to go, and the secrets that are to be kept apart.
 
@@ -102,7 +105,7 @@ def _read(
     if spelled is not None and not isinstance(spelled, str):
         raise NotJson(pointer(NEXT_NODE), "is the name of a node, as text")
     secrets = secrecy.seal(state, draft, returned, rules)
-    update = state.update(draft, returned, rules)
+    update = state.update(draft, returned, rules, bounds)
     secrecy.check(update.patch)
     secrecy.check_goto(goto or spelled)
     return update, goto or spelled, secrets

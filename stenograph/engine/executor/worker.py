@@ -22,7 +22,6 @@ from msgspec.msgpack import Decoder
 
 from stenograph.engine.errors import NotJson, StateTooLarge
 from stenograph.engine.executor.channel import IS_WORKER, Begun, Channel, Finished, Job, Said, pack
-from stenograph.engine.state.state import STATE_MAX_BYTES
 from stenograph.engine.tools.context import Context, LogLine, add
 from stenograph.engine.tools.failure import Failure, failure_of
 from stenograph.engine.tools.targets import resolve
@@ -163,7 +162,8 @@ def _finished(job: Job, state: dict[Any, Any], value: Any) -> Finished:
     in_place = _encoded({key: value for key, value in state.items() if key not in update})
     changed = {key: data for key, data in in_place.items() if data != bytes(before.get(key, b""))}
     returned = _encoded(update)
-    _check_size(sum(map(len, changed.values())) + sum(map(len, returned.values())))
+    size = sum(map(len, changed.values())) + sum(map(len, returned.values()))
+    _check_size(size, job.state_bytes)
     gone = [key for key in before if key not in state]
     return Finished(changed=changed, gone=gone, returned=returned, goto=goto, other=other)
 
@@ -173,8 +173,8 @@ def _encoded(values: Mapping[Any, Any]) -> dict[str, bytes]:
     return {key: canonical(value, pointer(key))[0] for key, value in keys.items()}
 
 
-def _check_size(size: int) -> None:
-    if size > STATE_MAX_BYTES:
+def _check_size(size: int, most: int) -> None:
+    if size > most:
         raise StateTooLarge(
-            f"the state would grow to {size:,} bytes of JSON or more; it may have {STATE_MAX_BYTES:,}"
+            f"the state would grow to {size:,} bytes of JSON or more; it may have {most:,}"
         )

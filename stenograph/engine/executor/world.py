@@ -9,6 +9,7 @@ from typing import Final
 
 from msgspec import Struct
 
+from stenograph.engine.bounds import BOUNDS, Bounds
 from stenograph.engine.clock import Clock
 from stenograph.engine.core.commands import Asked, Outside
 from stenograph.engine.core.edges import Answers, CompiledNode
@@ -43,12 +44,19 @@ class World(Struct, frozen=True):
     strays: set[asyncio.Task[None]]
     folder: DataFolder | None
     is_traced: bool = False
+    bounds: Bounds = BOUNDS
     draw: Callable[[], float] = random.random
 
     def outside(self, answers: Mapping[Asked, Answers], ahead: int = 0) -> Outside:
         """Return what a decision may know of the world now; ``ahead``: so many events come first."""
         return Outside(
-            self._version, self._effects, self.clock.now_us(), self.draw(), answers, ahead
+            self._version,
+            self._effects,
+            self.clock.now_us(),
+            self.draw(),
+            answers,
+            ahead,
+            self.bounds,
         )
 
     def is_pure(self, node: CompiledNode) -> bool:
@@ -80,6 +88,7 @@ def open_world(
     registry: Registry,
     clock: Clock,
     folder: DataFolder | None,
+    bounds: Bounds = BOUNDS,
     *,
     is_traced: bool = False,
 ) -> World:
@@ -96,4 +105,5 @@ def open_world(
         strays=set(),
         folder=folder,
         is_traced=is_traced,
+        bounds=bounds,
     )

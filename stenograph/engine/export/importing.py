@@ -10,6 +10,7 @@ from typing import Final
 import msgspec
 from msgspec.structs import replace
 
+from stenograph.engine.bounds import Bounds
 from stenograph.engine.core.boundaries import last_boundary
 from stenograph.engine.core.events import (
     Event,
@@ -55,7 +56,7 @@ async def import_run(world: World, exported: ExportedRun) -> RunView:
     has its id, or the same one at another event.
     """
     snapshots: list[Snapshot] = []
-    run = await folded(exported, snapshots.append)
+    run = await folded(exported, snapshots.append, world.bounds)
     shown = seen(run)
     records = [NewRecord(each.type, each.data, each.at) for each in exported.records]
     try:
@@ -72,7 +73,7 @@ async def import_run(world: World, exported: ExportedRun) -> RunView:
     return replace(shown, imported=True)
 
 
-async def folded(exported: ExportedRun, keep: Callable[[Snapshot], None]) -> Run:
+async def folded(exported: ExportedRun, keep: Callable[[Snapshot], None], bounds: Bounds) -> Run:
     """Return the run that the events tell of, and keep snapshots on the way; raises ExportRefused."""
     run = Run(id=exported.header.run_id)
     snapshots = Snapshots(run, keep)
@@ -99,14 +100,14 @@ async def folded(exported: ExportedRun, keep: Callable[[Snapshot], None]) -> Run
             told = f"{record.type} does not fit what was before: {type(error).__name__}"
             raise refused(place, told) from None
         if record.type in (RunCreated.TYPE, RunMigrated.TYPE):
-            check_graphs(run)
+            check_graphs(run, bounds)
             check_scopes(run)
             check_states(run)
     check_scopes(run)
     return run
 
 
-def check_graphs(run: Run) -> None:
+def check_graphs(run: Run, bounds: Bounds) -> None:
     """Raise ExportRefused where a run's graphs are none that could run, or not of their versions."""
     named = [(run.graph_id, run.version, run.graph)]
     named += [(each.graph_id, each.version, bytes(each.graph)) for each in run.graphs.values()]
@@ -115,7 +116,11 @@ def check_graphs(run: Run) -> None:
             raise refused(run.seq - 1, f"{graph_id[:140]!r} is no id of a graph")
         try:
             parsed = parse_graph(
-                msgspec.json.decode(graph), tools=ANYTHING, predicates=ANYTHING, graphs=ANYTHING
+                msgspec.json.decode(graph),
+                tools=ANYTHING,
+                predicates=ANYTHING,
+                graphs=ANYTHING,
+                bounds=bounds,
             )
         except GraphInvalid as error:
             raise refused(run.seq - 1, f"its graph is none that could run: {error}") from None

@@ -16,8 +16,6 @@ from stenograph.engine.values import clip, pointer
 
 END: Final = "$end"
 FAIL: Final = "$fail"
-NODES_MAX: Final = 1000
-EDGES_MAX: Final = 100
 """Most edges that leave one node."""
 
 BRANCHES_MAX: Final = 100_000

@@ -12,12 +12,13 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import FieldInfo, replace
 
+from stenograph.engine.bounds import BOUNDS, Bounds
 from stenograph.engine.errors import Fault, GraphInvalid, NotJson
 from stenograph.engine.graphs.checks import doubts
 from stenograph.engine.graphs.dialects import Translation, translate
 from stenograph.engine.graphs.duplicates import duplicate_keys
 from stenograph.engine.graphs.fork_regions import ForkRegions, Misnested
-from stenograph.engine.graphs.graph import END, FAIL, NODES_MAX, Graph, edges_of
+from stenograph.engine.graphs.graph import END, FAIL, Graph, edges_of
 from stenograph.engine.graphs.parse_edges import Known
 from stenograph.engine.graphs.parse_nodes import REF_PATTERN, read_node
 from stenograph.engine.graphs.parse_state import check_path, read_state, secrets_of
@@ -54,6 +55,7 @@ def parse_graph(
     predicates: Collection[str] = (),
     graphs: Collection[str] = (),
     missing: Collection[str] = (),
+    bounds: Bounds = BOUNDS,
 ) -> ParsedGraph:
     """Read a graph from plain data; raises GraphInvalid with everything that is wrong.
 
@@ -62,9 +64,9 @@ def parse_graph(
     ``missing`` (``id@version``). Of more than 1,000 faults the rest are only counted. How
     forks nest is looked at when nothing else is wrong.
     """
-    given = translate(data, predicates)
+    given = translate(data, predicates, bounds)
     reader = Reader(given.place)
-    known = Known(tools=tools, predicates=predicates, graphs=graphs, missing=missing)
+    known = Known(tools=tools, predicates=predicates, graphs=graphs, missing=missing, bounds=bounds)
     sound = _read(reader, given.data, known)
     try:
         plain = {} if given.faults or reader.faults else canonical(sound, "")[1]
@@ -83,15 +85,15 @@ def parse_graph(
     return ParsedGraph(graph_id, text, version, (*given.warnings, *found))
 
 
-def graph_refs(data: Any) -> list[str]:
+def graph_refs(data: Any, bounds: Bounds = BOUNDS) -> list[str]:
     """Return what graphs the nodes of plain data name, ``id`` or ``id@version``, each once.
 
     What could be no reference, as no graph could run with it, is left out. Raises GraphInvalid for
     a graph of another engine's shape that is too large to be read.
     """
-    data = translate(data).data
+    data = translate(data, bounds=bounds).data
     nodes = data.get("nodes") if isinstance(data, dict) else None
-    some = islice(nodes.values(), NODES_MAX) if isinstance(nodes, dict) else ()
+    some = islice(nodes.values(), bounds.nodes) if isinstance(nodes, dict) else ()
     named = [node.get("graph") for node in some if isinstance(node, dict)]
     sound = [ref for ref in named if isinstance(ref, str) and REF_PATTERN.fullmatch(ref)]
     return list(dict.fromkeys(sound))
@@ -131,8 +133,8 @@ def _read(reader: Reader, data: Any, known: Known) -> dict[str, Any]:
 def _nodes(reader: Reader, nodes: dict[Any, Any], known: Known) -> dict[str, Any]:
     if not nodes:
         reader.fault("/nodes", "is empty; a graph has a node at least")
-    if len(nodes) > NODES_MAX:
-        reader.fault("/nodes", f"has {len(nodes):,} nodes; a graph may have {NODES_MAX:,}")
+    if len(nodes) > (most := known.bounds.nodes):
+        reader.fault("/nodes", f"has {len(nodes):,} nodes; a graph may have {most:,}")
         return {}
     return {name: read_node(reader, name, node, known) for name, node in nodes.items()}
 

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from msgspec import Struct
 
+from stenograph.engine.bounds import Bounds
 from stenograph.engine.conditions.conditions import (
     Compiled,
     FieldCondition,
@@ -15,7 +16,7 @@ from stenograph.engine.conditions.conditions import (
     compile_condition,
 )
 from stenograph.engine.conditions.expressions import Expression
-from stenograph.engine.graphs.graph import EDGES_MAX, END, FAIL, NODES_MAX, Edge
+from stenograph.engine.graphs.graph import END, FAIL, Edge
 from stenograph.engine.graphs.parse_state import check_key, check_path, read_by_path
 from stenograph.engine.graphs.reading import FIELDS, Reader
 from stenograph.engine.values import clip
@@ -33,6 +34,7 @@ class Known(Struct, frozen=True, kw_only=True):
     tools: Collection[str]
     predicates: Collection[str]
     graphs: Collection[str]
+    bounds: Bounds
     missing: Collection[str] = ()
     own_id: str | None = None
     nodes: Mapping[Any, Any] = {}
@@ -43,8 +45,8 @@ class Known(Struct, frozen=True, kw_only=True):
 def read_edges(reader: Reader, data: Any, path: str, known: Known) -> list[dict[str, Any]]:
     """Return the edges that ``next`` spells, each as an object."""
     if isinstance(data, list | tuple):
-        if len(data) > EDGES_MAX:
-            reader.fault(path, f"has {len(data):,} edges; a node may have {EDGES_MAX}")
+        if len(data) > (most := known.bounds.edges):
+            reader.fault(path, f"has {len(data):,} edges; a node may have {most:,}")
             return []
         return [_edge(reader, each, f"{path}/{index}", known) for index, each in enumerate(data)]
     if data is None:
@@ -81,7 +83,7 @@ def _condition(reader: Reader, data: Any, path: str, known: Known) -> None:
         case {"fn": name, **rest} if not rest:
             reader.known(name, known.predicates, f"{path}/fn", "predicate")
             return
-    faults = check_condition(data, path)
+    faults = check_condition(data, path, known.bounds.expression_chars)
     for fault in faults:
         reader.fault(fault.pointer, fault.detail)
     if known.secrets and not faults:
@@ -102,11 +104,11 @@ def _is_fork(fields: dict[str, Any]) -> bool:
 
 
 def _to(reader: Reader, fields: dict[str, Any], path: str, known: Known) -> None:
-    to = fields["to"]
+    to, most = fields["to"], known.bounds.nodes
     if not isinstance(to, list | tuple):
         _target(reader, to, path, known, forked=_is_fork(fields))
-    elif not 1 <= len(to) <= NODES_MAX:
-        reader.fault(path, f"has {len(to):,} names; a fork leads to 1 to {NODES_MAX:,} nodes")
+    elif not 1 <= len(to) <= most:
+        reader.fault(path, f"has {len(to):,} names; a fork leads to 1 to {most:,} nodes")
     else:
         for index, name in enumerate(to):
             _target(reader, name, f"{path}/{index}", known, forked=True)

@@ -13,6 +13,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from stenograph.engine.audit.reason_words import one_line
+from stenograph.engine.bounds import WIDEST
 from stenograph.engine.core.commands import (
     Advance,
     Asked,
@@ -124,7 +125,7 @@ class _Player:
         refs = list(given.graphs)
         parsed = _parsed(graph, refs)
         pinned = {ref: _pinned(ref, _parsed(given.graphs[ref], refs)) for ref in refs}
-        state = State.from_values(given.state, compile_graph(parsed.data).rules)
+        state = State.from_values(given.state, compile_graph(parsed.data).rules, WIDEST)
         of_graph = compile_graph(parsed.data).graph.limits
         start = Start(
             graph_id=parsed.id or "recorded",
@@ -268,6 +269,7 @@ class _Player:
                 now_us=self._now_us,
                 draw=0.5,
                 answers=answers,
+                bounds=WIDEST,
             )
             try:
                 return decide(self._run, command, outside)
@@ -290,13 +292,15 @@ def updated(scope: Scope, returned: Returned) -> Update:
     for key, items in returned.grew.items():
         held = draft.get(key)
         draft[key] = [*(held if isinstance(held, list) else []), *items]
-    return scope.state.update(draft, dict(returned.update), compile_graph(scope.graph).rules)
+    rules = compile_graph(scope.graph).rules
+    return scope.state.update(draft, dict(returned.update), rules, WIDEST)
 
 
 def _parsed(graph: Graph | Mapping[str, Any], refs: list[str]) -> ParsedGraph:
     data = as_data(graph) if isinstance(graph, Graph) else dict(graph)
     ids = [ref.partition("@")[0] for ref in refs]
-    return parse_graph(data, tools=AnyName(), predicates=AnyName(), graphs=ids)
+    any_name = AnyName()
+    return parse_graph(data, tools=any_name, predicates=any_name, graphs=ids, bounds=WIDEST)
 
 
 def _pinned(ref: str, parsed: ParsedGraph) -> PinnedGraph:

@@ -10,6 +10,7 @@ from msgspec import UNSET, Struct
 from msgspec.structs import replace
 
 from stenograph.engine.audit.reason_words import one_line
+from stenograph.engine.bounds import WIDEST
 from stenograph.engine.core.edges import CompiledNode, compile_graph
 from stenograph.engine.core.events import (
     Event,
@@ -291,7 +292,7 @@ def _given(scope: Scope, key: str, old: Any, new: Any, expected: bytes | None) -
     for value in _candidates(old, new):
         state = scope.state.copy()
         try:
-            state.apply(state.accept({key: value}, rules).patch)
+            state.apply(state.accept({key: value}, rules, WIDEST).patch)
         except WriteRefused:
             continue
         if state.encoded(key) == expected:

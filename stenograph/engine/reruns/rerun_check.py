@@ -166,7 +166,7 @@ class Checks:
         """Run a tool where a scope stood; returns how that is other than what is recorded."""
         attempt, result = await self._try(run.id, scope, tool)
         assert not isinstance(result, Recalled), "the tool was called"
-        command = to_command(attempt, result, scope, Secrecy(None))
+        command = to_command(attempt, result, scope, Secrecy(None), self._world.bounds)
         run.scopes[scope.path].state.regain(scope.state)
         if isinstance(command, ToolReturned):
             now = CheckOutcome(outcome="ok", goto=command.goto)

@@ -10,6 +10,7 @@ from msgspec import UNSET, Struct
 from msgspec.structs import replace
 
 from stenograph.engine.audit.audit import Audit
+from stenograph.engine.bounds import Bounds
 from stenograph.engine.core.commands import Inheritance, Start
 from stenograph.engine.core.edges import compile_graph
 from stenograph.engine.core.events import PinnedGraph, RerunOf, RunCreated
@@ -61,7 +62,9 @@ class Reruns:
         actors: Actors,
         starts: Starts,
         audit: Audit,
+        bounds: Bounds,
     ) -> None:
+        self._bounds = bounds
         self._journal, self._registry, self._graphs = journal, registry, graphs
         self._histories, self._actors = histories, actors
         self._starts, self._audit = starts, audit
@@ -158,7 +161,7 @@ class Reruns:
         given = {key: value for key, value in asked.state.items() if key != NEXT_NODE}
         said = {**tags, "actor": asked.actor, "key": asked.key or ""}
         sealed, vault = seal_start({**before, **given}, rules, said)
-        first = State.from_values(sealed.values, rules)
+        first = State.from_values(sealed.values, rules, self._bounds)
         rerun = RerunOf(
             run_id=recorded.id,
             seq=recorded.seq,

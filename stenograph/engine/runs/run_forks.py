@@ -10,6 +10,7 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
+from stenograph.engine.bounds import Bounds
 from stenograph.engine.core.commands import Inheritance, Resume, Signal, Start, Unanswered
 from stenograph.engine.core.decide import decide
 from stenograph.engine.core.edges import compile_graph
@@ -80,6 +81,7 @@ class RunForks:
         start, vault = await self._ready(origin, stored, named, asked)
         with suppress(Unanswered):  # what cannot be is said before anything begins
             decide(Run(id=asked.new_id), start, self._world.outside({}))
+        self._actors.check_room()
         self._flow.seat(asked.new_id, start.turn)
         try:
             return view(await self._actors.begin(asked.new_id, start, vault))
@@ -116,7 +118,7 @@ class RunForks:
         secrecy = Secrecy(vault)
         first = new.state.to_json()
         data = inherited(new)
-        patches, given = _patched(new, origin, asked, secrecy)
+        patches, given = _patched(new, origin, asked, secrecy, self._world.bounds)
         signals = [secrecy.seal_signal(each, all_rules(new)) for each in _signals(asked, secrecy)]
         _check_secrets(new, origin, vault)
         tags = _tags_of(origin) if asked.tags is None else asked.tags
@@ -164,7 +166,7 @@ class RunForks:
 
 
 def _patched(
-    new: Run, origin: Run, asked: ForkOptions, secrecy: Secrecy
+    new: Run, origin: Run, asked: ForkOptions, secrecy: Secrecy, bounds: Bounds
 ) -> tuple[Patches, Mapping[str, bytes]]:
     """Change the state of a scope as asked; returns the patch and the secrets in it."""
     scope = new.scopes.get(asked.scope)
@@ -181,7 +183,7 @@ def _patched(
     rules = compile_graph(scope.graph).rules
     sealed = secrecy.seal_resume(Resume(actor="", result=changed), rules)
     result = dict(sealed.result or {})
-    update = scope.state.take(result, rules, given=result.keys(), gone=gone)
+    update = scope.state.take(result, rules, given=result.keys(), gone=gone, bounds=bounds)
     scope.state.apply(update.patch)
     return {scope.path: update.patch} if update.patch else {}, sealed.secrets
 

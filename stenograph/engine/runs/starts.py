@@ -9,6 +9,7 @@ import msgspec
 from msgspec import Meta, Struct
 from msgspec.structs import replace
 
+from stenograph.engine.bounds import Bounds
 from stenograph.engine.core.commands import Start
 from stenograph.engine.core.edges import compile_graph
 from stenograph.engine.core.run import key_id
@@ -58,8 +59,11 @@ class Beginning(Struct, frozen=True, kw_only=True):
 class Starts:
     """Begins runs, each when its graph's rules allow it."""
 
-    def __init__(self, journal: Journal, graphs: Graphs, flow: Flow, actors: Actors) -> None:
+    def __init__(
+        self, journal: Journal, graphs: Graphs, flow: Flow, actors: Actors, bounds: Bounds
+    ) -> None:
         self._journal, self._graphs, self._flow, self._actors = journal, graphs, flow, actors
+        self._bounds = bounds
 
     async def start(
         self,
@@ -73,7 +77,7 @@ class Starts:
         """
         stored = await self._graphs.named(graph, options.actor)
         named = graph if isinstance(graph, str) else stored.version
-        return await self.begin(await _ready(self._graphs, stored, named, state, options))
+        return await self.begin(await self._ready(stored, named, state, options))
 
     async def begin(self, beginning: Beginning) -> RunView:
         """Begin a run that is ready, or return the one that was begun likewise."""
@@ -84,9 +88,11 @@ class Starts:
 
     async def _begin(self, beginning: Beginning) -> RunView:
         run_id, start = beginning.run_id, beginning.start
-        if has_lines(start):
+        if has_lines(start) or self._actors.is_full:
             if await self._journal.head(run_id):
-                raise RunExists(run_id)  # before it claims a place in a line
+                raise RunExists(run_id)  # before it is refused, or claims a place in a line
+            self._actors.check_room()
+        if has_lines(start):
             start = await self._flow.admit(run_id, start, beginning.state)
         return view(await self._actors.begin(run_id, start, beginning.vault))
 
@@ -102,6 +108,41 @@ class Starts:
         if run.request != start.request or is_other:
             raise (KeyReused(start.key, run_id) if start.key else RunExists(run_id)) from None
         return replace(view(run), replayed=True)
+
+    async def _ready(
+        self,
+        stored: StoredGraph,
+        named: str,
+        state: Mapping[str, Any] | None,
+        options: Options,
+    ) -> Beginning:
+        """Make a run ready to begin; ``named`` is how its graph was asked for.
+
+        Raises UnknownGraph, NotJson, StateTooLarge, StateRefused, SecretRefused or SecretLeaked.
+        """
+        values = {key: value for key, value in (state or {}).items() if key != NEXT_NODE}
+        rules = compile_graph(stored.data).rules
+        said = {**options.tags, "actor": options.actor, "key": options.key or ""}
+        sealed, vault = seal_start(values, rules, said)
+        first = State.from_values(sealed.values, rules, self._bounds)
+        asked = [named, first.to_values(), options.limits, options.tags, options.delay_s]
+        start = Start(
+            graph_id=stored.graph_id,
+            version=stored.version,
+            graph=stored.data,
+            state=first.to_json(),
+            limits=options.limits or stored.graph.limits,
+            tags=options.tags,
+            actor=options.actor,
+            graphs=await self._graphs.pin(stored.graph),
+            secrets=sealed.secrets,
+            key=options.key,
+            request=request_hash(asked),
+            delay_s=options.delay_s,
+            traceparent=options.traceparent,
+        )
+        kept = vault if secrets_in(start) else None
+        return Beginning(run_id=options.run_id, start=start, state=first, vault=kept)
 
 
 def run_id_for(actor: str, key: str) -> str:
@@ -120,39 +161,3 @@ def seqs_of(given: Seqs | None) -> frozenset[int] | None:
         return None
     several = list(given) if isinstance(given, Collection) else [given]
     return frozenset(checked(list[int], several))
-
-
-async def _ready(
-    graphs: Graphs,
-    stored: StoredGraph,
-    named: str,
-    state: Mapping[str, Any] | None,
-    options: Options,
-) -> Beginning:
-    """Make a run ready to begin; ``named`` is how its graph was asked for.
-
-    Raises UnknownGraph, NotJson, StateTooLarge, StateRefused, SecretRefused or SecretLeaked.
-    """
-    values = {key: value for key, value in (state or {}).items() if key != NEXT_NODE}
-    rules = compile_graph(stored.data).rules
-    said = {**options.tags, "actor": options.actor, "key": options.key or ""}
-    sealed, vault = seal_start(values, rules, said)
-    first = State.from_values(sealed.values, rules)
-    asked = [named, first.to_values(), options.limits, options.tags, options.delay_s]
-    start = Start(
-        graph_id=stored.graph_id,
-        version=stored.version,
-        graph=stored.data,
-        state=first.to_json(),
-        limits=options.limits or stored.graph.limits,
-        tags=options.tags,
-        actor=options.actor,
-        graphs=await graphs.pin(stored.graph),
-        secrets=sealed.secrets,
-        key=options.key,
-        request=request_hash(asked),
-        delay_s=options.delay_s,
-        traceparent=options.traceparent,
-    )
-    kept = vault if secrets_in(start) else None
-    return Beginning(run_id=options.run_id, start=start, state=first, vault=kept)

@@ -14,6 +14,7 @@ from typing import Any, Final
 import msgspec
 from msgspec import Struct
 
+from stenograph.engine.bounds import BOUNDS, Bounds
 from stenograph.engine.errors import MergeConflict
 from stenograph.engine.graphs.graph import ReducerName
 from stenograph.engine.state.patch import added_to, joined
@@ -56,6 +57,7 @@ def merge(
     branches: Sequence[Change],
     rules: Rules,
     beside: Mapping[str, Any] = NOTHING,
+    bounds: Bounds = BOUNDS,
 ) -> Update:
     """Return the one change that the branches come to, given in branch order.
 
@@ -74,7 +76,7 @@ def merge(
             writes.put(key, _folded(key, base.encoded(key), lefts, rules.reducers.get(key)))
     for key, value in beside.items():
         writes.set(key, value)
-    return base.update_of(writes)
+    return base.update_of(writes, bounds)
 
 
 def _folded(key: str, base: bytes | None, lefts: list[Left], name: ReducerName | None) -> Write:

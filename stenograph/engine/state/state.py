@@ -11,6 +11,7 @@ from typing import Any, Final
 import msgspec
 from msgspec import UNSET
 
+from stenograph.engine.bounds import BOUNDS, Bounds
 from stenograph.engine.errors import StateRefused, StateTooLarge
 from stenograph.engine.state.patch import PatchOp, joined, size_of, target
 from stenograph.engine.state.rules import NO_RULES, Rules
@@ -18,8 +19,6 @@ from stenograph.engine.state.writes import Outcome, Writes, gain, weight_of
 from stenograph.engine.tools.draft import ABSENT, CONTAINERS, Draft
 from stenograph.engine.values import canonical, encode, plain_key, pointer
 
-STATE_MAX_BYTES: Final = 4 * 1024 * 1024
-PATCH_MAX_BYTES: Final = 2 * 1024 * 1024 - 64 * 1024
 """One patch is one event, and an event holds at most 2 MiB; the rest is its envelope."""
 OWN_MAX_BYTES: Final = 16 * 1024
 """Up to this size a tool's dict shares nothing with any other, and is compared whole."""
@@ -54,7 +53,9 @@ class State(Mapping[str, Any]):
         return cls({key: bytes(value) for key, value in _OBJECT.decode(data).items()})
 
     @classmethod
-    def from_values(cls, values: Mapping[str, Any], rules: Rules = NO_RULES) -> State:
+    def from_values(
+        cls, values: Mapping[str, Any], rules: Rules = NO_RULES, bounds: Bounds = BOUNDS
+    ) -> State:
         """Make a first state of plain values.
 
         Raises NotJson, StateTooLarge, or StateRefused with everything that does not fit its schema.
@@ -64,8 +65,8 @@ class State(Mapping[str, Any]):
             key = plain_key(given)
             fresh[key] = canonical(value, pointer(key))
         state = cls({key: data for key, (data, _) in fresh.items()})
-        if state.size > PATCH_MAX_BYTES:
-            what = f"{state.size:,} bytes of JSON; it may have {PATCH_MAX_BYTES:,} at the start"
+        if state.size > (most := min(bounds.state_bytes, bounds.change_bytes)):
+            what = f"{state.size:,} bytes of JSON; it may have {most:,} at the start"
             raise StateTooLarge(f"the state has {what}: pass large inputs as a path or an id")
         faults = [rules.fault(key, value) for key, (_, value) in fresh.items()]
         if found := [fault for fault in faults if fault]:
@@ -201,7 +202,13 @@ class State(Mapping[str, Any]):
         }
         return Draft.of(given, {} if self._is_small else self._encoded.copy())
 
-    def update(self, draft: Draft, returned: Mapping[str, Any], rules: Rules = NO_RULES) -> Update:
+    def update(
+        self,
+        draft: Draft,
+        returned: Mapping[str, Any],
+        rules: Rules = NO_RULES,
+        bounds: Bounds = BOUNDS,
+    ) -> Update:
         """Return what a tool changed: what it did to its draft, then what it returned on top.
 
         What was changed in place is the new value; what was returned meets it by its key's reducer.
@@ -217,16 +224,18 @@ class State(Mapping[str, Any]):
             writes.set(plain_key(key), dict.get(draft, key, ABSENT))
         for key, value in returned.items():
             writes.reduce(plain_key(key), value)
-        update = self.update_of(writes)
+        update = self.update_of(writes, bounds)
         self._spare = rest if draft.is_lent else {}
         return update
 
-    def accept(self, values: Mapping[str, Any], rules: Rules = NO_RULES) -> Update:
+    def accept(
+        self, values: Mapping[str, Any], rules: Rules = NO_RULES, bounds: Bounds = BOUNDS
+    ) -> Update:
         """Return what values from outside change, each by its key's reducer; raises WriteRefused."""
         writes = Writes(self, rules)
         for key, value in values.items():
             writes.reduce(plain_key(key), value)
-        return self.update_of(writes)
+        return self.update_of(writes, bounds)
 
     def take(
         self,
@@ -235,6 +244,7 @@ class State(Mapping[str, Any]):
         *,
         given: Collection[str],
         gone: Iterable[str],
+        bounds: Bounds = BOUNDS,
     ) -> Update:
         """Return what a sub-graph's values change; raises WriteRefused.
 
@@ -249,12 +259,12 @@ class State(Mapping[str, Any]):
                 writes.set(key, value)
             else:
                 writes.reduce(key, value)
-        return self.update_of(writes)
+        return self.update_of(writes, bounds)
 
-    def update_of(self, writes: Writes) -> Update:
+    def update_of(self, writes: Writes, bounds: Bounds = BOUNDS) -> Update:
         """Return what writes to this state come to; raises StateTooLarge or SchemaViolated."""
         outcome = writes.outcome()
-        _check_size(outcome, 1 + self._weight + outcome.weight)
+        _check_size(outcome, 1 + self._weight + outcome.weight, bounds)
         return Update(outcome.patch, outcome.decoded, outcome.grown)
 
     def _altered(self, values: Mapping[str, Any]) -> list[str]:
@@ -296,12 +306,8 @@ def _by_path(patch: tuple[PatchOp, ...]) -> Iterable[Sequence[PatchOp]]:
     return (tuple(ops) for _, ops in groupby(patch, key=attrgetter("path")))
 
 
-def _check_size(outcome: Outcome, size: int) -> None:
-    if size > STATE_MAX_BYTES:
-        raise StateTooLarge(
-            f"the state would grow to {size:,} bytes of JSON; it may have {STATE_MAX_BYTES:,}"
-        )
-    if (change := size_of(outcome.patch)) > PATCH_MAX_BYTES:
-        raise StateTooLarge(
-            f"the change has {change:,} bytes of JSON; one step may write {PATCH_MAX_BYTES:,}"
-        )
+def _check_size(outcome: Outcome, size: int, bounds: Bounds) -> None:
+    if size > (most := bounds.state_bytes) and outcome.weight > 0:
+        raise StateTooLarge(f"the state would grow to {size:,} bytes of JSON; it may have {most:,}")
+    if (change := size_of(outcome.patch)) > (most := bounds.change_bytes):
+        raise StateTooLarge(f"the change has {change:,} bytes of JSON; one step may write {most:,}")

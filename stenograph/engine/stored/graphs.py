@@ -11,6 +11,7 @@ from typing import Any, Final
 import msgspec
 from msgspec import Raw, Struct
 
+from stenograph.engine.bounds import Bounds
 from stenograph.engine.clock import Clock
 from stenograph.engine.core.edges import compile_graph
 from stenograph.engine.core.events import (
@@ -23,6 +24,7 @@ from stenograph.engine.core.events import (
 from stenograph.engine.errors import Fault, GraphInvalid, UnknownGraph
 from stenograph.engine.graphs.graph import Graph, as_data, functions_of, subgraphs_of
 from stenograph.engine.graphs.parse import ID_PATTERN, ParsedGraph, graph_refs, parse_graph
+from stenograph.engine.stored.sizes import check_sizes
 from stenograph.engine.times import to_text
 from stenograph.engine.tools.tools import Registry
 from stenograph.journal import Journal, NewRecord
@@ -51,8 +53,9 @@ class StoredGraph(Struct, frozen=True, kw_only=True):
 class Graphs:
     """The graphs of a journal. One engine holds a journal, so what is read once stays true."""
 
-    def __init__(self, journal: Journal, registry: Registry, clock: Clock) -> None:
+    def __init__(self, journal: Journal, registry: Registry, clock: Clock, bounds: Bounds) -> None:
         self._journal, self._registry, self._clock = journal, registry, clock
+        self._bounds = bounds
         self._known: OrderedDict[str, list[StoredGraph]] = OrderedDict()
         self._creating = asyncio.Lock()
 
@@ -67,7 +70,7 @@ class Graphs:
             for function in functions_of(graph):
                 self._registry.add(function)
             graph = as_data(graph)
-        refs = graph_refs(graph)
+        refs = graph_refs(graph, self._bounds)
         ids = dict.fromkeys(ref.partition("@")[0] for ref in refs)
         return parse_graph(
             dict(graph),
@@ -75,6 +78,7 @@ class Graphs:
             predicates=self._registry.predicates,
             graphs=[each for each in ids if each in beside or await self._is_known(each)],
             missing=[each for each in refs if "@" in each and not await self._is_known(each)],
+            bounds=self._bounds,
         )
 
     async def _is_known(self, ref: str) -> bool:
@@ -185,6 +189,7 @@ class Graphs:
         )
         at = to_text(self._clock.now_us())
         record = NewRecord(event.TYPE, encode_payload(event), at)
+        check_sizes([record], self._bounds.event_bytes)
         labels = {"kind": "graph"}
         await self._journal.append(_stream(graph_id), [record], expected_seq=seq, labels=labels)
         stored = _stored(event, at)

@@ -45,7 +45,7 @@ def read_condition(notes: Notes, data: Any, path: str) -> Condition:
 
 def read_predicate(notes: Notes, name: Any, path: str) -> Condition:
     """Return the predicate of that name; where there is none, a sound expression will do."""
-    if not isinstance(name, str) or name in notes.predicates or check_condition(name, path):
+    if not isinstance(name, str) or name in notes.predicates or _faults(notes, name, path):
         return _asking(name, path)
     hint = notes.hint(name, notes.predicates)
     detail = f"is read as an expression over the state: there is no predicate {clip(repr(name))}"
@@ -94,8 +94,8 @@ def asked(notes: Notes, when: Condition | None, until: Condition | None) -> dict
         return {key: test for key, test in {"when": when, "until": until}.items() if test}
     go, stop = _as_text(when), _as_text(until)
     both = f"({go}) and not ({stop})"
-    faults = [*_faults(when), *_faults(until)]
-    if not faults and (go is None or stop is None or check_condition(both, "")):
+    faults = [*_faults_of(notes, when), *_faults_of(notes, until)]
+    if not faults and (go is None or stop is None or _faults(notes, both, "")):
         detail = "stands beside another condition of the edge; say both in one expression"
         faults = [Fault(until.places[""], detail)]
     for fault in faults:
@@ -113,8 +113,12 @@ def _asking(name: Any, path: str) -> Condition:
     return Condition({"fn": name}, {"": path, "/fn": path})
 
 
-def _faults(test: Condition) -> list[Fault]:
-    return check_condition(test.value, test.places[""]) if isinstance(test.value, str) else []
+def _faults(notes: Notes, text: str, path: str) -> list[Fault]:
+    return check_condition(text, path, notes.bounds.expression_chars)
+
+
+def _faults_of(notes: Notes, test: Condition) -> list[Fault]:
+    return _faults(notes, test.value, test.places[""]) if isinstance(test.value, str) else []
 
 
 def _text(notes: Notes, text: Any, path: str) -> Condition:

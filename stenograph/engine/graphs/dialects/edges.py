@@ -16,7 +16,7 @@ from stenograph.engine.graphs.dialects.conditions import (
     spelled_in,
 )
 from stenograph.engine.graphs.dialects.notes import Given, Notes
-from stenograph.engine.graphs.graph import EDGES_MAX, END, FAIL, Edge
+from stenograph.engine.graphs.graph import END, FAIL, Edge
 from stenograph.engine.graphs.reading import FIELDS, kind_of
 from stenograph.engine.values import clip, pointer
 
@@ -83,8 +83,8 @@ def read_branches(notes: Notes, source: str, data: Any, path: str) -> list[Link]
             return []
         case list() | tuple():
             return _several(notes, source, data, path)
-        case dict() if len(data) > EDGES_MAX:
-            notes.fault(path, f"has {len(data):,} edges; a node may have {EDGES_MAX}")
+        case dict() if len(data) > (most := notes.bounds.edges):
+            notes.fault(path, f"has {len(data):,} edges; a node may have {most:,}")
             return []
         case dict():
             return [_branch(notes, source, condition, to, path) for condition, to in data.items()]
@@ -142,8 +142,8 @@ def _plain(notes: Notes, source: str, to: Any, path: str) -> Link:
 def _several(
     notes: Notes, source: str, items: list[Any] | tuple[Any, ...], path: str
 ) -> list[Link]:
-    if len(items) > EDGES_MAX:
-        notes.fault(path, f"has {len(items):,} edges; a node may have {EDGES_MAX}")
+    if len(items) > (most := notes.bounds.edges):
+        notes.fault(path, f"has {len(items):,} edges; a node may have {most:,}")
         return []
     links = []
     for index, item in enumerate(items):

@@ -8,7 +8,6 @@ from typing import Any, Final, TypeAlias
 from stenograph.engine.graphs.dialects.conditions import Condition, read_condition, read_predicate
 from stenograph.engine.graphs.dialects.edges import BRANCH, LOOP, ON, ROUND, Link
 from stenograph.engine.graphs.dialects.notes import Given, Notes
-from stenograph.engine.graphs.graph import NODES_MAX
 from stenograph.engine.graphs.reading import kind_of
 from stenograph.engine.values import clip
 
@@ -39,8 +38,8 @@ def add_loops(notes: Notes, loops: Any, links: Links) -> None:
     if not isinstance(loops, list | tuple):
         detail = "is a list of loops, each with its node, condition and max_iterations"
         notes.fault("/loops", f"{detail}, not {kind_of(loops)}")
-    elif len(loops) > NODES_MAX:
-        notes.fault("/loops", f"has {len(loops):,} loops; a graph may have {NODES_MAX:,}")
+    elif len(loops) > (most := notes.bounds.nodes):
+        notes.fault("/loops", f"has {len(loops):,} loops; a graph may have {most:,}")
     else:
         circles = _circles({name: list(_ways(own, links)) for name, own in links.items()})
         for index, loop in enumerate(loops):

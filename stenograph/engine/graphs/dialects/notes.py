@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from msgspec import Struct
 
+from stenograph.engine.bounds import Bounds
 from stenograph.engine.graphs.reading import HINTS_MAX, Reader, did_you_mean
 from stenograph.engine.values import pointer
 
@@ -46,8 +47,8 @@ class Places:
 class Notes:
     """Collects faults and warnings with the client's pointers, and knows what can be named."""
 
-    def __init__(self, predicates: Collection[str]) -> None:
-        self.predicates = predicates
+    def __init__(self, predicates: Collection[str], bounds: Bounds) -> None:
+        self.predicates, self.bounds = predicates, bounds
         self.names: Mapping[str, str] = {}
         """The nodes that were found, and where."""
         self.places = Places()

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from msgspec import Struct
 
+from stenograph.engine.bounds import BOUNDS, Bounds
 from stenograph.engine.errors import Fault, GraphInvalid
 from stenograph.engine.graphs.dialects.edges import (
     BRANCH,
@@ -28,7 +29,7 @@ from stenograph.engine.graphs.dialects.edges import (
 from stenograph.engine.graphs.dialects.loops import add_loops, own_loop, warn_of_dead_ends
 from stenograph.engine.graphs.dialects.nodes import NODE_MARKS, Found, find_nodes, read_fields
 from stenograph.engine.graphs.dialects.notes import Notes
-from stenograph.engine.graphs.graph import EDGES_MAX, NODES_MAX, Graph
+from stenograph.engine.graphs.graph import Graph
 from stenograph.engine.graphs.reading import FIELDS, kind_of
 from stenograph.engine.values import clip, pointer
 
@@ -49,16 +50,16 @@ class Translation(Struct, frozen=True):
     warnings: list[Fault] = []
 
 
-def translate(data: Any, predicates: Collection[str] = ()) -> Translation:
+def translate(data: Any, predicates: Collection[str] = (), bounds: Bounds = BOUNDS) -> Translation:
     """Return any graph in canonical form; one that is so already, or is no graph, as it stands.
 
     Text that names one of ``predicates`` asks it. What was not understood of a value is handed on
     for the parser to judge. Raises GraphInvalid for more nodes or edges than a graph may have.
     """
-    if not _is_dialect(data):
+    if not _is_dialect(data, bounds):
         return Translation(data)
-    _refuse_too_much(data)
-    notes = Notes(predicates)
+    _refuse_too_much(data, bounds)
+    notes = Notes(predicates, bounds)
     plain = {name: data[name] for name in _KEPT if data.get(name) is not None}
     if isinstance(data.get("nodes"), list | tuple | dict):
         plain["nodes"] = _nodes(notes, data)
@@ -70,18 +71,18 @@ def translate(data: Any, predicates: Collection[str] = ()) -> Translation:
     return Translation(plain, notes.places.place, notes.faults.told(), notes.warnings.told())
 
 
-def _is_dialect(data: Any) -> bool:
+def _is_dialect(data: Any, bounds: Bounds) -> bool:
     if not isinstance(data, dict):
         return False
     nodes = data.get("nodes")
     if (nodes and isinstance(nodes, list | tuple)) or not _MARKS.isdisjoint(data):
         return True
-    some = islice(nodes.values(), NODES_MAX) if isinstance(nodes, dict) else ()
+    some = islice(nodes.values(), bounds.nodes) if isinstance(nodes, dict) else ()
     return any(isinstance(node, dict) and not NODE_MARKS.isdisjoint(node) for node in some)
 
 
-def _refuse_too_much(data: Mapping[str, Any]) -> None:
-    for name, most in (("nodes", NODES_MAX), ("edges", NODES_MAX * EDGES_MAX)):
+def _refuse_too_much(data: Mapping[str, Any], bounds: Bounds) -> None:
+    for name, most in (("nodes", bounds.nodes), ("edges", bounds.nodes * bounds.edges)):
         given = data.get(name)
         if isinstance(given, list | tuple | dict) and len(given) > most:
             detail = f"has {len(given):,} {name}; a graph may have {most:,}"
@@ -158,15 +159,16 @@ def _listed(notes: Notes, edges: Sequence[Any]) -> list[Link]:
     """Return the links of a list of edges; of a node with too many of them only the first."""
     links: list[Link] = []
     counts: Counter[str] = Counter()
+    most = notes.bounds.edges
     for index, edge in enumerate(edges):
         path = f"/edges/{index}"
         if (source := _source_of(notes, edge, path)) is not None:
             counts[source] += 1
-            if counts[source] <= EDGES_MAX:
+            if counts[source] <= most:
                 links += read_edge(notes, source, edge, path)
     for name, count in counts.items():
-        if count > EDGES_MAX:
-            notes.fault(notes.names[name], f"has {count:,} edges; a node may have {EDGES_MAX}")
+        if count > most:
+            notes.fault(notes.names[name], f"has {count:,} edges; a node may have {most:,}")
     return links
 
 

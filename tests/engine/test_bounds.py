@@ -1,0 +1,64 @@
+"""Bounds: what is said of each, and that what was taken once is never refused for its size."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+from msgspec import Meta, ValidationError
+
+from stenograph.engine import (
+    Engine,
+    ExportRefused,
+    decode,
+    play,
+    read_export,
+    record_run,
+)
+from stenograph.engine.bounds import BOUNDS, WIDEST, Bounds, ranges
+from stenograph.journal import RECORD_MAX_BYTES, MemoryJournal
+
+
+def test_every_bound_says_what_it_bounds_its_range_its_unit_and_what_comes_beyond() -> None:
+    said = ranges(Bounds)
+    assert said.keys() == set(Bounds.__struct_fields__)
+    for name, meta in said.items():
+        assert isinstance(meta, Meta)
+        assert meta.description
+        assert meta.extra is not None
+        assert {"unit", "beyond"} == meta.extra.keys()
+        assert meta.ge is not None
+        assert meta.le is not None
+        assert meta.ge <= getattr(BOUNDS, name) <= meta.le == getattr(WIDEST, name)
+
+
+def test_the_least_and_the_most_of_each_are_taken_and_nothing_beyond() -> None:
+    for name, meta in ranges(Bounds).items():
+        for value in (meta.ge, meta.le):
+            assert getattr(msgspec.convert({name: value}, Bounds), name) == value
+        for value in (meta.ge - 1, meta.le + 1):  # type: ignore[operator]
+            with pytest.raises(ValidationError, match=name):
+                msgspec.convert({name: value}, Bounds)
+
+
+def test_an_event_may_have_what_the_journal_takes_and_no_more() -> None:
+    assert WIDEST.event_bytes == BOUNDS.event_bytes == RECORD_MAX_BYTES
+    assert BOUNDS.change_bytes == 2_031_616
+
+
+async def test_a_run_in_a_graph_of_larger_bounds_is_played_again_and_imported_where_they_hold() -> (
+    None
+):
+    nodes: dict[str, Any] = {f"n{number}": {} for number in range(1500)}
+    graph = {"start": "n0", "nodes": {**nodes, "n0": {"next": "n1"}}}
+    wider = Bounds(nodes=1500)
+    async with MemoryJournal() as journal, Engine(journal, bounds=wider) as engine:
+        run = await engine.run(graph)
+        recorded = record_run([decode(each) for each in await journal.read(run.id)])
+        assert play(recorded).run.status == "completed"
+        exported = read_export([piece async for piece in engine.export(run.id)])
+        assert (await engine.import_run(exported)).replayed
+    async with MemoryJournal() as journal, Engine(journal) as engine:
+        with pytest.raises(ExportRefused, match="1,500 nodes; a graph may have 1,000"):
+            await engine.import_run(exported)
