@@ -2,7 +2,7 @@
 
 ```python``` runs as a script, and a ```text output``` behind it is what that prints. ```sh``` blocks
 of a page run as one script, in order, in a folder of their own; ```sh background``` keeps running
-beside them; ```sh checkout``` runs in a copy of this checkout. ```json file=NAME``` (or python) is
+beside them; ```sh checkout``` runs in a copy of this checkout. ```json file=NAME``` (python, toml) is
 written into the folder first. ```json graph``` must be a sound graph, ```json conditions``` a list
 of conditions, any other ```json``` must parse. ```text``` is not run.
 """
@@ -170,7 +170,7 @@ def output_of(block: Block) -> str | None:
 def file_of(block: Block) -> str:
     """The name of the file that a block is written into, or nothing."""
     language, _, name = block.kind.partition(" file=")
-    return name if language in ("json", "python") else ""
+    return name if language in ("json", "python", "toml") else ""
 
 
 def write_files(page: Path, folder: Path) -> None:

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-import gc
 import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from typing import Literal, NoReturn
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 import click
+from click.core import ParameterSource
 
 from stenograph.cli.failures import USAGE, Failure
+from stenograph.cli.serve_options import Finite, ServeCommand, given_to, read_file, words_of
 from stenograph.cli.settings import QUIET, settings
 from stenograph.cli.tools import load_tools, tools_option
+
+if TYPE_CHECKING:
+    from stenograph.http import Settings
+
+OWN = frozenset({"db", "memory", "port", "quiet", "reload", "pid_file"})
+"""What a server that is started again is told otherwise, or not at all."""
 
 
 def host_name(context: click.Context, parameter: click.Parameter, value: str) -> str:
@@ -24,7 +30,7 @@ def host_name(context: click.Context, parameter: click.Parameter, value: str) ->
     return value
 
 
-@click.command(short_help="Serve graphs and runs over HTTP.")
+@click.command(cls=ServeCommand, short_help="Serve graphs and runs over HTTP.")
 @click.option("--db", metavar="FILE", help="The journal's file.  [default: steno.db]")
 @click.option("--memory", is_flag=True, help="Keep the journal in memory; it goes with the server.")
 @click.option(
@@ -65,7 +71,7 @@ def host_name(context: click.Context, parameter: click.Parameter, value: str) ->
 @click.option(
     "--checkpoint-every",
     metavar="S",
-    type=click.FloatRange(min=0.1),
+    type=Finite(min=0.1),
     default=300,
     show_default=True,
     help="Seconds between two of them; one more at the end.",
@@ -75,8 +81,25 @@ def host_name(context: click.Context, parameter: click.Parameter, value: str) ->
 )
 @QUIET
 @click.option("--pid-file", metavar="FILE", help="Write the process id here while serving.")
+@click.option(
+    "--config",
+    metavar="FILE",
+    envvar="STENO_CONFIG",
+    is_eager=True,
+    callback=read_file,
+    help="Read settings from this TOML file; else from $STENO_CONFIG.",
+)
+@click.option(
+    "--settings",
+    "only_shows",
+    is_flag=True,
+    help="Print all settings, limits and timeouts too, as such a file, and exit.",
+)
 @click.option("--lifeline", type=int, hidden=True, help="End when this pipe does.")
+@click.pass_context
 def serve(
+    context: click.Context,
+    /,
     *,
     db: str | None,
     memory: bool,
@@ -92,58 +115,58 @@ def serve(
     checkpoint_every: float,
     reload: bool,
     pid_file: str | None,
+    config: str | None,
+    only_shows: bool,
     lifeline: int | None,
+    **limits: Any,
 ) -> None:
     """Serve graphs and runs over HTTP and WebSockets, until Ctrl-C or SIGTERM.
 
-    Unfinished runs in the journal go on.
+    Unfinished runs in the journal go on. Every setting is a flag, here --body-bytes, a variable,
+    STENO_BODY_BYTES, or a key of a file, body_bytes; the first of them that is given holds.
     """
+    if only_shows:
+        show_settings(context)
     if (checkpoints is None) != (checkpoint_key is None):
         raise click.UsageError("--checkpoints and --checkpoint-key go together")
     if checkpoints is not None and (reload or memory):
         raise click.UsageError("--checkpoints are of a file that lasts: without --reload, --memory")
+    db, memory = place_of(context, db, memory=memory)
     if reload:
-        access = ["--without-tokens"] * without_tokens + [f"--tokens={tokens}"] * bool(tokens)
-        watch_and_serve(db, memory, host, port, data, modules, durability, pid_file, access)
+        watch_and_serve(context, db, memory, host, port, modules, pid_file)
     if tokens and without_tokens:
         raise click.UsageError("--tokens and --without-tokens exclude each other")
-    db = db or settings().db
-    if memory and db:
-        raise click.UsageError("--memory and --db exclude each other")
     if lifeline is not None:
         from stenograph.cli.lifeline import end_with
 
         end_with(lifeline)  # before any code of the user's, which might hang or fork
-    with collecting_no_garbage():
-        tools = load_tools(modules)
+        pid_file = None  # whoever watches has written it
+    tools = load_tools(modules)
 
-        from stenograph.cli.checkpointing import Checkpointing
-        from stenograph.cli.serving import Serving
-        from stenograph.http import Settings, hosts_at
-        from stenograph.journal import read_key
+    from stenograph.cli.checkpointing import Checkpointing
+    from stenograph.cli.serving import Serving
+    from stenograph.journal import read_key
 
-        path = ":memory:" if memory else db or "steno.db"
-        signing = None
-        if checkpoints is not None and checkpoint_key is not None:
-            signing = Checkpointing(path, read_key(checkpoint_key), checkpoints, checkpoint_every)
-        hosts = hosts_at(host)
-        store = None if without_tokens else store_of(tokens, path)
-        if store is None and hosts is None and not without_tokens:
-            raise Failure(open_to_all(host, memory, path), USAGE)
-        Serving(
-            path=path,
-            tools=tools,
-            data=data,
-            host=host,
-            port=port,
-            durability=durability,
-            pid_file=pid_file,
-            quiet=settings().quiet,
-            settings=Settings(
-                hosts=hosts, tokens=store, sql=hosts is not None or store is not None
-            ),
-            checkpoints=signing,
-        ).run()
+    path = ":memory:" if memory else db or "steno.db"
+    store = None if without_tokens else store_of(tokens, path)
+    told = settings_for(context, host, store)
+    if store is None and not is_local(host) and not without_tokens:
+        raise Failure(open_to_all(host, memory, path), USAGE)
+    signing = None
+    if checkpoints is not None and checkpoint_key is not None:
+        signing = Checkpointing(path, read_key(checkpoint_key), checkpoints, checkpoint_every)
+    Serving(
+        path=path,
+        tools=tools,
+        data=data,
+        host=host,
+        port=port,
+        durability=durability,
+        pid_file=pid_file,
+        quiet=settings().quiet,
+        settings=told,
+        checkpoints=signing,
+    ).run()
 
 
 def store_of(tokens: str | None, path: str) -> str | None:
@@ -161,29 +184,62 @@ def open_to_all(host: str, memory: bool, path: str) -> str:
     )
 
 
-@contextmanager
-def collecting_no_garbage() -> Iterator[None]:
-    """Let alone what a start makes, which stays: to look through it is a good part of a start.
+def show_settings(context: click.Context) -> NoReturn:
+    """Print every setting, and exit."""
+    from stenograph.cli.settings_page import page
 
-    A server that is up collects garbage again (``Serving.started``), and so does what failed.
-    """
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.enable()
+    click.echo("\n".join(page(context)), nl=False)
+    context.exit()
+
+
+def place_of(context: click.Context, db: str | None, *, memory: bool) -> tuple[str | None, bool]:
+    """Return the journal's file, or that it is in memory: what was given in the stronger way."""
+    ranks = list(ParameterSource)
+    file_rank = ranks.index(context.get_parameter_source("db") or ParameterSource.DEFAULT)
+    if settings().db and file_rank > ranks.index(ParameterSource.COMMANDLINE):
+        db, file_rank = settings().db, ranks.index(ParameterSource.COMMANDLINE)
+    memory_rank = ranks.index(context.get_parameter_source("memory") or ParameterSource.DEFAULT)
+    if memory and db and file_rank == memory_rank:
+        raise click.UsageError("--memory and --db exclude each other")
+    if memory and (not db or memory_rank < file_rank):
+        return None, True
+    return db, False
+
+
+def is_local(host: str) -> bool:
+    """Tell whether nobody but this machine reaches a server there."""
+    from stenograph.http import hosts_at
+
+    return hosts_at(host) is not None
+
+
+def settings_for(context: click.Context, host: str, tokens: str | None) -> Settings:
+    """Return the settings of a server on ``host``, whose process may open files for them."""
+    from stenograph.cli.open_files import connections_within, raise_limit
+    from stenograph.engine import Bounds
+    from stenograph.http import Settings, hosts_at
+
+    given = given_to(context, Settings)
+    own = hosts_at(host)
+    if own is not None:
+        given["hosts"] = own | given.get("hosts", frozenset())
+    connections = connections_within(raise_limit(), given.get("connections"))
+    usual: Mapping[str, Any] = {
+        "sql": own is not None or tokens is not None,
+        "subscribers": max(1, min(10_000, connections * 9 // 10)),
+    }
+    told = {**usual, **given, "connections": connections, "tokens": tokens}
+    return Settings(**told, bounds=Bounds(**given_to(context, Bounds)))
 
 
 def watch_and_serve(
+    context: click.Context,
     db: str | None,
     memory: bool,
     host: str,
     port: int,
-    data: str | None,
     modules: tuple[str, ...],
-    durability: str,
     pid_file: str | None,
-    access: Sequence[str],
 ) -> NoReturn:
     """Serve in another process, which starts again when a module changes, and exit as it does."""
     from stenograph.cli.reloading import Reloading, check_library, folders_of, free_port
@@ -193,11 +249,9 @@ def watch_and_serve(
     if not modules:
         raise click.UsageError("--reload watches the modules of --tools; name one")
     check_library()
-    words = [f"--db={db or settings().db or 'steno.db'}", f"--host={host}"]
+    words = words_of(context, but=OWN)
     # One port for all of them, also a free one.
-    words += [f"--port={port or free_port(host)}", f"--durability={durability}"]
-    words += [] if data is None else [f"--data={data}"]
-    words += [f"--tools={name}" for name in modules] + ["--quiet"] * settings().quiet
-    words += access
+    words += [f"--db={db or 'steno.db'}", f"--port={port or free_port(host)}"]
+    words += ["--quiet"] * settings().quiet
     reloading = Reloading(words, folders_of(modules), pid_file, settings().quiet)
     raise click.exceptions.Exit(reloading.run())

@@ -20,42 +20,153 @@ class CannotTrace(Exception):
 class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What a server is told; ``bounds`` are its engine's.
 
-    Whom it serves: ``hosts`` are the names, without ports, that requests may ask for in ``Host``
-    (None: any); ``origins`` are other sites whose pages may ask here, as ``https://example.org``;
-    ``tokens`` is the file with the hashes of tokens (None: nobody needs one). ``sql``: whether
-    ``POST /sql`` answers.
-
-    How much it takes: ``body_bytes`` and ``body_depth`` of a body or a first message;
-    ``connections`` at a time, of which ``subscribers`` may be sockets and streams; ``request_rate``
-    a second for each token, and ``request_burst`` at once (0: as many as come).
-
-    For how long it waits, in seconds: ``head_s`` for the head of a request, ``body_s`` for its
-    body, ``send_s`` for a client to take what it is sent, ``stop_s`` for clients at the end.
-
-    What it shows: ``metrics`` at ``/metrics``, ``tracing`` by OpenTelemetry, and how it logs.
+    Each field says what it is; ``extra`` of its Meta has the unit, what comes beyond, and the
+    default of ``steno serve`` in words where that is found out at the start.
     """
 
-    hosts: frozenset[str] | None = None
-    origins: frozenset[str] = frozenset()
-    tokens: str | None = None
-    sql: bool = True
+    hosts: Annotated[
+        frozenset[str] | None,
+        Meta(
+            description="Names, without ports, that requests may ask for in Host.",
+            extra={
+                "beyond": "421 `host-refused`",
+                "default": "the names of a host that only this machine reaches, else any",
+            },
+        ),
+    ] = None
+    origins: Annotated[
+        frozenset[str],
+        Meta(
+            description="Other sites whose pages may ask here, as https://example.org.",
+            extra={"beyond": "403 `origin-refused`"},
+        ),
+    ] = frozenset()
+    tokens: Annotated[
+        str | None,
+        Meta(
+            description="The file with the hashes of tokens; without one nobody needs a token.",
+            extra={"unit": "file"},
+        ),
+    ] = None
+    sql: Annotated[
+        bool,
+        Meta(
+            description="Whether POST /sql answers.",
+            extra={
+                "beyond": "403 `sql-off`",
+                "default": "true where only this machine reaches the host",
+            },
+        ),
+    ] = True
 
-    body_bytes: Annotated[int, Meta(ge=1024, le=16 * 1024 * 1024)] = 1024 * 1024
-    body_depth: Annotated[int, Meta(ge=4, le=64)] = 32
-    connections: Annotated[int, Meta(ge=1, le=1_000_000)] = 900
-    subscribers: Annotated[int, Meta(ge=1, le=1_000_000)] = 10_000
-    request_rate: Annotated[float, Meta(ge=0, le=1_000_000)] = 0
-    request_burst: Annotated[int, Meta(ge=1, le=1_000_000)] = 100
+    body_bytes: Annotated[
+        int,
+        Meta(
+            ge=1024,
+            le=16 * 1024 * 1024,
+            description="A body, and the first message of a socket that starts a run.",
+            extra={"unit": "bytes", "beyond": "413 `payload-too-large`; a socket closes with 1009"},
+        ),
+    ] = 1024 * 1024
+    body_depth: Annotated[
+        int,
+        Meta(
+            ge=4,
+            le=64,
+            description="How deep the arrays and objects of a body may nest.",
+            extra={"unit": "levels", "beyond": "400 `too-deep`"},
+        ),
+    ] = 32
+    connections: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=1_000_000,
+            description="Connections at a time.",
+            extra={
+                "unit": "connections",
+                "beyond": "503, as plain text",
+                "default": "what the files fit that may be open, at most 12,000",
+            },
+        ),
+    ] = 900
+    subscribers: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=1_000_000,
+            description="Sockets and streams among the connections.",
+            extra={
+                "unit": "subscribers",
+                "beyond": "503",
+                "default": "10,000, at most 9 of 10 connections",
+            },
+        ),
+    ] = 10_000
+    request_rate: Annotated[
+        float,
+        Meta(
+            ge=0,
+            le=1_000_000,
+            description="Requests a second for each token; 0: as many as come.",
+            extra={"unit": "requests a second", "beyond": "429"},
+        ),
+    ] = 0
+    request_burst: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=1_000_000,
+            description="Requests at once, where there is a rate.",
+            extra={"unit": "requests", "beyond": "429"},
+        ),
+    ] = 100
 
-    head_s: Annotated[float, Meta(gt=0, le=3600)] = 10.0
-    body_s: Annotated[float, Meta(gt=0, le=3600)] = 30.0
-    send_s: Annotated[float, Meta(gt=0, le=3600)] = 30.0
-    stop_s: Annotated[float, Meta(gt=0, le=3600)] = 5.0
+    head_s: Annotated[
+        float,
+        Meta(
+            gt=0,
+            le=3600,
+            description="How long the head of a request may take to come.",
+            extra={"unit": "seconds", "beyond": "the connection is closed"},
+        ),
+    ] = 10.0
+    body_s: Annotated[
+        float,
+        Meta(
+            gt=0,
+            le=3600,
+            description="How long its body may take.",
+            extra={"unit": "seconds", "beyond": "408 `body-timeout`"},
+        ),
+    ] = 30.0
+    send_s: Annotated[
+        float,
+        Meta(
+            gt=0,
+            le=3600,
+            description="How long a client may take none of what it is sent.",
+            extra={"unit": "seconds", "beyond": "the connection is closed"},
+        ),
+    ] = 30.0
+    stop_s: Annotated[
+        float,
+        Meta(
+            gt=0,
+            le=3600,
+            description="How long clients may take to leave when the server stops.",
+            extra={"unit": "seconds", "beyond": "the connection is closed"},
+        ),
+    ] = 5.0
 
-    metrics: bool = True
-    tracing: bool = False
-    log_format: Literal["text", "json"] = "text"
-    log_level: Literal["debug", "info", "warning", "error"] = "warning"
+    metrics: Annotated[bool, Meta(description="Whether there is /metrics.")] = True
+    tracing: Annotated[bool, Meta(description="Whether traces go to OpenTelemetry.")] = False
+    log_format: Annotated[
+        Literal["text", "json"], Meta(description="How the server's log is written.")
+    ] = "text"
+    log_level: Annotated[
+        Literal["debug", "info", "warning", "error"], Meta(description="What goes into the log.")
+    ] = "warning"
 
     bounds: Bounds = Bounds()
 
