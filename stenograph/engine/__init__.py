@@ -9,7 +9,7 @@ from stenograph.engine.audit.diff_visits import VisitDiff, VisitSide
 from stenograph.engine.audit.diff_words import lines_of
 from stenograph.engine.audit.reason_words import one_line
 from stenograph.engine.audit.reasons import Link, Reason
-from stenograph.engine.bounds import Bounds, ranges
+from stenograph.engine.bounds import Bounds
 from stenograph.engine.clock import Clock, SystemClock, Timer
 from stenograph.engine.core.events import (
     EVENT_TYPES,
@@ -289,7 +289,6 @@ __all__ = (
     "play",
     "pointer",
     "predicate",
-    "ranges",
     "read_export",
     "record_run",
     "run_span_id",

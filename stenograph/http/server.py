@@ -184,8 +184,7 @@ class Server(uvicorn.Server):
                 http="h11",  # httptools, taken where it is installed, bounds no header
                 ws=SocketProtocol,
                 ws_per_message_deflate=False,
-                ws_max_size=settings.body_bytes
-                + 1024,  # the first frame of /ws/execute holds a state
+                ws_max_size=settings.body_bytes,  # the first frame of /ws/execute holds a state
                 ws_max_queue=32,
                 ws_ping_interval=20.0,
                 ws_ping_timeout=20.0,

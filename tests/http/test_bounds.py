@@ -12,8 +12,9 @@ import httpx
 import pytest
 
 import stenograph as st
+from stenograph.http import Client, Settings
 from stenograph.http.wire import GOING
-from tests.http.serving import PATIENCE_S, app_client, begun, created
+from tests.http.serving import PATIENCE_S, app_client, begun, created, messages, serving
 from tests.http.tools import HANG, TOOLS, looping, of_one
 
 ROUND = {"next": {"to": "a", "max": 1_000_000}}
@@ -329,3 +330,56 @@ async def test_what_is_recovered_or_asked_to_go_on_always_does(tmp_path: Path) -
         assert code_of(await client.post("/runs", json={"graph": "hang"})) == "429 too-many-runs"
         assert code_of(await client.post("/runs/w/signals/later", json=1)) == "200"
         assert await after_signal(client, "w") == "completed"
+
+
+@pytest.mark.parametrize("announced", [True, False], ids=["announced", "in pieces"])
+async def test_a_body_has_as_many_bytes_as_it_may_have(announced: bool) -> None:
+    async def pieces(body: bytes) -> AsyncIterator[bytes]:
+        yield body[:900]
+        yield body[900:]
+
+    async with app_client(settings=Settings(body_bytes=2000)) as client:
+        await created(client, of_one("count"))
+        for size, code in ((2000, "202"), (2001, "413 payload-too-large")):
+            body = b'{"graph": "count"}'.ljust(size)
+            content: Any = body if announced else pieces(body)
+            headers = {"Content-Type": "application/json"}
+            answer = await client.post("/runs", content=content, headers=headers)
+            assert code_of(answer) == code
+
+
+async def test_a_body_nests_as_deep_as_it_may() -> None:
+    async with app_client(settings=Settings(body_depth=5)) as client:
+        await created(client, of_one("count"))
+        for value, code in (([[[]]], "202"), ([[[[]]]], "400 too-deep")):
+            body = {"graph": "count", "input": {"a": value}}
+            assert code_of(await client.post("/runs", json=body)) == code
+
+
+async def test_the_first_message_of_a_socket_is_bounded_as_a_body_is() -> None:
+    async with serving(settings=Settings(body_bytes=2000, body_depth=5)) as server:
+        await created(server.http, of_one("count"))
+        for body, code in (
+            (b"{}".ljust(2000), 1000),
+            (b"{}".ljust(2001), 1009),
+            (b'{"a": [[[[]]]]}', 1000),
+            (b'{"a": [[[[[]]]]]}', 4400),
+        ):
+            async with server.socket("/ws/execute/count") as socket:
+                await socket.send(body.decode())
+                await messages(socket)
+            assert socket.close_code == code, body[:20]
+
+
+async def test_a_client_is_told_of_bounds_as_the_engine_tells_them() -> None:
+    bounds = st.Bounds(run_events=20, runs_in_flight=1)
+    async with (
+        serving(lambda: st.open(":memory:", tools=TOOLS, bounds=bounds)) as server,
+        Client(server.url) as client,
+    ):
+        run = await client.run({"start": "a", "nodes": {"a": ROUND}})
+        with pytest.raises(st.RunTooLong, match="fork it"):
+            await client.resume(run.id)
+        await client.start(HANG)
+        with pytest.raises(st.TooManyRuns, match="there may be 1"):
+            await client.start(HANG)
