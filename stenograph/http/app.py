@@ -45,6 +45,7 @@ from stenograph.http.observing import Observer
 from stenograph.http.settings import DEFAULTS, CannotTrace, Settings
 from stenograph.http.sifting import Belongings
 from stenograph.http.sql import Queries
+from stenograph.http.subscribers import Subscribers
 from stenograph.http.waiting import Stopping
 
 if TYPE_CHECKING:
@@ -127,8 +128,8 @@ def create_app(
     tokens = None if settings.tokens is None else KnownTokens(settings.tokens)
     tracing = open_tracing(exporter) if settings.tracing else None
 
-    lag = LoopLag()
-    opened: dict[str, Any] = {"lag": lag, "observer": Observer()}
+    lag, subscribers = LoopLag(), Subscribers(settings.subscribers)
+    opened: dict[str, Any] = {"lag": lag, "observer": Observer(), "subscribers": subscribers}
 
     @asynccontextmanager
     async def lifespan(app: Litestar) -> AsyncIterator[None]:
@@ -178,8 +179,11 @@ def create_app(
         request_max_body_size=settings.body_bytes,
         logging_config=None,
         cors_config=cors_of(settings.origins),
-        state=State({"settings": settings, "tokens": tokens}),
-        signature_types=[Belongings, Engine, Frames, Imports, LoopLag, Observer, Queries],
+        state=State({"settings": settings, "tokens": tokens, "subscribers": subscribers}),
+        signature_types=[
+            *(Belongings, Engine, Frames, Imports),
+            *(LoopLag, Observer, Queries, Subscribers),
+        ],
     )
 
 

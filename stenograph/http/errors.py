@@ -100,6 +100,7 @@ KINDS: Final[Mapping[str, Kind]] = {
     "path-not-found": Kind(404, "The state has nothing at that path"),
     "method-not-allowed": Kind(405, "This path does not take this method"),
     "body-timeout": Kind(408, "The body did not arrive in time"),
+    "head-timeout": Kind(408, "The head of the request did not arrive in time"),
     "run-exists": Kind(409, "The id is taken by another run"),
     "run-finished": Kind(409, "The run has ended"),
     "run-imported": Kind(409, "The run was imported, and is only read here"),
@@ -138,6 +139,7 @@ KINDS: Final[Mapping[str, Kind]] = {
     "too-many-runs": Kind(429, "There may be no more runs now"),
     "too-many-signals": Kind(429, "The run keeps as many of this signal as it can"),
     "too-many-imports": Kind(429, "As many imports as may be are under way"),
+    "head-too-large": Kind(431, "The head of the request is too large"),
     "internal-error": Kind(500, "The server failed"),
     "history-unreadable": Kind(500, "The history of the run cannot be read by this version"),
     "read-only": Kind(503, "Nothing can be written any more; reading goes on"),
@@ -145,8 +147,19 @@ KINDS: Final[Mapping[str, Kind]] = {
     "journal-unreadable": Kind(503, "The journal cannot be read"),
     "shutting-down": Kind(503, "The server is stopping"),
     "not-ready": Kind(503, "The server should not be sent work now"),
+    "too-many-connections": Kind(503, "As many clients as may be are connected"),
+    "too-many-subscribers": Kind(503, "As many subscribers as may be follow"),
 }
 """Every problem there is, by the code that ends its ``type``."""
+
+ANY_CODES: Final = (
+    "bad-request",
+    "head-timeout",
+    "host-refused",
+    "head-too-large",
+    "too-many-connections",
+)
+"""What any request may be answered."""
 
 BODY_CODES: Final = (
     "not-json",
@@ -218,6 +231,8 @@ _RETRY_AFTER: Final = {
     "too-many-queries": "5",
     "too-many-imports": "5",
     "too-many-runs": "5",
+    "too-many-connections": "5",
+    "too-many-subscribers": "5",
 }
 _DETAIL_MAX: Final = 2000
 _FIELD_FAULTS: Final = (
@@ -288,7 +303,7 @@ def problems(*codes: str, anybody: bool = False) -> dict[int, ResponseSpec]:
     ``anybody``: it needs no token, and is not counted.
     """
     titles: dict[int, list[str]] = {}
-    common = ("bad-request", "token-in-query", "host-refused", *(() if anybody else ACCESS_CODES))
+    common = (*ANY_CODES, "token-in-query", *(() if anybody else ACCESS_CODES))
     for code in dict.fromkeys((*common, *codes)):
         titles.setdefault(KINDS[code].status, []).append(f"`{code}`: {KINDS[code].title}")
     return {

@@ -40,6 +40,8 @@ class Guard(ASGIMiddleware):
         check_host(headers, self.hosts)
         if scope.get("method") not in SAFE_METHODS:  # a WebSocket has none
             check_origin(headers, self.settings.origins)
+            if scope["type"] == ScopeType.HTTP and scope["litestar_app"].state["stopping"].is_set():
+                raise EngineClosed
         if takes_file(scope):
             check_file_type(headers)
         elif scope["type"] == ScopeType.HTTP and _has_body(headers):

@@ -58,6 +58,7 @@ PACE: Final = frozenset({"speed", "max_gap"})
 RUN_NAMES: Final = _NAMES | PACE
 JOURNAL_NAMES: Final = _NAMES | {"graph", "tag"}
 """What the query of a request for events may say."""
+_REFUSALS: Final = ("query-invalid", "cursor-unknown", "too-many-subscribers")
 PAGE: Final = ResponseSpec(EventsPage, generate_examples=False, description="A page of events")
 
 
@@ -125,7 +126,7 @@ class Asked(Struct, frozen=True):
 @get(
     "/runs/{run_id:str}/events",
     needs="read",
-    responses={200: PAGE, **problems("query-invalid", "run-not-found", "cursor-unknown")},
+    responses={200: PAGE, **problems(*_REFUSALS, "run-not-found")},
     summary="Events of a run",
     tags=["Runs"],
 )
@@ -167,7 +168,7 @@ async def run_events(
 @get(
     "/journal",
     needs="read",
-    responses={200: PAGE, **problems("query-invalid", "cursor-unknown")},
+    responses={200: PAGE, **problems(*_REFUSALS)},
     summary="Events of all runs",
     tags=["Journal"],
 )
@@ -216,6 +217,8 @@ async def _answer(
 ) -> Response[bytes] | Stream:
     head, done = await source.head()
     _check_cursor(asked.after, head)
+    if SSE_TYPE in asked.accept or NDJSON_TYPE in asked.accept:
+        request.app.state["subscribers"].enter()
     if SSE_TYPE in asked.accept:
         if done and asked.after == head:  # anything else would have a browser ask for ever
             return Response(b"", status_code=204)
@@ -228,7 +231,7 @@ async def _answer(
         headers = {**_headers(source, head), "Cache-Control": "no-store"}
         return Stream(chunks, media_type=SSE_TYPE, headers=headers)
     if NDJSON_TYPE in asked.accept:
-        lines = _lines(source, sieve, asked.after, head)
+        lines = _lines(source, sieve, asked.after, head, stopping)
         return Stream(lines, media_type=NDJSON_TYPE, headers=_headers(source, head))
     limit = min(asked.limit, LIMIT_MAX)
     part = await _read(source, sieve, asked.after, limit)
@@ -293,9 +296,14 @@ def _page_answer(source: Source, part: Part, head: int, *, done: bool) -> Respon
     return Response(body, media_type=JSON_TYPE, headers=_headers(source, head))
 
 
-async def _lines(source: Source, sieve: Sieve, after: int, head: int) -> AsyncIterator[bytes]:
-    """Yield a page of lines at a time, up to the head at the start; nothing is held between."""
-    while after < head:
+async def _lines(
+    source: Source, sieve: Sieve, after: int, head: int, stopping: asyncio.Event
+) -> AsyncIterator[bytes]:
+    """Yield a page of lines at a time, up to the head at the start; nothing is held between.
+
+    Ends early, after a whole line, with the server: who has not come to the head comes again.
+    """
+    while after < head and not stopping.is_set():
         part = await sieve.part(await source.read(after, LIMIT_MAX))
         yield b"".join(
             envelope(record) + b"\n" for record in part.records if sieve.place(record) <= head

@@ -9,27 +9,20 @@ import socket
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from functools import lru_cache
 from math import ceil
 from types import FrameType
 from typing import Any, Final
 
 import uvicorn
 from litestar import Litestar
-from uvicorn._types import ASGISendEvent
-from uvicorn.protocols.utils import ClientDisconnected
-from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
-from websockets.frames import Frame, Opcode
-from websockets.protocol import State
 
 from stenograph.engine import Engine
+from stenograph.http.protocols import DRAIN_S, ServerConfig
 from stenograph.http.settings import Settings
 
 HOST: Final = "127.0.0.1"
 PORT: Final = 8000
 BACKLOG: Final = 1024
-DRAIN_S: Final = 10
-"""How long a socket that was closed may take to send what is left."""
 
 
 class PortInUse(Exception):
@@ -103,69 +96,6 @@ def bound(host: str, port: int) -> socket.socket:
     return sock
 
 
-@lru_cache(maxsize=8)
-def framed(text: str) -> bytes:
-    """Return a message as it goes over the wire, made once for all who are sent the same one."""
-    return Frame(Opcode.TEXT, text.encode()).serialize(mask=False)
-
-
-class SocketProtocol(WebSocketsSansIOProtocol):
-    """A WebSocket that writes shared frames, and is dropped when its peer takes nothing any more.
-
-    uvicorn closes a connection once all that was written is sent: never, to a peer that is stuck.
-    """
-
-    is_lost = False
-
-    def connection_made(self, transport: Any) -> None:
-        """Begin; nothing that passes is logged, at whichever level: heads carry tokens."""
-        self.conn.debug = False
-        super().connection_made(transport)
-
-    async def send(self, message: ASGISendEvent) -> None:
-        """Send a message; a text to an open connection in the frame that others are sent as well.
-
-        uvicorn would encode it, frame it and copy it anew for each of them.
-        """
-        await self.writable.wait()
-        text = message.get("text")
-        if not isinstance(text, str) or self.conn.state is not State.OPEN:
-            await super().send(message)
-            # uvicorn takes an answer in place of a handshake for none, and logs an error.
-            self.handshake_complete |= self.initial_response is not None
-        elif self.transport.is_closing():
-            raise ClientDisconnected
-        else:
-            self.transport.write(framed(text))
-
-    def send_receive_event_to_app(self) -> None:
-        """Pass a message on; text that is not UTF-8 ends the connection, and is no error here."""
-        if self.curr_msg_data_type == "text" and not self.close_sent:
-            try:
-                b"".join(self.frames).decode()
-            except UnicodeDecodeError:
-                self.frames = []
-                self.conn.send_close(1007)
-                self.handle_parser_exception()
-                return
-        super().send_receive_event_to_app()
-
-    async def run_asgi(self) -> None:
-        """Run the application, and give the peer a while to take what was left."""
-        await super().run_asgi()
-        self.loop.call_later(DRAIN_S, self.drop)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Know that nothing is left to be sent, or nobody to take it."""
-        self.is_lost = True
-        super().connection_lost(exc)
-
-    def drop(self) -> None:
-        """Hang up on a peer that has not taken what was left; asyncio fails at one that is gone."""
-        if not self.is_lost:
-            self.transport.abort()
-
-
 class Server(uvicorn.Server):
     """uvicorn's server, which tells the application when it has begun and when it is to end."""
 
@@ -179,16 +109,15 @@ class Server(uvicorn.Server):
     ) -> None:
         settings: Settings = app.state["settings"]
         super().__init__(
-            uvicorn.Config(
+            ServerConfig(
                 app,
-                http="h11",  # httptools, taken where it is installed, bounds no header
-                ws=SocketProtocol,
+                settings,
+                app.state["subscribers"],
                 ws_per_message_deflate=False,
                 ws_max_size=settings.body_bytes,  # the first frame of /ws/execute holds a state
                 ws_max_queue=32,
                 ws_ping_interval=20.0,
                 ws_ping_timeout=20.0,
-                limit_concurrency=settings.connections,
                 timeout_graceful_shutdown=ceil(settings.stop_s),
                 server_header=False,
                 access_log=False,
@@ -202,6 +131,7 @@ class Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Begin to take requests, and tell where."""
         await super().startup(sockets)
+        _give_up_on_the_dead(self.sock, self.app.state["settings"].send_s + DRAIN_S)
         if self.tell is not None:
             self.tell(url_of(self.sock), self.app.state["engine"])
 
@@ -211,9 +141,11 @@ class Server(uvicorn.Server):
         return await super().on_tick(counter) or asked
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Let go of those who wait, then stop as uvicorn does."""
+        """Let go of those who wait, stop as uvicorn does, and hang up on who is still there then."""
         self.app.state["stopping"].set()
         await super().shutdown(sockets)
+        for connection in list(self.server_state.connections):
+            connection.transport.abort()
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -230,8 +162,11 @@ class Server(uvicorn.Server):
             while handlers:
                 signal.signal(*handlers.popitem())
 
+        loop = asyncio.get_running_loop()
+
         def stop(number: int, frame: FrameType | None) -> None:
             give_back()
+            loop.call_soon_threadsafe(self.app.state["stopping"].set)  # no new work from now on
             self.handle_exit(number, frame)
 
         handlers |= {each: signal.signal(each, stop) for each in (signal.SIGTERM, signal.SIGINT)}
@@ -245,6 +180,16 @@ def url_of(sock: socket.socket) -> str:
     """Return the base URL of a bound socket."""
     host, port = sock.getsockname()[:2]
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def _give_up_on_the_dead(sock: socket.socket, after_s: float) -> None:
+    """Have the system end connections whose peer takes nothing for so long, however little it is.
+
+    What a socket that listens is set to holds for those that it accepts.
+    """
+    option = getattr(socket, "TCP_USER_TIMEOUT", None)  # not everywhere
+    if option is not None:
+        sock.setsockopt(socket.IPPROTO_TCP, option, round(after_s * 1000))
 
 
 def _why_not(host: str, port: int, error: OSError) -> str:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Collection, Iterator, Sequence
-from contextlib import aclosing, asynccontextmanager, contextmanager
+from collections.abc import Awaitable, Callable, Collection, Iterator
+from contextlib import aclosing, contextmanager, suppress
+from itertools import count
 from typing import Any, Final, TypeAlias
 
 import msgspec
 from litestar import WebSocket, websocket
 from litestar.di import NamedDependency
-from litestar.exceptions import WebSocketDisconnect
 from litestar.params import FromPath
 from msgspec import Struct
 
@@ -22,7 +22,7 @@ from stenograph.http.errors import Refused, problem_of
 from stenograph.http.following import to_its_end
 from stenograph.http.frames import Frames, error_message, status_message
 from stenograph.http.guard import check_names
-from stenograph.http.outlet import Outlet
+from stenograph.http.outlet import LEAVE, LOST, Gone, Leave, Outlet
 from stenograph.http.pages import JournalSource, check_journal
 from stenograph.http.playback import Playback, played
 from stenograph.http.queries import check_names as check_query
@@ -42,14 +42,10 @@ from stenograph.http.wire import (
 
 Socket: TypeAlias = WebSocket[Any, Any, Any]
 
-SEND_TIMEOUT_S: Final = 30.0
-"""How long one message may take to leave: a client that takes nothing for longer is let go."""
 FIRST_FRAME_TIMEOUT_S: Final = 30.0
-YIELD_EVERY: Final = 16
-"""Messages between two real pauses: a send that finds room never gives way to others."""
-YIELD_CHARS: Final = 128 * 1024
-"""Less than that is no page with another behind it: its client is about to wait for news anyway."""
-
+CHATTER: Final = 16
+CHATTER_PAUSE_S: Final = 0.1
+"""After so many messages that nobody asked for the next are left for a while where they are."""
 
 _CLOSE_CODES: Final = {
     404: CLOSE_NOT_FOUND,
@@ -57,14 +53,6 @@ _CLOSE_CODES: Final = {
     500: CLOSE_INTERNAL_ERROR,
     503: CLOSE_TRY_LATER,
 }
-LOST: Final = (OSError, TimeoutError, WebSocketDisconnect)
-"""What says that a client has left, or takes nothing any more."""
-
-
-class Gone(Exception):
-    """The client has left, or takes nothing any more."""
-
-
 _NAMES: Final = frozenset({"after", "batch", "journal", "type", "node"})
 RUN_NAMES: Final = _NAMES | {"speed", "max_gap"}
 JOURNAL_NAMES: Final = _NAMES | {"graph", "tag"}
@@ -98,9 +86,9 @@ async def follow_run(
 ) -> None:
     """Send one run from a cursor on, then live, then what became of it."""
 
-    async def follow() -> None:
+    async def follow(outlet: Outlet) -> None:
         query = query_of(socket, engine, RUN_NAMES)
-        await Sender(socket, engine, frames, belongings).send_run(run_id, query)
+        await Sender(socket, outlet, engine, frames, belongings).send_run(run_id, query)
 
     await _converse(socket, engine, follow)
 
@@ -116,11 +104,12 @@ async def follow_journal(
     # Before the handshake: what happens once the client knows that it is connected is not missed.
     end = await engine.journal.end()
 
-    async def follow() -> None:
+    async def follow(outlet: Outlet) -> None:
         query = query_of(socket, engine, JOURNAL_NAMES)
         after = end if query.after is None else query.after
         pages = JournalSource(engine).follow(after)
-        await Sender(socket, engine, frames, belongings).send(pages, after, query, whole=True)
+        sender = Sender(socket, outlet, engine, frames, belongings)
+        await sender.send(pages, after, query, whole=True)
         raise EngineClosed  # the whole journal has no end; its tail ends when it is closed
 
     await _converse(socket, engine, follow)
@@ -136,7 +125,7 @@ async def execute(
 ) -> None:
     """Start a run with the state in the first frame, name it, and send it."""
 
-    async def follow() -> None:
+    async def follow(outlet: Outlet) -> None:
         query = query_of(socket, engine, RUN_NAMES)
         name, _, version = graph_id.partition("@")
         await engine.graph(name, version or None)
@@ -145,8 +134,8 @@ async def execute(
             run = await engine.start(
                 graph_id, state, traceparent=traceparent(), actor=actor_of(socket)
             )
-        await _send_one(socket, status_message(run, engine.journal.id, sent=0))
-        await Sender(socket, engine, frames, belongings).send_run(run.id, query)
+        await outlet.send(status_message(run, engine.journal.id, sent=0))
+        await Sender(socket, outlet, engine, frames, belongings).send_run(run.id, query)
 
     await _converse(socket, engine, follow)
 
@@ -166,15 +155,18 @@ def query_of(socket: Socket, engine: Engine, names: Collection[str]) -> Query:
     return Query(None if after is None else int(after), batch == "1", wanted, playback)
 
 
-async def _converse(socket: Socket, engine: Engine, follow: Callable[[], Any]) -> None:
+async def _converse(
+    socket: Socket, engine: Engine, follow: Callable[[Outlet], Awaitable[None]]
+) -> None:
     """Accept a client, talk until all is said or it leaves, and close with the code that tells why."""
+    outlet = Outlet(socket.send)
     try:
         with _talking():
             headers = {JOURNAL_HEADER: engine.journal.id}
             await socket.accept(subprotocol_of(socket), headers=headers)
-        code = await _say(socket, follow)
+        code, reason = await _say(socket, outlet, follow)
         with _talking():
-            await socket.close(code)
+            await socket.close(code, reason)
     except Gone:
         return
 
@@ -188,36 +180,49 @@ def _talking() -> Iterator[None]:
         raise Gone from error
 
 
-async def _say(socket: Socket, follow: Callable[[], Any]) -> int:
-    """Say all there is to say, and return the code to close with; raises Gone."""
+async def _say(
+    socket: Socket, outlet: Outlet, follow: Callable[[Outlet], Awaitable[None]]
+) -> tuple[int, str]:
+    """Say all there is to say, and return the code and the reason to close with; raises Gone."""
     try:
-        await follow()
+        socket.app.state["subscribers"].enter()
+        await follow(outlet)
     except Gone:
         raise
+    except Leave as leave:
+        return leave.code, _where(outlet)
     except EngineClosed:
-        return CLOSE_RESTART
+        return CLOSE_RESTART, _where(outlet)
     except Exception as error:
         problem = problem_of(error, socket.scope["path"])
-        await _send_one(socket, error_message(problem))
-        return _CLOSE_CODES.get(problem.status, CLOSE_BAD_REQUEST)
-    return CLOSE_NORMAL
+        with suppress(Leave):
+            await outlet.send(error_message(problem))
+        return _CLOSE_CODES.get(problem.status, CLOSE_BAD_REQUEST), ""
+    return CLOSE_NORMAL, ""
+
+
+def _where(outlet: Outlet) -> str:
+    """Return the reason that tells a client from where on it can go on."""
+    return "" if outlet.after is None else f"after={outlet.after}"
 
 
 class Sender(Struct, frozen=True):
     """Sends one client what it asked for."""
 
     socket: Socket
+    outlet: Outlet
     engine: Engine
     frames: Frames
     belongings: Belongings
 
     async def send_run(self, run_id: str, query: Query) -> None:
-        """Send a run to its end; raises Gone, and what following it raises."""
+        """Send a run to its end; raises Gone, Leave, and what following it raises."""
         after = query.after or 0
         await self.send(to_its_end(self.engine, run_id, after), after, query, whole=False)
 
     async def send(self, pages: Pages, after: int, query: Query, *, whole: bool) -> None:
-        """Send page after page; raises Gone when the client leaves, also in a quiet time."""
+        """Send page after page; raises Gone when the client leaves, also in a quiet time, Leave."""
+        self.outlet.after = after
         sieve = Sieve(query.wanted, self.belongings, whole=whole)
         parts = sieve.parts(pages)
         if query.playback.speed:
@@ -226,64 +231,42 @@ class Sender(Struct, frozen=True):
             parts = pulsed(parts, sieve, after, every_s=PULSE_S)
 
         async def send_all() -> None:
-            journal = self.engine.journal.id
-            async with _outlet(self.socket) as outlet:
-                async for part in parts:
-                    if isinstance(part, Part):
-                        messages = self.frames.of(part, sieve, batch=query.batch, journal=journal)
-                        await _send_each(outlet, messages)
-                    else:
-                        await _send(outlet, status_message(part, journal, sent=part.seq))
+            journal, outlet = self.engine.journal.id, self.outlet
+            async for part in parts:
+                if isinstance(part, Part):
+                    messages = self.frames.of(part, sieve, batch=query.batch, journal=journal)
+                    await outlet.send_part(messages, part.after, whole=whole)
+                else:
+                    await outlet.send(status_message(part, journal, sent=part.seq))
 
         async with aclosing(parts):
             await first_of(send_all, lambda: _until_gone(self.socket))
 
 
-@asynccontextmanager
-async def _outlet(socket: Socket) -> AsyncIterator[Outlet]:
-    """Give what sends a client messages; raises Gone once it takes nothing any more."""
-    outlet = Outlet(socket.send, SEND_TIMEOUT_S)
-    try:
-        async with outlet.open():
-            yield outlet
-    except TimeoutError as error:
-        raise Gone from error
-
-
-async def _send_each(outlet: Outlet, messages: Sequence[str]) -> None:
-    for number, message in enumerate(messages, 1):
-        await _send(outlet, message)
-        if number % YIELD_EVERY == 0:
-            await asyncio.sleep(0)
-    if sum(map(len, messages)) >= YIELD_CHARS:
-        await asyncio.sleep(0)
-
-
-async def _send_one(socket: Socket, message: str) -> None:
-    async with _outlet(socket) as outlet:
-        await _send(outlet, message)
-
-
-async def _send(outlet: Outlet, message: str) -> None:
-    try:
-        await outlet.send(message)
-    except LOST as error:  # what _talking does, at half the price
-        raise Gone from error
-
-
 async def _until_gone(socket: Socket) -> None:
-    """Take in and forget whatever a client says; raises Gone once it has left."""
+    """Take in and forget whatever a client says; raises Gone once it has left, Leave."""
+    for number in count(1):
+        await _event(socket)
+        if number % CHATTER == 0:
+            await asyncio.sleep(CHATTER_PAUSE_S)
+
+
+async def _event(socket: Socket) -> Any:
+    """Return the next event with a message; raises Gone, Leave."""
     with _talking():
-        while True:
-            await socket.receive_data("text")
+        event: Any = await socket.receive()
+    if event["type"] == "websocket.disconnect":
+        raise Gone
+    if LEAVE in event:
+        raise Leave(event[LEAVE])
+    return event
 
 
 async def _first_frame(socket: Socket) -> dict[str, Any]:
     """Return the object that the first message of a client holds; raises Refused."""
     try:
         async with asyncio.timeout(FIRST_FRAME_TIMEOUT_S):
-            with _talking():
-                data = await _message(socket)
+            data = await _message(socket)
     except TimeoutError:
         raise Refused("body-timeout", "the first message, with the state, did not come") from None
     depth = socket.app.state["settings"].body_depth
@@ -300,10 +283,8 @@ async def _first_frame(socket: Socket) -> dict[str, Any]:
 
 
 async def _message(socket: Socket) -> bytes:
-    """Return a message, of whichever kind it is; raises WebSocketDisconnect, Refused."""
-    event: Any = await socket.receive()
-    if event["type"] == "websocket.disconnect":
-        raise WebSocketDisconnect(detail="gone", code=event["code"])
+    """Return a message, of whichever kind it is; raises Gone, Leave, Refused."""
+    event = await _event(socket)
     data: bytes = event["text"].encode() if "text" in event else event["bytes"]
     try:
         data.decode()

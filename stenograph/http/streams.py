@@ -146,7 +146,7 @@ class Stream:
                     if seq != self.after:
                         raise OutOfSequence(self.after, expected=self.after + 1, actual=seq)
                     return []
-                case ErrorMessage(problem=problem):
+                case ErrorMessage(problem=problem) if problem.code != "too-many-subscribers":
                     raise RequestRefused(problem)
                 case _:
                     continue  # no news for us

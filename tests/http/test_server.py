@@ -15,11 +15,12 @@ from typing import Any
 
 import httpx
 import pytest
-from uvicorn.protocols.http.h11_impl import H11Protocol
 from websockets.asyncio.client import connect
+from websockets.exceptions import InvalidStatus
 
 import stenograph as st
 from stenograph.http import PortInUse, Settings, create_app, serve
+from stenograph.http.protocols import HttpProtocol
 from stenograph.http.server import Server, listener, sole, url_of
 from tests.http.serving import PATIENCE_S, begun, eventually, in_memory, messages, ran, serving
 from tests.http.tools import COUNT, HANG
@@ -61,7 +62,7 @@ async def test_headers_are_bounded_whatever_parser_is_installed() -> None:
         app = create_app(in_memory)
         server = Server(app, sock, started=None, stop=None)
         server.config.load()
-    assert server.config.http_protocol_class is H11Protocol
+    assert server.config.http_protocol_class is HttpProtocol
 
 
 async def test_nobody_need_be_told_of_the_start() -> None:
@@ -128,8 +129,14 @@ async def test_no_more_clients_are_taken_than_allowed() -> None:
         await begun(server.http, HANG, "r")
         async with server.socket("/ws/r") as one:
             await one.recv()
-            refused = await server.http.get("/healthz")
-        assert refused.status_code == 503
+            refused = await asyncio.to_thread(httpx.get, f"{server.url}/healthz")
+            with pytest.raises(InvalidStatus) as no_socket:
+                await server.socket("/ws/r")
+            taken = await server.http.get("/healthz")
+    assert (refused.status_code, taken.status_code) == (503, 200)
+    assert refused.json()["type"] == "/problems/too-many-connections"
+    assert int(refused.headers["Retry-After"]) > 0
+    assert no_socket.value.response.status_code == 503
 
 
 async def test_a_stop_answers_who_waits_and_tells_sockets_to_come_again() -> None:

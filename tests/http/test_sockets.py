@@ -9,16 +9,16 @@ from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from typing import Any
 
+import httpx
 import pytest
 from uvicorn.protocols.utils import ClientDisconnected
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import InvalidStatus
 
 from stenograph.engine import NO_FILTER
-from stenograph.http import Settings, sockets
-from stenograph.http import server as server_module
+from stenograph.http import Settings, protocols, sockets
 from stenograph.http.frames import Frames
-from stenograph.http.server import SocketProtocol, framed
+from stenograph.http.protocols import SocketProtocol, framed
 from stenograph.http.sifting import Belongings, Part, Sieve
 from stenograph.journal import MemoryJournal, Record
 from tests.http.serving import (
@@ -383,14 +383,14 @@ async def test_a_slow_reader_gets_everything_and_delays_nobody() -> None:
 async def test_a_client_that_takes_nothing_is_let_go_and_its_place_is_free_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(sockets, "SEND_TIMEOUT_S", 0.1)
-    monkeypatch.setattr(server_module, "DRAIN_S", 0.1)
-    async with serving(settings=Settings(connections=2)) as server:
+    monkeypatch.setattr(protocols, "DRAIN_S", 0.1)
+    async with serving(settings=Settings(connections=2, send_s=0.1)) as server:
         await ran(server.http, looping("swell", 60, size=500_000), "r")
+        health = f"{server.url}/healthz"
         async with server.socket("/ws/logs?after=0", max_queue=1, close_timeout=0.1) as stuck:
-            full = await server.http.get("/healthz")
+            full = await asyncio.to_thread(httpx.get, health)
             for _ in range(1000):
-                again = await server.http.get("/healthz")
+                again = await asyncio.to_thread(httpx.get, health)
                 if again.status_code == 200:
                     break
                 await asyncio.sleep(0.01)
@@ -403,13 +403,14 @@ async def test_a_client_that_takes_nothing_is_let_go_and_its_place_is_free_again
 async def test_a_client_that_takes_what_was_left_in_time_is_not_hung_up_on_later(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(sockets, "SEND_TIMEOUT_S", 0.1)
-    monkeypatch.setattr(server_module, "DRAIN_S", drain_s := 0.5)
-    async with serving() as server:
+    monkeypatch.setattr(protocols, "DRAIN_S", drain_s := 0.5)
+    async with serving(settings=Settings(send_s=0.1)) as server:
         await ran(server.http, looping("swell", 60, size=500_000), "r")
         async with server.socket("/ws/logs?after=0", max_queue=1) as slow:
             await eventually(lambda: followers(server) == 0)
-            await messages(slow)
+            heard = await messages(slow)
+            assert slow.close_code == 1013
+            assert slow.close_reason == f"after={heard[-1]['log']['offset']}"
         await asyncio.sleep(drain_s)
     assert not caplog.records
 
@@ -417,14 +418,14 @@ async def test_a_client_that_takes_what_was_left_in_time_is_not_hung_up_on_later
 async def test_a_client_that_leaves_as_it_is_sent_something_is_noticed(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    send = server_module.SocketProtocol.send
+    send = protocols.SocketProtocol.send
 
-    async def lose(protocol: server_module.SocketProtocol, message: Any) -> None:
+    async def lose(protocol: protocols.SocketProtocol, message: Any) -> None:
         if message.get("text"):
             raise ClientDisconnected
         await send(protocol, message)
 
-    monkeypatch.setattr(server_module.SocketProtocol, "send", lose)
+    monkeypatch.setattr(protocols.SocketProtocol, "send", lose)
     async with serving() as server:
         await ran(server.http, COUNT, "r", to=1)
         async with server.socket("/ws/logs?after=0", close_timeout=0.1) as socket:
