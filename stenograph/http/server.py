@@ -23,6 +23,8 @@ from stenograph.http.settings import Settings
 HOST: Final = "127.0.0.1"
 PORT: Final = 8000
 BACKLOG: Final = 1024
+UNSENT_BYTES: Final = 128 * 1024
+"""About how much the system keeps for a client that takes nothing."""
 
 
 class PortInUse(Exception):
@@ -131,7 +133,7 @@ class Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Begin to take requests, and tell where."""
         await super().startup(sockets)
-        _give_up_on_the_dead(self.sock, self.app.state["settings"].send_s + DRAIN_S)
+        _bound_buffers(self.sock, self.app.state["settings"].send_s + DRAIN_S)
         if self.tell is not None:
             self.tell(url_of(self.sock), self.app.state["engine"])
 
@@ -182,14 +184,20 @@ def url_of(sock: socket.socket) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-def _give_up_on_the_dead(sock: socket.socket, after_s: float) -> None:
-    """Have the system end connections whose peer takes nothing for so long, however little it is.
+def _bound_buffers(sock: socket.socket, patience_s: float) -> None:
+    """Have the system keep little for a client that is slow, and that for ``patience_s`` at most.
 
-    What a socket that listens is set to holds for those that it accepts.
+    Or it keeps some megabytes for each that takes nothing, of which we hear late; and what is too
+    little for us to wait for it to be taken, for a quarter of an hour. What a socket that listens
+    is set to holds for those that it accepts.
     """
-    option = getattr(socket, "TCP_USER_TIMEOUT", None)  # not everywhere
-    if option is not None:
-        sock.setsockopt(socket.IPPROTO_TCP, option, round(after_s * 1000))
+    for name, value in (
+        ("TCP_NOTSENT_LOWAT", UNSENT_BYTES),
+        ("TCP_USER_TIMEOUT", round(patience_s * 1000)),
+    ):
+        option = getattr(socket, name, None)  # not everywhere
+        if option is not None:
+            sock.setsockopt(socket.IPPROTO_TCP, option, value)
 
 
 def _why_not(host: str, port: int, error: OSError) -> str:

@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 
 import httpx
 import msgspec
+from litestar import Litestar
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
@@ -34,6 +35,11 @@ class Served(msgspec.Struct, frozen=True):
     engine: st.Engine
     http: httpx.AsyncClient
     stop: asyncio.Event
+    app: Litestar
+
+    @property
+    def port(self) -> int:
+        return int(self.url.rpartition(":")[2])
 
     def socket(self, path: str, **options: Any) -> connect:
         return connect(self.url.replace("http://", "ws://") + path, max_size=None, **options)
@@ -59,10 +65,10 @@ async def serving(
 ) -> AsyncIterator[Served]:
     """A real server in the test's own loop; it has ended when the block has."""
     begun: asyncio.Future[tuple[str, st.Engine]] = asyncio.get_running_loop().create_future()
-    stop = asyncio.Event()
+    stop, app = asyncio.Event(), create_app(open_engine, settings)
     task = asyncio.create_task(
         serve(
-            create_app(open_engine, settings),
+            app,
             port=0,
             started=lambda url, engine: begun.set_result((url, engine)),
             stop=stop,
@@ -75,7 +81,7 @@ async def serving(
     url, engine = begun.result()
     try:
         async with httpx.AsyncClient(base_url=url, timeout=PATIENCE_S) as client:
-            yield Served(url, engine, client, stop)
+            yield Served(url, engine, client, stop, app)
     finally:
         stop.set()
         await asyncio.wait_for(task, PATIENCE_S)
