@@ -23,6 +23,8 @@ from stenograph.http.settings import Settings
 HOST: Final = "127.0.0.1"
 PORT: Final = 8000
 BACKLOG: Final = 1024
+LAST_WORDS_S: Final = 1.0
+"""How long those may take that were cancelled at the end."""
 UNSENT_BYTES: Final = 128 * 1024
 """About how much the system keeps for a client that takes nothing."""
 
@@ -146,6 +148,8 @@ class Server(uvicorn.Server):
         """Let go of those who wait, stop as uvicorn does, and hang up on who is still there then."""
         self.app.state["stopping"].set()
         await super().shutdown(sockets)
+        if self.server_state.tasks:  # which were cancelled, and have something to say yet
+            await asyncio.wait(self.server_state.tasks, timeout=LAST_WORDS_S)
         for connection in list(self.server_state.connections):
             connection.transport.abort()
 

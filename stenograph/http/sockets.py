@@ -191,6 +191,10 @@ async def _say(
         raise
     except Leave as leave:
         return leave.code, _where(outlet)
+    except asyncio.CancelledError:  # the server has waited for long enough
+        if not socket.app.state["stopping"].is_set():
+            raise
+        return CLOSE_RESTART, _where(outlet)
     except EngineClosed:
         return CLOSE_RESTART, _where(outlet)
     except Exception as error:
