@@ -17,6 +17,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--cuts", type=int, default=400, help="how often subscribers of streams are cut off (400)"
     )
+    parser.addoption(
+        "--fault-every", type=int, default=9, help="the disk fails at every n-th of its calls (9)"
+    )
 
 
 def pytest_configure() -> None:

@@ -85,6 +85,7 @@ def codes() -> dict[int, tuple[type[Exception], ...]]:
         DamagedFile,
         JournalBusy,
         JournalFailed,
+        JournalFull,
         JournalInUse,
         JournalUnreadable,
         QueryRefused,
@@ -108,7 +109,7 @@ def codes() -> dict[int, tuple[type[Exception], ...]]:
             JournalInUse,
             PortInUse,
         ),
-        UNREACHABLE: (ServerUnreachable, EngineClosed, JournalBusy, JournalFailed),
+        UNREACHABLE: (ServerUnreachable, EngineClosed, JournalBusy, JournalFull, JournalFailed),
         DAMAGED: (DamagedFile, JournalUnreadable, UnknownEvent, CheckpointRefused, ExportRefused),
         USAGE: (
             EngineError,

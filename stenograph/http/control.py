@@ -38,6 +38,7 @@ COMMON = (
     *CONDITION_CODES,
     "read-only",
     "journal-busy",
+    "disk-full",
 )
 CANCEL_PROBLEMS = problems(*COMMON, "run-finished")
 SignalBody: TypeAlias = Annotated[

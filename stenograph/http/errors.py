@@ -64,6 +64,7 @@ from stenograph.journal import (
     CursorUnknown,
     JournalBusy,
     JournalFailed,
+    JournalFull,
     JournalUnreadable,
     QueryRefused,
 )
@@ -144,6 +145,7 @@ KINDS: Final[Mapping[str, Kind]] = {
     "history-unreadable": Kind(500, "The history of the run cannot be read by this version"),
     "read-only": Kind(503, "Nothing can be written any more; reading goes on"),
     "journal-busy": Kind(503, "Another program is writing to the journal"),
+    "disk-full": Kind(503, "The disk is full: nothing is written until there is room"),
     "journal-unreadable": Kind(503, "The journal cannot be read"),
     "shutting-down": Kind(503, "The server is stopping"),
     "not-ready": Kind(503, "The server should not be sent work now"),
@@ -215,6 +217,7 @@ CODES: Final[Mapping[type[Exception], str]] = {
     FilterInvalid: "query-invalid",
     JournalFailed: "read-only",
     JournalBusy: "journal-busy",
+    JournalFull: "disk-full",
     JournalUnreadable: "journal-unreadable",
     QueryRefused: "sql-refused",
     UnknownEvent: "history-unreadable",
@@ -226,6 +229,7 @@ CODES: Final[Mapping[type[Exception], str]] = {
 
 _RETRY_AFTER: Final = {
     "journal-busy": "1",
+    "disk-full": "5",
     "shutting-down": "5",
     "not-ready": "5",
     "too-many-queries": "5",

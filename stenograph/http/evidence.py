@@ -88,7 +88,9 @@ def check_cursor(after: int, head: int) -> None:
     "/runs/{run_id:str}/erase",
     needs="admin",
     status_code=200,
-    responses=problems(*BODY_CODES, "run-not-found", "run-unfinished", "read-only", "journal-busy"),
+    responses=problems(
+        *BODY_CODES, "run-not-found", "run-unfinished", "read-only", "journal-busy", "disk-full"
+    ),
     summary="Erase a run",
     tags=["Evidence"],
 )

@@ -39,6 +39,7 @@ IMPORT_CODES: Final = (
     "too-many-imports",
     "read-only",
     "journal-busy",
+    "disk-full",
 )
 LINES: Final = ResponseSpec(
     ExportHeader,

@@ -28,7 +28,7 @@ from stenograph.http.wire import (
     ValidationAnswer,
 )
 
-GRAPH_PROBLEMS = problems(*BODY_CODES, "graph-invalid", "read-only")
+GRAPH_PROBLEMS = problems(*BODY_CODES, "graph-invalid", "read-only", "journal-busy", "disk-full")
 
 SAMPLE = {
     "id": "triage",

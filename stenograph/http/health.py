@@ -29,12 +29,14 @@ STALLED_S: Final = 1.0
 Finding: TypeAlias = str | Exception
 """What a check found: some words when all is well, else what an answer to work would be."""
 
+TROUBLES = ("read-only", "disk-full", "journal-busy", "journal-unreadable")
+
 
 @route(
     "/healthz",
     needs=None,
     http_method=["GET", "HEAD"],
-    responses=problems("read-only", "not-ready", anybody=True),
+    responses=problems(*TROUBLES, "not-ready", anybody=True),
     summary="Is it well?",
     tags=["Operations"],
 )
@@ -53,7 +55,7 @@ async def healthz(
     "/readyz",
     needs=None,
     http_method=["GET", "HEAD"],
-    responses=problems("read-only", "shutting-down", "not-ready", anybody=True),
+    responses=problems(*TROUBLES, "shutting-down", "not-ready", anybody=True),
     summary="Can it take work?",
     tags=["Operations"],
 )
@@ -110,7 +112,7 @@ def answer(
 
 def of_journal(engine: Engine) -> Finding:
     """Tell whether the journal takes what is to be written."""
-    return getattr(engine.journal, "trouble", engine.journal.failure) or "it is written to"
+    return engine.journal.trouble or "it is written to"
 
 
 def of_stopping(stopping: Stopping) -> Finding:

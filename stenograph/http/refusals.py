@@ -50,7 +50,7 @@ from stenograph.engine import (
     UnknownSignal,
 )
 from stenograph.http.wire import Problem
-from stenograph.journal import JournalBusy, JournalFailed, JournalUnreadable
+from stenograph.journal import JournalBusy, JournalFailed, JournalFull, JournalUnreadable
 
 E = TypeVar("E", bound=Exception)
 
@@ -166,6 +166,7 @@ def _as_told(kind: type[E], detail: str) -> E:
 
 _PLAIN: Final[Mapping[str, type[Exception]]] = {
     "cannot-reduce": CannotReduce,
+    "disk-full": JournalFull,
     "history-unreadable": UnknownEvent,
     "journal-busy": JournalBusy,
     "journal-unreadable": JournalUnreadable,

@@ -25,6 +25,7 @@ START_CODES = (
     "too-many-runs",
     "read-only",
     "journal-busy",
+    "disk-full",
 )
 START_PROBLEMS = problems(*START_CODES)
 

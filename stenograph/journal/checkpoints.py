@@ -50,8 +50,8 @@ class Checkpoints:
             await self.truncate()
         if self.pages < WAL_PAGES:
             return
-        self.pages = 0
         _, pages, _ = await self.run("PASSIVE")
+        self.pages = 0
         if pages >= WAL_PAGES_HIGH:
             # Pages read without a pause never let the log begin anew; this waits for them.
             await self.run("RESTART")

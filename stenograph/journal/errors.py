@@ -5,6 +5,7 @@ JournalError
 ├── AppendTooLarge      over the limits of one append: send less
 ├── CursorUnknown       a cursor beyond the head, or of another journal
 ├── JournalBusy         another program is writing to the file: try again later
+├── JournalFull         the disk is full: nothing was written; it goes on by itself
 ├── JournalUnreadable   the stored records cannot be read, and why
 ├── CannotBackUp        a copy cannot be written there, and why
 ├── CannotSign          a key cannot be read or made, or nothing is there to sign with
@@ -48,6 +49,10 @@ class CursorUnknown(JournalError):
 
 class JournalBusy(JournalError):
     """Another program was writing to the file; nothing was written: try again later."""
+
+
+class JournalFull(JournalError):
+    """The disk is full; nothing was written, and nothing is lost: make room, and append again."""
 
 
 class JournalUnreadable(JournalError):

@@ -16,7 +16,7 @@ from typing import Final, Literal, TypeAlias
 import aiosqlite
 
 from stenograph.journal.errors import CannotOpen, DamagedFile, NotAJournal
-from stenograph.journal.writer import CommitConnection, is_busy
+from stenograph.journal.writer import CommitConnection, is_busy, is_full
 
 Durability: TypeAlias = Literal["full", "normal"]
 """``full``: survives power loss. ``normal``: power loss may take the last commits, never a hole."""
@@ -26,6 +26,9 @@ FORMAT: Final = 1
 BUSY_TIMEOUT_S: Final = 0.5
 PROBE: Final = "DELETE FROM label WHERE 0;"
 """Changes nothing, and fails where nothing can be changed: SQLite opens such a file in silence."""
+
+TOUCH: Final = f"PRAGMA user_version={FORMAT}"
+"""Writes the first page as it is: what a commit needs room for, and no more."""
 
 
 def place(path: str | os.PathLike[str]) -> Path:
@@ -86,6 +89,8 @@ def explained(path: Path) -> Iterator[None]:
             raise DamagedFile(f"{path} is damaged and cannot be opened: {error}") from error
         if is_busy(error):
             raise CannotOpen(f"{path} is locked by another program: close it there") from error
+        if is_full(error):
+            raise CannotOpen(f"{path} cannot be opened: the disk is full: make room") from error
         raise CannotOpen(
             f"{path} cannot be opened ({error}): is it damaged, or not yours to use?"
         ) from error

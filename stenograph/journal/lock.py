@@ -10,7 +10,7 @@ import fcntl
 import os
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -73,8 +73,10 @@ def take(file: int, path: Path) -> None:
             f"{path}: its folder cannot be locked ({error.strerror}): use a local disk"
         ) from error
     since = datetime.now(UTC).isoformat(timespec="seconds")
-    os.ftruncate(file, 0)
-    os.pwrite(file, msgspec.json.encode(Holder(os.getpid(), socket.gethostname(), since)), 0)
+    name = msgspec.json.encode(Holder(os.getpid(), socket.gethostname(), since))
+    with suppress(OSError):  # a full disk: what counts is the lock, and not the holder's name
+        os.ftruncate(file, 0)
+        os.pwrite(file, name, 0)
 
 
 def holder(file: int) -> str:

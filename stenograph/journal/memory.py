@@ -15,7 +15,13 @@ from typing import Final, Self
 from msgspec.structs import replace
 
 from stenograph.journal.erasure import erased_data, is_erased
-from stenograph.journal.errors import JournalFailed, WrongExpectedSeq
+from stenograph.journal.errors import (
+    JournalBusy,
+    JournalError,
+    JournalFailed,
+    JournalFull,
+    WrongExpectedSeq,
+)
 from stenograph.journal.inspection import as_stored, inspect_rows
 from stenograph.journal.limits import check_append, check_run_id
 from stenograph.journal.paging import bounded, page
@@ -38,6 +44,7 @@ class MemoryJournal(ReadableJournal):
         self.store = MemoryStorage(token_hex(8))
         super().__init__(self.store.id, self.store)
         self.failure: JournalFailed | None = None
+        self.obstacle: JournalBusy | JournalFull | None = None
 
     async def __aenter__(self) -> Self:
         return self
@@ -49,6 +56,11 @@ class MemoryJournal(ReadableJournal):
         traceback: TracebackType | None,
     ) -> None:
         await self.close()
+
+    @property
+    def trouble(self) -> JournalError | None:
+        """What ails it, or None."""
+        return self.failure or self.obstacle
 
     async def close(self) -> None:
         """Refuse later appends and reads, and end all tails."""

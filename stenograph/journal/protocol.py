@@ -7,7 +7,7 @@ from typing import Final, Protocol
 
 from msgspec import Struct
 
-from stenograph.journal.errors import JournalFailed
+from stenograph.journal.errors import JournalBusy, JournalError, JournalFailed, JournalFull
 from stenograph.journal.record import NewRecord, Record
 from stenograph.journal.stats import Stats
 from stenograph.journal.verifying import Verdict
@@ -79,6 +79,14 @@ class Journal(Protocol):
     def wal_bytes(self) -> int:
         """How large the write-ahead log is; 0 where there is none."""
 
+    @property
+    def obstacle(self) -> JournalBusy | JournalFull | None:
+        """Why nothing can be appended for now, or None; it goes away by itself."""
+
+    @property
+    def trouble(self) -> JournalError | None:
+        """What ails it: a failure, an obstacle, or damage that a reader has met. None: it is well."""
+
     async def append(
         self,
         run_id: str,
@@ -105,8 +113,8 @@ class Journal(Protocol):
         go with them, and all labels but those that are given now. What was written over is soon in
         no file any more.
 
-        Raises WrongExpectedSeq, AppendTooLarge, JournalBusy or JournalFailed; then nothing was
-        written (after JournalFailed the outcome is known only once the journal is opened anew).
+        Raises WrongExpectedSeq, AppendTooLarge, JournalBusy, JournalFull or JournalFailed; then
+        nothing was written (after JournalFailed the outcome is known only once the journal is opened anew).
         Raises ValueError for a run id, type or time that is not of the form that readers rely on.
         """
 

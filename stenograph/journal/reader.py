@@ -76,12 +76,16 @@ COUNT_VALUES = """
 """
 COUNT = "SELECT count(*) FROM (SELECT 1 FROM label WHERE key = ? AND value = ? LIMIT ?)"
 
+DAMAGED: Final = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+
 
 class Reader:
     """The storage of a journal in a file, read through a connection of its own."""
 
     def __init__(self, db: aiosqlite.Connection, path: Path) -> None:
         self.db, self.path = db, path
+        self.damage: JournalUnreadable | None = None
+        """The last damage that was met; it does not go away."""
         self._inspecting = asyncio.Lock()  # whoever asks more than once waits, and costs a thread
 
     async def rows(self, sql: str, *parameters: object) -> list[tuple[Any, ...]]:
@@ -89,7 +93,10 @@ class Reader:
         try:
             return list(await self.db.execute_fetchall(sql, parameters))  # type: ignore[arg-type]
         except sqlite3.Error as error:
-            raise JournalUnreadable(f"{self.path}: cannot be read: {error}") from error
+            unreadable = JournalUnreadable(f"{self.path}: cannot be read: {error}")
+            if getattr(error, "sqlite_errorcode", 0) & 0xFF in DAMAGED:
+                self.damage = unreadable
+            raise unreadable from error
 
     async def id(self) -> str:
         """Return the journal's id."""

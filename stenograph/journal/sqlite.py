@@ -15,8 +15,8 @@ from typing import Final, get_args
 import aiosqlite
 
 from stenograph.journal.checkpoints import Checkpoints, left_behind
-from stenograph.journal.errors import JournalBusy, JournalFailed
-from stenograph.journal.files import Durability, connect_writer, place
+from stenograph.journal.errors import JournalBusy, JournalError, JournalFailed, JournalFull
+from stenograph.journal.files import TOUCH, Durability, connect_writer, place
 from stenograph.journal.handover import Handover, Waiting
 from stenograph.journal.label_counts import LabelCounts
 from stenograph.journal.limits import check_append, check_run_id
@@ -25,10 +25,12 @@ from stenograph.journal.protocol import SNAPSHOT_MAX_BYTES, Snapshot
 from stenograph.journal.reader import Reader, bindable, connect_reader
 from stenograph.journal.reading import ReadableJournal
 from stenograph.journal.record import NewRecord, Record
-from stenograph.journal.writer import GROUP_COMMIT, PADDING, Append, is_busy
+from stenograph.journal.writer import GROUP_COMMIT, PADDING, Append, is_busy, is_full
 
 TRUNCATE_AGAIN_S: Final = 5.0
 """How long after a reader kept forgotten secrets in the log the writer tries again by itself."""
+OBSTACLE_AGAIN_S: Final = 1.0
+"""How long after nothing could be written the writer looks by itself whether something can be."""
 
 SECRETS = """
     SELECT substr(value, ? + 1), name FROM secret
@@ -77,6 +79,7 @@ class SqliteJournal(ReadableJournal):
         self.path = path
         self._log = path.with_name(f"{path.name}-wal")
         self.failure: JournalFailed | None = None
+        self.obstacle: JournalBusy | JournalFull | None = None
         self.commits = 0
         """How many transactions have been committed: far fewer than appends, under load."""
         self._writer = writer
@@ -161,6 +164,11 @@ class SqliteJournal(ReadableJournal):
         except FileNotFoundError:
             return 0
 
+    @property
+    def trouble(self) -> JournalError | None:
+        """What ails it: a failure, an obstacle, or damage that a reader has met; see ``Journal``."""
+        return self.failure or self.obstacle or self._reader.damage
+
     async def close(self) -> None:
         """Refuse later appends, wait for those under way, end all tails."""
         if self.failure is None:
@@ -187,12 +195,16 @@ class SqliteJournal(ReadableJournal):
     async def _flush(self) -> None:
         """Have the writer's thread commit batch by batch, until there has been none for a while."""
         try:
-            await self._checkpoints.run_if_due()
+            if self.obstacle and not self._handover.is_under_way:
+                await self._touch()
+            await self._checkpoint()
             while self._handover.is_under_way:
                 await self._commit()
-                await self._checkpoints.run_if_due()
-            if self._checkpoints.must_truncate:
-                self._try_again_later()
+                await self._checkpoint()
+            if self.obstacle:
+                self._try_again_later(OBSTACLE_AGAIN_S)
+            elif self._checkpoints.must_truncate:
+                self._try_again_later(TRUNCATE_AGAIN_S)
         except BaseException as error:
             if isinstance(error, CancelledError) and not self._handover.is_under_way:
                 self._handover.call_back()  # nobody is harmed: whoever appends next begins anew
@@ -206,18 +218,46 @@ class SqliteJournal(ReadableJournal):
         try:
             await self._writer.executemany(GROUP_COMMIT, self._handover)
         except sqlite3.Error as error:
-            if not is_busy(error):
-                raise
-            busy = f"{self.path}: another program is writing: try again later"
-            self._handover.refuse_last(JournalBusy(busy))
+            self._handover.refuse_last(self._hindered(error))
         else:
             self._handover.acknowledge()
 
-    def _try_again_later(self) -> None:
-        """Come back to a log that a reader has kept from being emptied, also if nobody appends."""
+    async def _checkpoint(self) -> None:
+        """Checkpoint if it is due; where the file finds no room to grow, the log keeps it all."""
+        try:
+            await self._checkpoints.run_if_due()
+        except sqlite3.Error as error:
+            self._hindered(error)
+
+    async def _touch(self) -> None:
+        """Write what changes nothing, to see whether that is possible again, also if nobody appends."""
+        try:
+            await self._writer.execute_fetchall(TOUCH)
+        except sqlite3.Error as error:
+            self._hindered(error)
+        else:
+            self.obstacle = None
+
+    def _hindered(self, error: sqlite3.Error) -> JournalBusy | JournalFull:
+        """Take down why nothing was written and nothing has failed; raises what is no such error."""
+        if is_full(error):
+            self.obstacle = JournalFull(
+                f"{self.path}: the disk is full, so nothing is written; reading goes on, and so "
+                "does writing by itself once there is room"
+            )
+        elif is_busy(error):
+            busy = f"{self.path}: another program is writing: try again later"
+            self.obstacle = JournalBusy(busy)
+        else:
+            raise error
+        return self.obstacle
+
+    def _try_again_later(self, after_s: float) -> None:
+        """Come back, also if nobody appends: to an obstacle, or to a log that a reader has kept from
+        being emptied."""
         if self._again is None:
             loop = asyncio.get_running_loop()
-            self._again = loop.call_later(TRUNCATE_AGAIN_S, self._try_again)
+            self._again = loop.call_later(after_s, self._try_again)
 
     def _try_again(self) -> None:
         self._again = None
@@ -227,6 +267,7 @@ class SqliteJournal(ReadableJournal):
     def _acknowledge(self, batch: list[Waiting]) -> None:
         """Tell all whom it concerns of a batch that is durable by now."""
         self.commits += 1
+        self.obstacle = None
         self.feed.publish([record for append, _ in batch for record in append.sealed])
         if any(append.erase for append, _ in batch):
             self.feed.ring.clear()  # what it holds may be what is erased

@@ -153,6 +153,8 @@ class Writer:
         except BaseException:
             with suppress(sqlite3.Error):  # nothing was begun, or SQLite has rolled back itself
                 self.db.execute("ROLLBACK")
+            if self.db.in_transaction:  # or the next INSERT would be part of it, and not a commit
+                raise sqlite3.OperationalError("a transaction cannot be rolled back") from None
             raise
         self.adopt(draft)
 
@@ -317,6 +319,16 @@ def write_secrets(db: sqlite3.Connection, stream: int, append: Append) -> None:
 def digest(data: bytes) -> bytes:
     """Return the SHA-256 of the data: what SQL calls ``sha256``."""
     return sha256(data).digest()
+
+
+def is_full(error: BaseException) -> bool:
+    """Tell whether SQLite found no room, and has taken back what it had begun.
+
+    It says so of ENOSPC from a write alone, before the commit is whole. A full disk that comes to
+    light in a sync, a quota and a limit of files are I/O errors.
+    """
+    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_OK) & 0xFF
+    return code == sqlite3.SQLITE_FULL
 
 
 def is_busy(error: Exception) -> bool:

@@ -43,6 +43,7 @@ from stenograph.journal import (
     CursorUnknown,
     JournalBusy,
     JournalFailed,
+    JournalFull,
     JournalUnreadable,
     envelope,
 )
@@ -467,6 +468,7 @@ async def test_a_problem_of_http_alone_is_a_request_refused() -> None:
         ("state-too-large", st.StateTooLarge),
         ("read-only", JournalFailed),
         ("journal-busy", JournalBusy),
+        ("disk-full", JournalFull),
         ("journal-unreadable", JournalUnreadable),
         ("history-unreadable", UnknownEvent),
         ("shutting-down", st.EngineClosed),

@@ -30,7 +30,17 @@ from stenograph.engine.errors import EngineClosed, EngineError, RunExists
 from stenograph.engine.executor.ahead import may_run_ahead
 from stenograph.engine.executor.attempt import Attempt
 from stenograph.engine.executor.crew import Crew
-from stenograph.engine.executor.inbox import Errand, Inbox, Message, Reply, Said, Settled, resolve
+from stenograph.engine.executor.inbox import (
+    Errand,
+    Inbox,
+    Message,
+    Patient,
+    Reply,
+    Said,
+    Settled,
+    is_patient,
+    resolve,
+)
 from stenograph.engine.executor.lane import Events, Lane, log_events
 from stenograph.engine.executor.questions import Questions
 from stenograph.engine.executor.recall import Recall, recording_of
@@ -44,6 +54,7 @@ from stenograph.journal import (
     JournalBusy,
     JournalError,
     JournalFailed,
+    JournalFull,
     WrongExpectedSeq,
 )
 
@@ -83,6 +94,7 @@ class Actor:
             world.clock,
             world.bounds.event_bytes,
             broken=lambda: inbox.put(Advance(())),
+            stalled=inbox.refuse,
         )
         self._crew = Crew(
             run,
@@ -107,12 +119,13 @@ class Actor:
             async with asyncio.timeout(LAG_MAX_S):
                 await self._lane.idle.wait()
 
-    async def ask(self, command: Command) -> int:
+    async def ask(self, command: Command, *, patient: bool = False) -> int:
         """Have a command handled; returns how many events it made, once they are durable.
 
-        Raises EngineError when it asks for what cannot be; the run is then as it was.
+        Raises EngineError when it asks for what cannot be, JournalBusy and JournalFull when that
+        cannot be written; the run is then as it was. ``patient``: it waits until it can be written.
         """
-        reply: Reply = asyncio.get_running_loop().create_future()
+        reply: Reply = Patient() if patient else asyncio.get_running_loop().create_future()
         self._inbox.put(command, reply)
         return await reply
 
@@ -141,7 +154,7 @@ class Actor:
             while not self._rests():
                 await self._handle(*await self._inbox.get())
             self._close(None)
-        except (JournalBusy, JournalFailed, RunExists) as error:
+        except (JournalBusy, JournalFull, JournalFailed, RunExists) as error:
             self._close(error)
         except AppendTooLarge as error:
             await self._fail(error)
@@ -165,8 +178,7 @@ class Actor:
 
     def _give(self, command: Due | Signal) -> None:
         """Tell what a recording says; when that does not fit any more, nothing follows from it."""
-        reply: Reply = asyncio.get_running_loop().create_future()
-        self._inbox.put(command, reply)
+        self._inbox.put(command, Patient())
 
     def _keep_secrets(self, vault: Vault) -> None:
         self._secrecy = Secrecy(vault)
@@ -205,6 +217,10 @@ class Actor:
             resolve(reply, error)
             if reply is None or not seq or self.run.seq != seq:
                 raise  # else somebody gave too much, and nothing of it was written
+        except (JournalBusy, JournalFull) as error:
+            resolve(reply, error)
+            if not seq:
+                raise  # it has not begun
         except Exception as error:
             resolve(reply, error)
             raise
@@ -221,7 +237,8 @@ class Actor:
         if isinstance(message, Settled):
             count = await self._commit(self._ending(message))
         else:
-            await self._drain()
+            asked = message.reply if isinstance(message, Errand) else reply
+            await self._drain(is_patient=is_patient(asked))
             if isinstance(message, Said):
                 await self._write_said(message.attempt, self._said_by(message.attempt))
             elif isinstance(message, Errand):
@@ -267,7 +284,8 @@ class Actor:
             if self._lane.ahead:
                 await self._drain()
                 continue
-            if decision.events and not await self._write(errand, decision):
+            may_wait = count > 0 or is_patient(errand.reply)
+            if decision.events and not await self._write(errand, decision, is_patient=may_wait):
                 if isinstance(errand.command, Advance):
                     errand = replace(errand, command=Advance())
                 continue
@@ -277,10 +295,10 @@ class Actor:
                 return count
             errand = replace(errand, command=Advance(decision.rest), attempt=None)
 
-    async def _write(self, errand: Errand, decision: Decision) -> bool:
+    async def _write(self, errand: Errand, decision: Decision, *, is_patient: bool) -> bool:
         """Write what was decided; returns False when the run has moved on, which is then read."""
         try:
-            await self._lane.write(errand.said, decision, errand.secrets)
+            await self._lane.write(errand.said, decision, errand.secrets, is_patient=is_patient)
         except WrongExpectedSeq as moved:
             if isinstance(errand.command, Start):
                 self.is_second = True
@@ -305,10 +323,10 @@ class Actor:
             and self._lane.run_ahead(decision)
         )
 
-    async def _drain(self) -> None:
+    async def _drain(self, *, is_patient: bool = True) -> None:
         """Have all be durable that was decided; when somebody else has appended, read that instead."""
         try:
-            await self._lane.drain()
+            await self._lane.drain(is_patient=is_patient)
         except WrongExpectedSeq:
             await self._catch_up(None, [])
 

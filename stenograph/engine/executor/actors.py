@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable
 from typing import Any, Final
 
 from stenograph.engine.core.commands import Advance, Command, Fail, Keyable, Recover, Start
@@ -19,6 +19,9 @@ from stenograph.engine.state.vault import Vault
 from stenograph.engine.stored.histories import Histories, in_status
 from stenograph.engine.stored.imported import IMPORTED, is_imported
 from stenograph.journal import JournalError
+
+OBSTACLE_LOOK_S: Final = 1.0
+"""How often it is looked whether runs that are taken up wait for an obstacle to go away."""
 
 _log: Final = logging.getLogger("stenograph.engine")
 
@@ -44,7 +47,9 @@ class Actors:
         for status in sorted(ACTIVE):
             async for page in in_status(self._world.journal, status):
                 mine = [each.run_id for each in page if IMPORTED not in each.labels]
-                await asyncio.gather(*map(self._take_up, mine))
+                await self._unless_hindered(
+                    [self._do(self._take_up(run_id), run_id) for run_id in mine]
+                )
         async for page in in_status(self._world.journal, "waiting"):
             for stream in page:  # one that was imported has nothing due
                 self._waking.set(stream.run_id, stream.labels.get("due", ""))
@@ -90,14 +95,14 @@ class Actors:
             return actor.run
         return await self._histories.now(run_id)
 
-    async def ask(self, run: Run, command: Command) -> int:
-        """Have a run handle a command that was loaded just now; raises EngineError as it does.
+    async def ask(self, run: Run, command: Command, *, patient: bool = False) -> int:
+        """Have a run handle a command that was loaded just now; raises as ``Actor.ask`` does.
 
         Returns how many events that made. Raises RunImported for a run that was imported, which
         never has an actor.
         """
         await self.check_own(run.id)
-        return await self._actor(run).ask(command)
+        return await self._actor(run).ask(command, patient=patient)
 
     async def check_own(self, run_id: str) -> None:
         """Raise RunImported for a run that was imported: nothing may be asked of it."""
@@ -120,7 +125,7 @@ class Actors:
 
     async def _quietly(self, run_id: str, command: Command) -> None:
         try:
-            await self.tell(run_id, command)
+            await self.ask(await self.load(run_id), command, patient=True)
         except (JournalError, EngineError):
             _log.exception("run %s was not told: %s", run_id, type(command).__name__)
 
@@ -137,10 +142,19 @@ class Actors:
         self._do(self._live(actor), f"run {run.id}")
         return actor
 
-    def _do(self, work: Coroutine[Any, Any, None], name: str) -> None:
+    async def _unless_hindered(self, tasks: Iterable[asyncio.Task[None]]) -> None:
+        """Wait for tasks, and raise what they raise; where the journal cannot write for now, leave them be."""
+        waiting = set(tasks)
+        while waiting and self._world.journal.obstacle is None:
+            done, waiting = await asyncio.wait(waiting, timeout=OBSTACLE_LOOK_S)
+            for task in done:
+                task.result()
+
+    def _do(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
         task = asyncio.get_running_loop().create_task(work, name=name)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
 
     def _enlist(self, actor: Actor) -> None:
         """Know an actor by its run's id from when the run has begun: before, it may be refused."""
@@ -184,7 +198,7 @@ class Actors:
         self._histories.forget(run_id)
         self.recovered.append(run_id)
         try:
-            await self._spawn(run).ask(command)
+            await self._spawn(run).ask(command, patient=True)
         except JournalError:
             raise
         except Exception:

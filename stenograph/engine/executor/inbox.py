@@ -18,6 +18,15 @@ Reply: TypeAlias = "asyncio.Future[int]"
 """How many events a command has made, once they are durable."""
 
 
+class Patient(asyncio.Future[int]):
+    """A reply to a command that nobody would ask again: it waits while the journal cannot write."""
+
+
+def is_patient(reply: Reply | None) -> bool:
+    """Tell whether a command waits while the journal cannot write, instead of being refused."""
+    return reply is None or isinstance(reply, Patient)
+
+
 class Settled(Struct, frozen=True):
     """An attempt came to its result."""
 
@@ -77,6 +86,15 @@ class Inbox:
             await self._awaited
             self._awaited = None
         return self._messages.popleft()
+
+    def refuse(self, error: Exception) -> None:
+        """Refuse all that somebody asks; what happened to the run itself waits."""
+        waiting, self._messages = self._messages, deque()
+        for message, reply in waiting:
+            if is_patient(reply):
+                self._messages.append((message, reply))
+            else:
+                resolve(reply, error)
 
     def take_all(self) -> Iterator[tuple[Message, Reply | None]]:
         """Take out all messages."""

@@ -35,12 +35,20 @@ from stenograph.journal import (
     APPEND_MAX_RECORDS,
     Journal,
     JournalBusy,
+    JournalFull,
     NewRecord,
 )
 
 COMMIT_BYTES: Final = 512 * 1024
 COMMIT_RECORDS: Final = APPEND_MAX_RECORDS - 500
 """Most log lines of one commit: what an append may hold, but for the decision that comes with them."""
+
+Obstacle: TypeAlias = JournalBusy | JournalFull
+
+BUSY_S: Final = 1.0
+"""Another program that holds the file for less than about this long is no obstacle to anybody."""
+STALL_LOOK_S: Final = 0.5
+"""How long who may be refused waits for what is ahead of him, before he looks whether it stalls."""
 
 AHEAD_MAX: Final = 32
 """How many decisions pure tools may be ahead of the journal."""
@@ -59,8 +67,9 @@ Events: TypeAlias = list[tuple[str, Payload]]
 class Lane:
     """Appends to a run and keeps it folded; only who owns the run may use its lane.
 
-    ``run`` is what the journal holds; ``broken`` is called when what was to follow it cannot. An
-    event that holds what somebody gave may have ``event_bytes``.
+    ``run`` is what the journal holds; ``broken`` is called when what was to follow it cannot, and
+    ``stalled`` again and again while the journal cannot write: the disk is full, or another
+    program holds the file. An event that holds what somebody gave may have ``event_bytes``.
     """
 
     def __init__(
@@ -70,12 +79,15 @@ class Lane:
         clock: Clock,
         event_bytes: int,
         broken: Callable[[], None],
+        stalled: Callable[[Obstacle], None],
     ) -> None:
         self.run = run
         self._event_bytes = event_bytes
-        self._broken = broken
+        self._broken, self._stalled = broken, stalled
         self._ahead: deque[tuple[Decision, list[NewRecord]]] = deque()
         self._failure: BaseException | None = None
+        self._stall: Obstacle | None = None
+        """Why what is on its way waits, if it does."""
         self._catching_up: asyncio.Task[None] | None = None
         self._waiting: asyncio.TimerHandle | None = None
         self._journal, self._clock = journal, clock
@@ -89,12 +101,18 @@ class Lane:
         self.idle.set()
 
     async def write(
-        self, said: Events, decision: Decision, secrets: Mapping[str, bytes] | None = None
+        self,
+        said: Events,
+        decision: Decision,
+        secrets: Mapping[str, bytes] | None = None,
+        *,
+        is_patient: bool = True,
     ) -> None:
         """Write what was decided, and before it what was ``said``, in one commit.
 
         Then the run is what the decision says; that was made with as many events ahead of it.
-        Raises WrongExpectedSeq when somebody else has appended to the run, or AppendTooLarge.
+        Raises WrongExpectedSeq when somebody else has appended to the run; AppendTooLarge;
+        JournalBusy and JournalFull, unless it ``is_patient``.
         """
         beside: dict[str, Any] = {"secrets": secrets} if secrets else {}
         if self.has_secrets and decision.run.status in ("completed", "cancelled"):
@@ -103,7 +121,8 @@ class Lane:
         decided = _decided(decision)
         check_sizes(decided, self._event_bytes)
         records = _records(said) + decided
-        await self._append(records, beside, partial(self.run.adopt, decision.run))
+        committed = partial(self.run.adopt, decision.run)
+        await self._append(records, beside, committed, is_patient=is_patient)
         self._has_labels(labels, decision)
         said.clear()
 
@@ -131,10 +150,17 @@ class Lane:
         self._commit_in_time()
         return True
 
-    async def drain(self) -> None:
-        """Return when nothing is ahead of the journal any more; raises what an append raises."""
+    async def drain(self, *, is_patient: bool = True) -> None:
+        """Return when nothing is ahead of the journal any more; raises what an append raises.
+
+        Raises JournalBusy and JournalFull where that has to wait for it, unless it ``is_patient``.
+        """
+        timeout_s = None if is_patient else STALL_LOOK_S
         while self._ahead or self._catching_up is not None:
-            await asyncio.wait({self._catching_up or self._commit_now()})
+            ahead = {self._catching_up or self._commit_now()}
+            await asyncio.wait(ahead, timeout=timeout_s)
+            if self._stall and not is_patient:
+                raise type(self._stall)(str(self._stall))
         failure, self._failure = self._failure, None
         if failure is not None:
             raise failure
@@ -226,8 +252,13 @@ class Lane:
         records: Sequence[NewRecord],
         beside: Mapping[str, Any],
         committed: Callable[[], None],
+        *,
+        is_patient: bool = True,
     ) -> None:
-        """Append; while another process holds the file, wait and try again, a new run only so long."""
+        """Append; while the journal cannot write, wait and try again, unless somebody asks for it.
+
+        He is refused: at once on a full disk, and soon where another program holds the file.
+        """
         run = self.run
         wait_s = 0.05
         self.idle.clear()
@@ -236,14 +267,20 @@ class Lane:
                 try:
                     await self._journal.append(run.id, records, expected_seq=run.seq, **beside)
                     break
-                except JournalBusy:
-                    if run.seq == 0 and wait_s > 1:
-                        raise
-                    await asyncio.sleep(wait_s)
-                    wait_s = min(2 * wait_s, 2.0)
+                except (JournalBusy, JournalFull) as obstacle:
+                    if isinstance(obstacle, JournalFull) or wait_s > BUSY_S:
+                        if not is_patient:
+                            raise
+                        self._stall = obstacle
+                        self._stalled(obstacle)
+                self.idle.set()  # nothing is on its way while this waits
+                await asyncio.sleep(wait_s)
+                wait_s = min(2 * wait_s, 2.0)
+                self.idle.clear()
             committed()
             self._snapshots.count(records)
         finally:
+            self._stall = None
             self.idle.set()
 
     def _take_in(self, said: Events) -> None:
