@@ -241,6 +241,7 @@ class SqliteJournal(ReadableJournal):
     def _hindered(self, error: sqlite3.Error) -> JournalBusy | JournalFull:
         """Take down why nothing was written and nothing has failed; raises what is no such error."""
         if is_full(error):
+            self._checkpoints.must_truncate = True  # the log itself may be what takes up the room
             self.obstacle = JournalFull(
                 f"{self.path}: the disk is full, so nothing is written; reading goes on, and so "
                 "does writing by itself once there is room"

@@ -22,6 +22,7 @@ from stenograph.journal import (
     AppendTooLarge,
     JournalBusy,
     JournalFailed,
+    JournalFull,
     MemoryJournal,
     NewRecord,
     Record,
@@ -55,6 +56,29 @@ class BusyJournal:
             self.busy -= 1
             raise JournalBusy("another program is writing")
         return await self._inner.append(run_id, records, expected_seq=expected_seq, **more)
+
+
+class FullJournal:
+    """A journal on a disk that is full while ``obstacle`` is set; ``full`` tells of each refusal."""
+
+    def __init__(self, inner: MemoryJournal) -> None:
+        self._inner = inner
+        self.obstacle: JournalFull | None = None
+        self.full = asyncio.Event()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+    async def append(
+        self, run_id: str, records: Sequence[NewRecord], *, expected_seq: int, **more: Any
+    ) -> list[Record]:
+        if self.obstacle:
+            self.full.set()
+            raise JournalFull(str(self.obstacle))
+        return await self._inner.append(run_id, records, expected_seq=expected_seq, **more)
+
+
+FULL = JournalFull("the disk is full")
 
 
 class LabelledJournal:
@@ -616,3 +640,87 @@ async def test_who_comes_while_a_run_is_being_read_has_a_run_of_its_own() -> Non
         assert actor.run is not held
         await engine.signal(begun.id, "go")
         assert held.status == "waiting"
+
+
+async def test_a_new_run_is_refused_at_once_on_a_full_disk() -> None:
+    async with MemoryJournal() as inner:
+        journal = FullJournal(inner)
+        async with Engine(journal, tools=TOOLS) as engine:
+            await engine.create_graph({**chain("count"), "id": "g"})
+            journal.obstacle = FULL
+            with pytest.raises(JournalFull):
+                await engine.start("g", run_id="r")
+            journal.obstacle = None
+            assert (await engine.run("g", run_id="r")).state == {"n": 1}
+
+
+async def test_on_a_full_disk_a_run_waits_for_room_and_who_asks_something_of_it_is_refused() -> (
+    None
+):
+    waiting = asyncio.Event()
+
+    @st.tool
+    async def hold(state: dict[str, Any]) -> None:
+        await waiting.wait()
+
+    async with MemoryJournal() as inner:
+        journal = FullJournal(inner)
+        async with Engine(journal, tools=[hold, *TOOLS]) as engine:
+            run = await engine.start(chain("hold", "count"))
+            journal.obstacle = FULL
+            with pytest.raises(JournalFull):
+                await engine.cancel(run.id)
+            waiting.set()
+            await asyncio.wait_for(journal.full.wait(), 20)
+            with pytest.raises(JournalFull):  # while the run's own step waits
+                await engine.cancel(run.id)
+            assert (await engine.get(run.id)).status == "running"
+            journal.obstacle = None
+            assert (await engine.wait(run.id, 20)).status == "completed"
+        assert (await inner.read(run.id))[-1].type == "run.completed"
+
+
+async def test_on_a_full_disk_what_pure_tools_decided_ahead_waits_and_who_asks_is_refused() -> None:
+    @st.tool(effects="pure")
+    async def step(state: dict[str, Any]) -> dict[str, Any]:
+        await asyncio.sleep(0.001)
+        return {"n": state.get("n", 0) + 1}
+
+    async with MemoryJournal() as inner:
+        journal = FullJournal(inner)
+        async with Engine(journal, tools=[step]) as engine:
+            run = await engine.start(chain(*["step"] * 100))
+            journal.obstacle = FULL
+            await asyncio.wait_for(journal.full.wait(), 20)
+            with pytest.raises(JournalFull):
+                await engine.pause(run.id)
+            with pytest.raises(JournalFull):
+                await engine.pause(run.id)
+            journal.obstacle = None
+            assert (await engine.wait(run.id, 20)).state == {"n": 100}
+
+
+async def test_an_engine_that_starts_on_a_full_disk_reads_on_and_takes_up_runs_when_there_is_room(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("stenograph.engine.executor.actors.OBSTACLE_LOOK_S", 0.01)
+    hanging = asyncio.Event()
+
+    @st.tool
+    async def hang(state: dict[str, Any]) -> None:
+        await hanging.wait()
+
+    async with MemoryJournal() as inner:
+        async with Engine(inner, tools=[hang]) as engine:
+            run = await engine.start(chain("hang"))
+        hanging.set()
+        journal = FullJournal(inner)
+        journal.obstacle = FULL
+        async with Engine(journal, tools=[hang]) as engine:
+            assert (await engine.get(run.id)).status == "running"
+            with pytest.raises(JournalFull):
+                await engine.cancel(run.id)
+            journal.obstacle = None
+            assert (await engine.wait(run.id, 20)).status == "completed"
+        types = [record.type for record in await inner.read(run.id)]
+        assert types.count("node.attempt_failed") == 1

@@ -34,8 +34,8 @@ BROKEN = (httpx.TransportError, ConnectionClosed, InvalidHandshake, OSError, EOF
 class Server:
     """``steno serve`` as a process, on one port and one journal file over all its lives."""
 
-    def __init__(self, folder: Path) -> None:
-        self.db, self.log = folder / "steno.db", folder / "server.log"
+    def __init__(self, folder: Path, db: Path | None = None) -> None:
+        self.db, self.log = db or folder / "steno.db", folder / "server.log"
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.process: asyncio.subprocess.Process | None = None
@@ -64,8 +64,8 @@ class Server:
 
 
 @asynccontextmanager
-async def serving(folder: Path) -> AsyncIterator[Server]:
-    server = Server(folder)
+async def serving(folder: Path, db: Path | None = None) -> AsyncIterator[Server]:
+    server = Server(folder, db)
     await server.start()
     try:
         yield server
