@@ -7,6 +7,7 @@ import sqlite3
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -158,7 +159,7 @@ def test_a_transaction_that_cannot_be_rolled_back_is_no_mere_obstacle(tmp_path: 
     """What came after would be part of it, and not be committed."""
 
     class Stuck(CommitConnection):
-        def execute(self, sql: str, *parameters: object) -> sqlite3.Cursor:  # type: ignore[override]
+        def execute(self, sql: str, /, *parameters: Any) -> sqlite3.Cursor:
             if sql == "ROLLBACK":
                 raise sqlite3.OperationalError("no")
             if sql == "COMMIT":

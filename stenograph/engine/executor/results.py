@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
 from typing import Any
 
@@ -93,6 +94,8 @@ def _read(
     if value is None or value is draft:
         value = {}
     if not isinstance(value, Mapping):
+        if inspect.iscoroutine(value):
+            value.close()  # nobody will ever await it
         kind = type(value).__name__
         raise NotJson(
             "", f"a tool returns a dict of what changed, None or Goto; this one returned {kind}"
