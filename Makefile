@@ -19,7 +19,7 @@ DEV  := $(VENV)/ready-to-develop
 export FILE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check torture bench bench-peers lock clean
+.PHONY: help demo test check torture mutants bench bench-peers lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
@@ -42,6 +42,9 @@ check: $(DEV) ## format, lint, types, tests and branch coverage, as a change mus
 
 torture: $(DEV) ## crash at every event boundary and recover; ARGS goes to the script
 	@$(PY) -m benchmarks.torture $(ARGS)
+
+mutants: $(DEV) ## break the engine in fifteen ways, and see the tests turn red for each
+	@$(PY) -m benchmarks.mutants
 
 bench: $(DEV) ## measure all beside its ceilings, into benchmarks/RESULTS.md; ARGS="--rounds 3" goes along
 	@$(PY) -m benchmarks $(ARGS)

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from stenograph.engine import TERMINAL, decode, fold
 from stenograph.engine.core.commands import Cancel, Command, Fail, Recover, Stopped, TimeUp
-from stenograph.engine.core.events import ErrorInfo, Event, Payload, encode_payload
+from stenograph.engine.core.events import ErrorInfo, Event, Payload, TransitionTaken, encode_payload
 from stenograph.engine.core.run import ACTIVE, Run
-from stenograph.engine.core.scopes import Scope
+from stenograph.engine.core.scopes import ROOT, Scope
 from stenograph.engine.core.standing import due_at, first_due, places
 from stenograph.engine.graphs.graph import Outcome
 from stenograph.engine.state.patch import PatchOp
@@ -147,3 +147,16 @@ def test_what_is_no_event_of_a_run_is_a_mistake_of_the_program() -> None:
 @pytest.mark.parametrize("kind", [*get_args(Payload), Run, Scope, PatchOp])
 def test_the_collector_has_nothing_to_look_for_in_what_history_is_made_of(kind: Any) -> None:
     assert kind.__struct_config__.gc is False
+
+
+def test_a_fold_goes_the_way_that_was_taken_whatever_its_condition_would_say_now() -> None:
+    """The verdict is in the event: what evaluates conditions may change, and history may not."""
+    edges = [{"to": "a", "when": "n == 1"}, {"to": "b"}]
+    graph = {"start": "work", "nodes": {"work": {"tool": "t", "next": edges}, "a": {}, "b": {}}}
+    history = Scenario(graph).when_returned({"n": 1}).history
+    at = next(n for n, each in enumerate(history) if isinstance(each.data, TransitionTaken))
+    taken = msgspec.structs.replace(history[at].data, to="b", edge=1)
+    past = [*history[:at], msgspec.structs.replace(history[at], data=taken)]
+    position = fold(past).scopes[ROOT].position
+    assert position is not None
+    assert position.node == "b"

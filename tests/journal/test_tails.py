@@ -143,6 +143,21 @@ async def test_a_long_past_comes_in_pages(opened: Opened) -> None:
         assert one == every
 
 
+async def test_what_comes_after_a_long_past_follows_it_without_a_gap(opened: Opened) -> None:
+    async with opened() as journal:
+        for n in range(3):
+            await journal.append(
+                "a", notes(APPEND_MAX_RECORDS), expected_seq=n * APPEND_MAX_RECORDS
+            )
+        last = 3 * APPEND_MAX_RECORDS + 1
+        async with aclosing(journal.tail("a")) as tail:
+            seen = [record.seq for record in await anext(tail)]
+            await journal.append("a", notes(1), expected_seq=last - 1)
+            while seen[-1] < last:
+                seen += [record.seq for record in await anext(tail)]
+        assert seen == list(range(1, last + 1))
+
+
 async def test_a_cursor_beyond_the_head_is_refused(opened: Opened) -> None:
     async with opened() as journal:
         await journal.append("a", notes(2), expected_seq=0)
