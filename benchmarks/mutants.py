@@ -82,7 +82,7 @@ MUTANTS: Final = (
         "no sync of a commit",
         f"{JOURNAL}/files.py",
         (('f"synchronous={durability}"', '"synchronous=off"'),),
-        ("tests/journal/test_sqlite.py",),
+        ("tests/journal/test_sqlite.py::test_the_file_is_as_durable_as_was_asked",),
     ),
     Mutant(
         "a seq may be there twice",
@@ -111,7 +111,7 @@ MUTANTS: Final = (
         "a record may be changed",
         f"{JOURNAL}/schema.sql",
         (("BEFORE UPDATE ON record\nWHEN NOT (", "BEFORE UPDATE ON record\nWHEN 0 AND NOT ("),),
-        ("tests/journal/test_sqlite.py", "tests/journal/test_erasing.py"),
+        ("tests/journal/test_sqlite.py::test_what_was_written_cannot_be_changed",),
     ),
     Mutant(
         "a fold asks the condition again",
