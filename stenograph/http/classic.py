@@ -12,6 +12,7 @@ from litestar.response import Response
 
 from stenograph.engine import Engine, Fault
 from stenograph.http.access import actor_of
+from stenograph.http.answers import BeginsRun, StoresGraph, also
 from stenograph.http.classic_wire import ClassicAnswer, GraphCreatedAnswer, RunRequest
 from stenograph.http.conditions import ETAG, Conditional, answered, moment_of
 from stenograph.http.control import CANCEL_PROBLEMS, CancelBody, reason_of
@@ -43,6 +44,7 @@ CANCEL_WAIT_S: Final = 1.0
     needs="run",
     status_code=200,
     responses=GRAPH_PROBLEMS,
+    operation_class=StoresGraph,
     summary="Store a graph",
     tags=["Classic"],
 )
@@ -68,7 +70,8 @@ async def create(
     "/graph/run",
     needs="run",
     status_code=200,
-    responses=START_PROBLEMS,
+    responses={**also(202, ClassicAnswer, "It goes on"), **START_PROBLEMS},
+    operation_class=BeginsRun,
     summary="Run a graph and wait",
     tags=["Classic"],
 )
@@ -99,7 +102,8 @@ async def run(
     "/graph/run-async",
     needs="run",
     status_code=202,
-    responses=START_PROBLEMS,
+    responses={**also(200, ClassicAnswer, "It had been begun"), **START_PROBLEMS},
+    operation_class=BeginsRun,
     summary="Start a run",
     tags=["Classic"],
 )
@@ -137,7 +141,7 @@ async def state(
     "/graph/cancel/{run_id:str}",
     needs="control",
     status_code=200,
-    responses=CANCEL_PROBLEMS,
+    responses={**also(202, RunAnswer, "It is stopping"), **CANCEL_PROBLEMS},
     response_headers=[ETAG],
     operation_class=Conditional,
     summary="Stop a run and wait a little",

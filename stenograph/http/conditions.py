@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Any, Final, TypedDict
+from typing import Any, ClassVar, Final, TypedDict
 
 from litestar import Request
 from litestar.datastructures import ResponseHeader
-from litestar.openapi.spec import OpenAPIType, Operation, Parameter, Schema
+from litestar.openapi.spec import OpenAPIType, Parameter, Schema
 from litestar.response import Response
 
 from stenograph.engine import Engine, RunView
+from stenograph.http.answers import OptionalBody
 from stenograph.http.errors import Refused
 from stenograph.http.queries import check_key
 from stenograph.http.requests import KEY_HEADER, KEY_WORDS
@@ -56,7 +57,7 @@ _RUN_TAG: Final = re.compile(r"(?P<journal>.+)-(?P<seq>[1-9][0-9]{0,18})")
 
 
 @dataclass
-class Conditional(Operation):
+class Conditional(OptionalBody):
     """An operation that takes `If-Match`.
 
     It is only told of here, and read by ``moment_of``: a parameter costs what ten such looks cost.
@@ -64,6 +65,7 @@ class Conditional(Operation):
 
     def __post_init__(self) -> None:
         """Tell of the header."""
+        super().__post_init__()
         self.parameters = [*(self.parameters or []), _IF_MATCH]
 
 
@@ -75,6 +77,13 @@ class Keyed(Conditional):
         """Tell of the headers."""
         super().__post_init__()
         self.parameters = [*(self.parameters or []), _KEY]
+
+
+@dataclass
+class KeyedWithBody(Keyed):
+    """As ``Keyed``, and its body may not be left out."""
+
+    needs_body: ClassVar[bool] = True
 
 
 class Moment(TypedDict):

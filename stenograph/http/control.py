@@ -13,6 +13,7 @@ from litestar.response import Response
 
 from stenograph.engine import Engine
 from stenograph.http.access import actor_of
+from stenograph.http.answers import also
 from stenograph.http.bodies import within
 from stenograph.http.conditions import (
     CONDITION_CODES,
@@ -34,7 +35,6 @@ COMMON = (
     *BODY_CODES,
     "run-not-found",
     "run-imported",
-    "run-erased",
     *CONDITION_CODES,
     "read-only",
     "journal-busy",
@@ -119,7 +119,7 @@ async def signal_run(
     "/runs/{run_id:str}/pause",
     needs="control",
     status_code=202,
-    responses=problems(*COMMON, "run-finished"),
+    responses={**also(200, RunAnswer, "It is paused"), **problems(*COMMON, "run-finished")},
     response_headers=[ETAG],
     operation_class=Conditional,
     summary="Have a run pause",
@@ -211,7 +211,7 @@ async def retry_run(
     "/runs/{run_id:str}/cancel",
     needs="control",
     status_code=202,
-    responses=CANCEL_PROBLEMS,
+    responses={**also(200, RunAnswer, "It is cancelled"), **CANCEL_PROBLEMS},
     response_headers=[ETAG],
     operation_class=Conditional,
     summary="Ask a run to stop",

@@ -308,7 +308,8 @@ def problems(*codes: str, anybody: bool = False) -> dict[int, ResponseSpec]:
     """
     titles: dict[int, list[str]] = {}
     common = (*ANY_CODES, "token-in-query", *(() if anybody else ACCESS_CODES))
-    for code in dict.fromkeys((*common, *codes)):
+    gone = ("run-erased",) if "run-not-found" in codes else ()
+    for code in dict.fromkeys((*common, *codes, *gone)):
         titles.setdefault(KINDS[code].status, []).append(f"`{code}`: {KINDS[code].title}")
     return {
         status: ResponseSpec(

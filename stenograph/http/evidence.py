@@ -11,6 +11,7 @@ from litestar.params import BodyKwarg, FromPath, QueryParameter
 
 from stenograph.engine import Engine, UnknownRun
 from stenograph.http.access import actor_of
+from stenograph.http.answers import OptionalBody
 from stenograph.http.errors import BODY_CODES, problems
 from stenograph.http.evidence_wire import EraseRequest, VerifyAnswer, verify_answer
 from stenograph.http.frames import Frames
@@ -91,6 +92,7 @@ def check_cursor(after: int, head: int) -> None:
     responses=problems(
         *BODY_CODES, "run-not-found", "run-unfinished", "read-only", "journal-busy", "disk-full"
     ),
+    operation_class=OptionalBody,
     summary="Erase a run",
     tags=["Evidence"],
 )

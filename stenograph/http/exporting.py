@@ -15,6 +15,7 @@ from litestar.params import FromPath, HeaderParameter, QueryParameter
 from litestar.response import Response, Stream
 
 from stenograph.engine import Engine, EngineClosed, ExportedRun, ExportHeader, ExportReader
+from stenograph.http.answers import Exported, also
 from stenograph.http.errors import BODY_CODES, Refused, problems
 from stenograph.http.queries import check_names
 from stenograph.http.views import run_answer
@@ -68,7 +69,8 @@ class Imports:
 @get(
     "/runs/{run_id:str}/export",
     needs="read",
-    responses={200: LINES, **problems("query-invalid", "run-not-found", "run-erased")},
+    responses={200: LINES, **problems("query-invalid", "run-not-found")},
+    operation_class=Exported,
     summary="Export a run",
     tags=["Evidence"],
 )
@@ -103,7 +105,7 @@ async def export_run(
     "/runs/import",
     needs="admin",
     responses={
-        200: ResponseSpec(RunAnswer, generate_examples=False, description="It was there, the same"),
+        **also(200, RunAnswer, "It was there, the same"),
         **problems(*BODY_CODES, *IMPORT_CODES),
     },
     summary="Import a run",

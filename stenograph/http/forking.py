@@ -13,6 +13,7 @@ from msgspec.structs import asdict
 
 from stenograph.engine import Engine, RunView
 from stenograph.http.access import actor_of
+from stenograph.http.answers import BeginsRun, also
 from stenograph.http.asked import traceparent
 from stenograph.http.bodies import run_id_of, within
 from stenograph.http.errors import Refused, problems
@@ -48,7 +49,11 @@ ForkBody: TypeAlias = Annotated[
     "/runs/{run_id:str}/fork",
     needs="run",
     status_code=202,
-    responses=problems(*START_CODES, *FORK_CODES),
+    responses={
+        **also(200, ForkAnswer, "It had been begun"),
+        **problems(*START_CODES, *FORK_CODES),
+    },
+    operation_class=BeginsRun,
     summary="Fork a run",
     tags=["Runs"],
 )

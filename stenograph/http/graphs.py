@@ -14,6 +14,7 @@ from msgspec.structs import replace
 
 from stenograph.engine import Engine, GraphInvalid, StoredGraph
 from stenograph.http.access import actor_of
+from stenograph.http.answers import NOT_MODIFIED, StoresGraph, also
 from stenograph.http.bodies import graph_of, within_graph
 from stenograph.http.errors import BODY_CODES, problems
 from stenograph.http.queries import Cursor, IfNoneMatch, Limit, before, etag_matches, next_cursor
@@ -60,7 +61,8 @@ async def store(data: dict[str, Any], engine: Engine, actor: str) -> StoredGraph
     "/graphs",
     needs="run",
     status_code=201,
-    responses=GRAPH_PROBLEMS,
+    responses={**also(200, GraphAnswer, "It was stored already"), **GRAPH_PROBLEMS},
+    operation_class=StoresGraph,
     summary="Store a graph",
     tags=["Graphs"],
 )
@@ -144,7 +146,7 @@ async def list_graphs(
 @get(
     "/graphs/{graph_id:str}",
     needs="read",
-    responses=problems("graph-not-found"),
+    responses={**NOT_MODIFIED, **problems("graph-not-found")},
     summary="Read a graph",
     tags=["Graphs"],
 )

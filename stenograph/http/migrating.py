@@ -17,7 +17,7 @@ from stenograph.http.conditions import (
     ETAG,
     KEY_CODES,
     REPLAYED,
-    Keyed,
+    KeyedWithBody,
     conditions_of,
     headers_of,
 )
@@ -59,7 +59,7 @@ MigrateBody: TypeAlias = Annotated[
     status_code=200,
     responses=problems(*COMMON, *KEY_CODES, *MIGRATE_CODES),
     response_headers=[ETAG, REPLAYED],
-    operation_class=Keyed,
+    operation_class=KeyedWithBody,
     summary="Have a run go on in another graph",
     tags=["Runs"],
 )

@@ -16,6 +16,7 @@ from msgspec import Struct
 
 from stenograph.engine import Engine, Filter, UnknownRun, filter_of
 from stenograph.http.access import still_may
+from stenograph.http.answers import NOTHING_MORE, Events
 from stenograph.http.errors import Refused, problems
 from stenograph.http.following import to_its_end
 from stenograph.http.messages import EventsPage
@@ -36,7 +37,7 @@ from stenograph.http.queries import (
     check_names,
     cursor_of,
 )
-from stenograph.http.server_sent import SSE_TYPE, server_sent
+from stenograph.http.server_sent import server_sent
 from stenograph.http.sifting import Belongings, Pages, Part, Sieve
 from stenograph.http.waiting import first_of, until_gone
 from stenograph.http.wire import (
@@ -46,6 +47,7 @@ from stenograph.http.wire import (
     JOURNAL_HEADER,
     LIMIT_MAX,
     NDJSON_TYPE,
+    SSE_TYPE,
     WAIT_MAX_S,
 )
 from stenograph.journal import CursorUnknown, Record, envelope, envelopes
@@ -126,7 +128,12 @@ class Asked(Struct, frozen=True):
 @get(
     "/runs/{run_id:str}/events",
     needs="read",
-    responses={200: PAGE, **problems(*_REFUSALS, "run-not-found")},
+    responses={
+        200: PAGE,
+        **NOTHING_MORE,
+        **problems(*_REFUSALS, "run-not-found"),
+    },
+    operation_class=Events,
     summary="Events of a run",
     tags=["Runs"],
 )
@@ -169,6 +176,7 @@ async def run_events(
     "/journal",
     needs="read",
     responses={200: PAGE, **problems(*_REFUSALS)},
+    operation_class=Events,
     summary="Events of all runs",
     tags=["Journal"],
 )

@@ -13,6 +13,7 @@ from litestar.response import Response
 
 from stenograph.engine import CheckReport, Engine, EngineClosed, RerunReport
 from stenograph.http.access import actor_of
+from stenograph.http.answers import OptionalBody, RerunsRun, also
 from stenograph.http.asked import traceparent
 from stenograph.http.bodies import run_id_of, within
 from stenograph.http.errors import BODY_CODES, Refused, problems
@@ -51,7 +52,11 @@ CheckBody: TypeAlias = Annotated[
     "/runs/{run_id:str}/rerun",
     needs="run",
     status_code=202,
-    responses=problems(*START_CODES, *RERUN_CODES),
+    responses={
+        **also(200, RunAnswer, "It had been begun"),
+        **problems(*START_CODES, *RERUN_CODES),
+    },
+    operation_class=RerunsRun,
     summary="Rerun a run",
     tags=["Runs"],
 )
@@ -109,6 +114,7 @@ async def get_rerun(run_id: FromPath[str], engine: NamedDependency[Engine]) -> R
     needs="run",
     status_code=200,
     responses=problems(*BODY_CODES, "run-not-found", "rerun-refused"),
+    operation_class=OptionalBody,
     summary="Check today's tools against a run",
     tags=["Audit"],
 )

@@ -15,6 +15,7 @@ from msgspec.structs import replace
 
 from stenograph.engine import Engine, Fault
 from stenograph.http.access import actor_of, audience_of
+from stenograph.http.answers import NOT_MODIFIED, BeginsRun, also
 from stenograph.http.errors import Refused, problems
 from stenograph.http.pages import check_journal
 from stenograph.http.queries import (
@@ -63,7 +64,8 @@ IMMUTABLE = "max-age=31536000, immutable"
     "/runs",
     needs="run",
     status_code=202,
-    responses=START_PROBLEMS,
+    responses={**also(200, RunAnswer, "It has ended, or had been begun"), **START_PROBLEMS},
+    operation_class=BeginsRun,
     summary="Start a run",
     tags=["Runs"],
 )
@@ -116,7 +118,7 @@ async def list_runs(
 @get(
     "/runs/{run_id:str}",
     needs="read",
-    responses=problems("run-not-found", "run-erased"),
+    responses=problems("run-not-found"),
     summary="Read a run",
     tags=["Runs"],
 )
@@ -138,9 +140,10 @@ async def get_run(
 @get(
     "/runs/{run_id:str}/state",
     needs="read",
-    responses=problems(
-        "query-invalid", "run-not-found", "run-erased", "seq-not-reached", "cursor-unknown"
-    ),
+    responses={
+        **NOT_MODIFIED,
+        **problems("query-invalid", "run-not-found", "seq-not-reached", "cursor-unknown"),
+    },
     summary="State, now or after any event",
     tags=["Runs"],
 )
@@ -170,7 +173,7 @@ async def get_state(
 @get(
     "/runs/{run_id:str}/visits",
     needs="read",
-    responses=problems("query-invalid", "run-not-found", "run-erased"),
+    responses=problems("query-invalid", "run-not-found"),
     summary="Visits of nodes",
     tags=["Runs"],
 )

@@ -12,7 +12,6 @@ from stenograph.http.frames import status_message
 from stenograph.http.sifting import PULSE_S, Part, Parts, Sieve, pulsed
 from stenograph.journal import envelope
 
-SSE_TYPE: Final = "text/event-stream"
 PULSE: Final = b": still here\n\n"
 
 

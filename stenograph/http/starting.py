@@ -15,6 +15,7 @@ START_CODES = (
     "idempotency-key-invalid",
     "graph-not-found",
     "run-exists",
+    "run-erased",
     "graph-invalid",
     "state-not-json",
     "state-refused",

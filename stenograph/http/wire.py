@@ -33,6 +33,7 @@ HEAD_HEADER: Final = "Stenograph-Head"
 
 PROBLEM_TYPE: Final = "application/problem+json"
 NDJSON_TYPE: Final = "application/x-ndjson"
+SSE_TYPE: Final = "text/event-stream"
 GZIP_TYPE: Final = "application/gzip"
 
 CLOSE_NORMAL: Final = 1000

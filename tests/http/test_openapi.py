@@ -14,6 +14,7 @@ from litestar.routes import HTTPRoute
 import stenograph as st
 from stenograph.http import create_app
 from stenograph.http.errors import KINDS
+from tests.http.sensible import LINE
 from tests.http.serving import app_client, in_memory
 from tests.http.tools import COUNT, FAIL, TOOLS, looping
 
@@ -78,6 +79,9 @@ def test_what_goes_wrong_is_described_as_a_problem() -> None:
 def test_every_answer_has_a_shape() -> None:
     for _, path, operation in operations():
         for status, answer in operation["responses"].items():
+            if status in ("204", "304"):
+                assert "content" not in answer, (path, status)
+                continue
             kind, content = next(iter(answer["content"].items()))
             schema = content["schema"]
             assert "$ref" in schema or kind == "text/plain", (path, status)
@@ -172,3 +176,28 @@ async def test_answers_are_what_the_description_says() -> None:
         fields = answer.json().keys()
         assert fields <= schemas[name]["properties"].keys(), name
         assert fields >= set(schemas[name]["required"]), name
+
+
+async def test_every_link_between_operations_leads_somewhere() -> None:
+    by_name = {each["operationId"]: (method, path, each) for method, path, each in operations()}
+    followed = 0
+    async with app_client() as client:
+        for name, path in (("create_graph", "/graphs"), ("start_run", "/runs")):
+            body = LINE if name == "create_graph" else {"graph": LINE["id"]}
+            first = (await client.post(path, json=body, headers={"Prefer": "wait=20"})).json()
+            for link in by_name[name][2]["responses"]["200"]["links"].values():
+                method, template, there = by_name[link["operationId"]]
+                where = template.format(**resolved(link.get("parameters", {}), first))
+                asked = resolved(link.get("requestBody", {}), first)
+                answer = await client.request(method, where, json=asked or None)
+                assert str(answer.status_code) in there["responses"], answer.text
+                followed += 1
+    assert followed == 17
+
+
+def resolved(values: dict[str, Any], answer: Any) -> dict[str, Any]:
+    """Return values with what an answer holds in place of where it stands there."""
+    return {
+        name: answer[value.rpartition("/")[2]] if str(value).startswith("$response") else value
+        for name, value in values.items()
+    }
