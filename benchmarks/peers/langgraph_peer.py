@@ -1,4 +1,7 @@
-"""LangGraph with its SQLite checkpointer and durability ``sync``, which commits before the next step."""
+"""LangGraph with its SQLite checkpointers and durability ``sync``, which commits before the next step.
+
+``w1-sync`` is its API without asyncio.
+"""
 
 from __future__ import annotations
 
@@ -8,10 +11,11 @@ import uuid
 from contextlib import asynccontextmanager
 from typing import Annotated, Any, TypedDict
 
+from langgraph.checkpoint.sqlite import SqliteSaver
 from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 from langgraph.graph import END, START, StateGraph
 
-from benchmarks.peers.workloads import CONSTANT, Work, asked, run_all
+from benchmarks.peers.workloads import CONSTANT, Work, asked, run_all, run_one
 
 
 class Counted(TypedDict):
@@ -38,6 +42,11 @@ class Three(TypedDict, total=False):
 
 
 async def count(state: Any) -> dict[str, Any]:
+    """Change one small key."""
+    return {"n": state["n"] + 1}
+
+
+def count_sync(state: Any) -> dict[str, Any]:
     """Change one small key."""
     return {"n": state["n"] + 1}
 
@@ -92,14 +101,29 @@ async def main(work: Work) -> None:
             graph, state = looping(Counted, count, work.steps, saver), {"n": 0}
 
         async def run(number: int) -> int:
-            config = {
-                "configurable": {"thread_id": f"run-{number}"},
-                "recursion_limit": work.steps + 10,
-            }
-            ended = await graph.ainvoke(dict(state), config, durability="sync")
+            ended = await graph.ainvoke(dict(state), config(work, number), durability="sync")
             return int(ended["n"])
 
         await run_all(work, run)
+
+
+def main_sync(work: Work) -> None:
+    """Do what is asked, one run."""
+    with SqliteSaver.from_conn_string(str(work.folder / "checkpoints.db")) as saver:
+        graph = looping(Counted, count_sync, work.steps, saver)
+
+        def run(number: int) -> int:
+            return int(graph.invoke({"n": 0}, config(work, number), durability="sync")["n"])
+
+        run_one(work, run)
+
+
+def config(work: Work, number: int) -> dict[str, Any]:
+    """Return what names a run, and lets it make its steps."""
+    return {
+        "configurable": {"thread_id": f"run-{number}"},
+        "recursion_limit": work.steps + 10,
+    }
 
 
 def serve(work: Work) -> None:
@@ -129,5 +153,7 @@ def serve(work: Work) -> None:
 if __name__ == "__main__":
     if (work := asked()).name == "serve":
         serve(work)
+    elif work.name == "w1-sync":
+        main_sync(work)
     else:
         asyncio.run(main(work))

@@ -12,7 +12,8 @@ async def main(work: Work) -> None:
     """Do what is asked."""
 
     async def run(number: int) -> int:
-        return len((await execute(new_run("count", {"n": 0, "limit": work.steps}), COUNT)).log)
+        run = await execute(new_run("count", {"n": 0, "limit": work.steps}), COUNT)
+        return int(run.state["n"])
 
     await run_all(work, run)
 

@@ -1,26 +1,29 @@
 """Restate: its server, with the settings it comes with, and its Python SDK behind hypercorn.
 
-``RESTATE_SERVER`` is the server's binary. Clients talk to its ingress.
+``RESTATE_SERVER`` is the server's binary. Clients talk to its ingress, over connections that stand
+before the clock begins.
 """
 
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from http.client import HTTPException
 from pathlib import Path
 
-import httpx
-
-from benchmarks.peers.workloads import Work, asked, resident_mb, say
-from benchmarks.processes import HOST, end, free_port
+from benchmarks.peers.workloads import Work, asked, run_all
+from benchmarks.processes import HOST, end, free_port, post
 
 PATIENCE_S = 60.0
+END_S = 10.0
+"""How long each process may take to end: both together less than this one is given."""
 
 
 @contextmanager
@@ -38,45 +41,34 @@ def restate(folder: Path, ingress: int) -> Iterator[list[int]]:
         "RESTATE_DISABLE_TELEMETRY": "true",
         "DO_NOT_TRACK": "1",
     }
-    words = [
-        "-m",
-        "hypercorn",
-        "--bind",
-        f"{HOST}:{service}",
-        "benchmarks.peers.restate_service:app",
-    ]
-    with (folder / "log").open("w") as log:
-        started = [
-            subprocess.Popen(
-                [os.environ["RESTATE_SERVER"], "--no-logo"],
-                env={**os.environ, **env},
-                stdout=log,
-                stderr=log,
-                cwd=folder,
-            ),
-            subprocess.Popen([sys.executable, *words], stdout=log, stderr=log),
-        ]
-        try:
-            register(admin, service, ingress)
-            yield [each.pid for each in started]
-        finally:
-            for each in reversed(started):
-                end(each)
+    server = [os.environ["RESTATE_SERVER"], "--no-logo"]
+    app = "benchmarks.peers.restate_service:app"
+    hypercorn = [sys.executable, "-m", "hypercorn", "--bind", f"{HOST}:{service}", app]
+    with (folder / "log").open("w") as log, ExitStack() as stack:
+        pids = []
+        for words, cwd, more in ((server, folder, env), (hypercorn, None, {})):
+            started = subprocess.Popen(
+                words, env={**os.environ, **more}, stdout=log, stderr=log, cwd=cwd
+            )
+            stack.callback(end, started, END_S)
+            pids.append(started.pid)
+        register(admin, service, ingress)
+        yield pids
 
 
 def register(admin: int, service: int, ingress: int) -> None:
     """Tell the server where the service is, as soon as it can be told, and call it once."""
     until = time.monotonic() + PATIENCE_S
     asks = (
-        (f"http://{HOST}:{admin}/deployments", {"uri": f"http://{HOST}:{service}"}),
-        (f"http://{HOST}:{ingress}/bench/counting", 1),
+        (admin, "/deployments", {"uri": f"http://{HOST}:{service}"}),
+        (ingress, "/bench/counting", 1),
     )
-    for url, body in asks:
+    for port, path, body in asks:
         while True:
             try:
-                httpx.post(url, json=body, timeout=10).raise_for_status()
+                post(port, path, body, timeout_s=10)
                 break
-            except httpx.HTTPError:
+            except (OSError, RuntimeError, HTTPException):
                 if time.monotonic() > until:
                     raise
                 time.sleep(0.1)
@@ -84,18 +76,26 @@ def register(admin: int, service: int, ingress: int) -> None:
 
 async def main(work: Work, ingress: int, pids: list[int]) -> None:
     """Do what is asked, through the ingress."""
-    limits = httpx.Limits(max_connections=work.runs)
-    async with httpx.AsyncClient(timeout=PATIENCE_S * 4, limits=limits) as client:
+    connections = [await asyncio.open_connection(HOST, ingress) for _ in range(work.runs + 1)]
 
-        async def run() -> int:
-            url = f"http://{HOST}:{ingress}/bench/counting"
-            return int((await client.post(url, json=work.steps)).raise_for_status().json())
+    async def run(number: int) -> int:
+        return await counted(*connections[number], work.steps)
 
-        begin = time.perf_counter()
-        steps = await asyncio.gather(*(run() for _ in range(work.runs)))
-        took = time.perf_counter() - begin
-    assert steps == [work.steps] * work.runs, steps
-    say(steps_per_s=sum(steps) / took, rss_mb=sum(map(resident_mb, pids)))
+    await run_all(work, run, pids)
+    for _, writer in connections:
+        writer.close()
+
+
+async def counted(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, steps: int) -> int:
+    """Start a run of so many steps over a connection, and return what it came to."""
+    body = json.dumps(steps).encode()
+    head = f"POST /bench/counting HTTP/1.1\r\nHost: {HOST}\r\nContent-Type: application/json\r\n"
+    writer.write(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
+    answer = (await reader.readuntil(b"\r\n\r\n")).lower()
+    if not answer.startswith(b"http/1.1 200 "):
+        raise RuntimeError(f"the ingress answered {answer!r}")
+    length = answer.partition(b"content-length:")[2].split(b"\r\n")[0]
+    return int(await reader.readexactly(int(length)))
 
 
 if __name__ == "__main__":
