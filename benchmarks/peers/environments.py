@@ -1,19 +1,29 @@
-"""The peers' environments: one each, made with pip from the index that is set, and used again."""
+"""The peers' environments: one each, made with pip from the index that is set, and used again.
+
+They keep the versions that were the newest when they were made; ``make clean`` removes them.
+"""
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
+from platform import python_version
 from typing import Final
 
 from msgspec import Struct
 
 FOLDER: Final = Path(__file__).parents[2] / ".peers"
+PIP: Final = ("--quiet", "--disable-pip-version-check", "--no-input", "--prefer-binary")
+NPM: Final = ("--no-audit", "--no-fund", "--loglevel=error")
 
 
 class Peer(Struct, frozen=True):
-    """An engine to compare with: its packages, and the goals for ours, as multiples of its own."""
+    """An engine to compare with: its packages, and the goals for ours, as multiples of its own.
+
+    ``sync``: it has an API without asyncio too, which is the faster one for one run at a time.
+    """
 
     name: str
     module: str
@@ -24,6 +34,7 @@ class Peer(Struct, frozen=True):
     http: float | None = None
     serves: str = ""
     node_package: str = ""
+    sync: bool = False
 
 
 PEERS: Final = (
@@ -36,6 +47,7 @@ PEERS: Final = (
         many_runs=60,
         http=15,
         serves="/graph/run",
+        sync=True,
     ),
     Peer(
         "DBOS",
@@ -49,7 +61,7 @@ PEERS: Final = (
     Peer(
         "Restate",
         "benchmarks.peers.restate_peer",
-        ("restate-sdk", "hypercorn", "httpx"),
+        ("restate-sdk", "hypercorn"),
         "restate-sdk",
         one_run=4,
         many_runs=20,
@@ -64,6 +76,7 @@ PEERS: Final = (
         "burr",
         one_run=3,
         many_runs=8,
+        sync=True,
     ),
 )
 
@@ -83,16 +96,24 @@ class Environment(Struct, frozen=True):
 def environment(peer: Peer, folder: Path = FOLDER) -> Environment:
     """Return where a peer is installed, and install it first if need be; raises CannotInstall."""
     home = folder / peer.name.lower()
-    python, stamp = home / "bin" / "python", home / "installed"
+    python = home / "bin" / "python"
+    stamp = home / f"installed-{python_version()}"  # another interpreter is another environment
     if not stamp.exists():
-        run([sys.executable, "-m", "venv", home])
-        run([python, "-m", "pip", "install", "--quiet", "--prefer-binary", *peer.packages])
+        print(f"Installing {peer.name} into {home} …", file=sys.stderr)
         if peer.node_package:
-            run(["npm", "install", "--silent", "--prefix", home, peer.node_package])
+            run(["npm", "--version"])
+        run([sys.executable, "-m", "venv", "--clear", home])
+        if peer.node_package:
+            run(["npm", "install", *NPM, "--prefix", home, peer.node_package])
+        run([python, "-m", "pip", "install", *PIP, *peer.packages])
         stamp.touch()
     code = f"from importlib.metadata import version; print(version('{peer.version_of}'))"
     version = run([python, "-c", code]).strip()
-    return Environment(python, version, server_of(home) if peer.node_package else {})
+    if not peer.node_package:
+        return Environment(python, version)
+    package = home / "node_modules" / peer.node_package / "package.json"
+    server = json.loads(package.read_text())["version"]
+    return Environment(python, f"{server} (SDK {version})", server_of(home))
 
 
 def server_of(home: Path) -> dict[str, str]:
@@ -114,6 +135,8 @@ def run(words: list[str | Path]) -> str:
         raise CannotInstall(
             " ".join([f"{words[0]} ended with {error.returncode}:", *last])
         ) from error
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise CannotInstall(str(error)) from error
+    except OSError as error:
+        raise CannotInstall(f"{words[0]} cannot be started: {error.strerror}") from error
+    except subprocess.TimeoutExpired as error:
+        raise CannotInstall(f"{words[0]} was not done after {error.timeout:.0f} s") from error
     return done.stdout
