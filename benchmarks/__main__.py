@@ -16,7 +16,7 @@ from typing import Final
 
 import msgspec
 
-from benchmarks.figures import Report, Skipped
+from benchmarks.figures import Report, Skipped, folder
 from benchmarks.machine import facts
 from benchmarks.processes import ROOT
 from benchmarks.results import Section, keep
@@ -47,22 +47,26 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n\n")[0])
     parser.add_argument("--peers", action="store_true", help="beside other engines instead")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent, help="of the results")
+    parser.add_argument("--folder", type=folder, help="on the disk to measure [the temporary one]")
     asked, options = parser.parse_known_args()
+    if asked.folder:
+        options += ["--folder", str(asked.folder.resolve())]
     scripts = ("peers",) if asked.peers else SCRIPTS
-    taken = facts()
+    taken = facts(asked.folder)
     whole = Report(figures=[], skipped=[])
     for report in reports(scripts, options):
         whole.figures += report.figures
         whole.skipped += report.skipped
-    keep(asked.out, "peers" if asked.peers else "bench", Section(taken, whole))
+    if whole.figures:  # or what is kept would be replaced by nothing
+        keep(asked.out, "peers" if asked.peers else "bench", Section(taken, whole))
     return sum(each.why == FAILED for each in whole.skipped)
 
 
 def reports(scripts: Sequence[str], options: Sequence[str]) -> Iterator[Report]:
     """Yield what each script says; it prints it too."""
     for name in scripts:
-        with TemporaryDirectory() as folder:
-            file = Path(folder) / "figures.json"
+        with TemporaryDirectory() as kept:
+            file = Path(kept) / "figures.json"
             words = [sys.executable, "-m", f"benchmarks.{name}", "--json", str(file), *options]
             done = subprocess.run(words, cwd=ROOT, check=False)
             if done.returncode == 0:

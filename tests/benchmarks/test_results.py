@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -101,8 +102,9 @@ def test_a_chart_reads_on_light_and_on_dark_pages() -> None:
     assert "prefers-color-scheme: dark" in goals_chart(FIGURES)
 
 
-def test_figures_come_with_date_machine_versions_and_commit() -> None:
+def test_figures_come_with_date_machine_disk_versions_and_commit() -> None:
     told = facts()
-    assert set(told) == {"date", "commit", "machine", "system", "versions"}
+    assert set(told) == {"date", "commit", "machine", "system", "disk", "versions"}
     assert "msgspec" in told["versions"]
     assert all(told.values())
+    assert re.fullmatch(r"\S.*, [0-9.e+-]+ ms a sync of 4 KiB", told["disk"])
