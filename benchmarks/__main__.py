@@ -68,8 +68,9 @@ def reports(scripts: Sequence[str], options: Sequence[str]) -> Iterator[Report]:
         with TemporaryDirectory() as kept:
             file = Path(kept) / "figures.json"
             words = [sys.executable, "-m", f"benchmarks.{name}", "--json", str(file), *options]
-            done = subprocess.run(words, cwd=ROOT, check=False)
-            if done.returncode == 0:
+            with subprocess.Popen(words, cwd=ROOT) as started:  # run() would kill it at a Ctrl-C
+                code = started.wait()
+            if code == 0:
                 yield msgspec.json.decode(file.read_bytes(), type=Report)
             else:
                 yield Report(figures=[], skipped=[Skipped(name, FAILED)])
