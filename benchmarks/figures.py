@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from statistics import median
 from typing import Final, Literal, TypeAlias, TypeVar
@@ -180,6 +181,11 @@ def number(value: float) -> str:
     return f"{value:.3f}".rstrip("0") if size < 1 else f"{value:.2f}"
 
 
+def plural(count: int, noun: str) -> str:
+    """Return how many there are of what."""
+    return f"{count:,} {noun}{'s' * (count != 1)}"
+
+
 def ratio(value: float | None) -> str:
     """Return a ratio, with more digits where it is small."""
     assert value is not None
@@ -190,13 +196,8 @@ def main(
     doc: str | None, measure: Callable[[Asked], Iterator[Told]], *, rounds: int = ROUNDS
 ) -> None:
     """Be the script: read the options, print a line a figure, and keep them in a file if asked."""
-    assert doc is not None
-    parser = argparse.ArgumentParser(description=doc.split("\n\n")[0])
-    parser.add_argument("--rounds", type=int, help=f"of each figure [{rounds}]")
-    parser.add_argument("--seconds", type=float, help=f"of each window, about [{SECONDS}]")
-    parser.add_argument("--folder", type=folder, help="on the disk to measure [the temporary one]")
-    parser.add_argument("--quick", action="store_true", help="small, for tests: says nothing")
-    parser.add_argument("--json", type=Path, help="write the figures to this file too")
+    parser = options(doc, rounds)
+    parser.add_argument("--json", type=file, help="write the figures to this file too")
     asked = parser.parse_args()
     told = Report()
     for each in measure(
@@ -213,8 +214,41 @@ def main(
         asked.json.write_bytes(msgspec.json.encode(told))
 
 
+def options(doc: str | None, rounds: int = ROUNDS) -> argparse.ArgumentParser:
+    """Return what reads the options that all scripts have."""
+    assert doc is not None
+    parser = argparse.ArgumentParser(description=doc.split("\n\n")[0], allow_abbrev=False)
+    parser.add_argument("--rounds", type=how_many, help=f"of each figure [{rounds}]")
+    parser.add_argument("--seconds", type=how_long, help=f"of most windows, about [{SECONDS}]")
+    parser.add_argument("--folder", type=folder, help="on the disk to measure [the temporary one]")
+    parser.add_argument("--quick", action="store_true", help="small, for tests: says nothing")
+    return parser
+
+
+def how_many(text: str) -> int:
+    """Return a number of rounds; raises what argparse tells a user, as those below do."""
+    if not (text.isdecimal() and int(text)):
+        raise argparse.ArgumentTypeError(f"{text} rounds cannot be measured: give 1 or more")
+    return int(text)
+
+
+def how_long(text: str) -> float:
+    """Return a time in seconds."""
+    with suppress(ValueError):
+        if 0 < float(text) <= 60:
+            return float(text)
+    raise argparse.ArgumentTypeError(f"{text} is no length of a window: give up to 60 seconds")
+
+
+def file(name: str) -> Path:
+    """Return the path of a file to write."""
+    path = Path(name)
+    folder(str(path.parent))
+    return path
+
+
 def folder(name: str) -> Path:
-    """Return the folder of that name; raises what argparse tells a user."""
+    """Return the folder of that name."""
     path = Path(name)
     if not path.is_dir():
         raise argparse.ArgumentTypeError(f"{name} is no folder: make it first, or name another")

@@ -20,6 +20,7 @@ from benchmarks.figures import (
     interleaved,
     main,
     number,
+    plural,
 )
 
 PAIRS = [(80.0, 100.0), (90.0, 100.0), (50.0, 100.0)]
@@ -99,3 +100,33 @@ def test_a_folder_that_there_is_not_is_told_in_one_sentence(
     with pytest.raises(SystemExit):
         main("What it says.", lambda _: iter(()))
     assert "no/such is no folder: make it first, or name another" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--rounds", "0"], "0 rounds cannot be measured: give 1 or more"),
+        (["--rounds", "-1"], "-1 rounds cannot be measured"),
+        (["--seconds", "nan"], "nan is no length of a window: give up to 60 seconds"),
+        (["--seconds", "-3"], "-3 is no length of a window"),
+        (["--json", "no/such/figures.json"], "no/such is no folder: make it first"),
+        (["--round", "3"], "unrecognized arguments: --round 3"),
+    ],
+)
+def test_bad_use_is_told_in_one_sentence_before_anything_is_measured(
+    words: list[str],
+    told: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def measure(_: Asked) -> Iterator[Told]:
+        raise AssertionError("measured all the same")
+
+    monkeypatch.setattr(sys, "argv", ["script", *words])
+    with pytest.raises(SystemExit):
+        main("What it says.", measure)
+    assert told in capsys.readouterr().err
+
+
+def test_how_many_there_are_is_said_in_words() -> None:
+    assert [plural(count, "run") for count in (1, 16, 2_000)] == ["1 run", "16 runs", "2,000 runs"]
