@@ -15,8 +15,9 @@ from typing import Final
 
 import stenograph as st
 from benchmarks import figures
-from benchmarks.append import append_until, in_folder
-from benchmarks.figures import Asked, Figure, at_least, compared, interleaved
+from benchmarks.append import append_until
+from benchmarks.figures import Asked, Figure, at_least, compared
+from benchmarks.files import in_turns
 from benchmarks.tools import once, spin
 
 APPENDERS: Final = 16
@@ -26,11 +27,8 @@ SPINS_US: Final = (500, 100)
 def measure(asked: Asked) -> Iterator[Figure]:
     """Yield a figure for each time that the tool computes without giving way."""
     for spin_us in SPINS_US:
-        pairs = interleaved(
-            asked.rounds,
-            partial(in_folder, partial(appended_per_s, spin_us / 1e6), APPENDERS, asked),
-            partial(in_folder, partial(appended_per_s, 0.0), APPENDERS, asked),
-        )
+        busy, idle = partial(appended_per_s, spin_us / 1e6), partial(appended_per_s, 0.0)
+        pairs = in_turns(asked, APPENDERS, busy, idle)
         name = f"appends while a tool computes {spin_us} µs at a time"
         yield compared(name, "events/s", pairs, against="idle loop", goal=at_least(0.3))
 

@@ -15,8 +15,8 @@ from typing import Any, Final
 
 import stenograph as st
 from benchmarks import figures
-from benchmarks.append import in_folder
-from benchmarks.figures import Asked, Figure, counted
+from benchmarks.figures import Asked, Figure, counted, plural
+from benchmarks.files import in_folder
 from benchmarks.tools import THREE, count, first, loop, second, third
 
 RUNS: Final = (1, 16, 256)
@@ -29,7 +29,7 @@ def measure(asked: Asked) -> Iterator[Figure]:
     for runs in RUNS:
         steps = max(10, asked.size(6000, 200) // runs)
         used = partial(used_us, loop("count", steps), 1)
-        name = f"CPU a step, {runs} run{'s' * (runs > 1)} in flight"
+        name = f"CPU a step, {plural(runs, 'run')} in flight"
         yield from of_both(name, [in_folder(used, runs, asked) for _ in range(asked.rounds)], steps)
     used = partial(used_us, THREE, AGAIN)
     rounds = [in_folder(used, 16, asked) for _ in range(asked.rounds)]

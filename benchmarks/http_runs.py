@@ -13,7 +13,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final
 
-from benchmarks import figures
+from benchmarks import checked, figures
 from benchmarks.figures import Asked, Figure, at_least, compared, interleaved
 from benchmarks.load import load
 from benchmarks.processes import free_port, post, process, steno_server, wait_for
@@ -28,7 +28,7 @@ def measure(asked: Asked) -> Iterator[Figure]:
     plain = free_port()
     with (
         TemporaryDirectory(dir=asked.folder) as folder,
-        steno_server(Path(folder) / "http.db") as ours,
+        steno_server(db := Path(folder) / "http.db") as ours,
         process("-m", "benchmarks.in_memory", plain) as served,
         load() as client,
     ):
@@ -45,6 +45,8 @@ def measure(asked: Asked) -> Iterator[Figure]:
         )
         interleaved(1, *measures)  # what is imported and compiled at first is no part of it
         rounds = interleaved(asked.rounds, *measures)
+        ends = checked.ends(db)
+        assert {ends[run] for run in ends if not run.startswith("graph/")} == {done["seq"]}
     pairs = [(run, echo) for run, echo, _ in rounds]
     yield compared(NAME, "runs/s", pairs, against="Litestar echo", goal=at_least(0.45))
     pairs = [(run, memory) for run, _, memory in rounds]
