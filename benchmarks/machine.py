@@ -56,7 +56,7 @@ def commit() -> str:
     """Return the commit that is checked out, and whether something was changed since."""
     try:
         head = git("rev-parse", "--short=12", "HEAD")
-        changed = git("status", "--porcelain", "--", "stenograph")
+        changed = git("status", "--porcelain", "--", "stenograph", "benchmarks/*.py")
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
     return f"{head}{', with changes' if changed else ''}"
