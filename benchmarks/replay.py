@@ -2,7 +2,7 @@
 
 Ours is ``engine.get`` on a journal that was opened just now and holds no snapshot. The ceiling
 takes the same rows from sqlite3, decodes each event and lets the same ``evolve`` take it in, without
-asyncio, pages or checks. A second, lower ceiling only decodes the JSON and sets what was patched.
+asyncio, pages or checks. Beside it stands what only decodes the JSON and sets what was patched.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import perf_counter
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import msgspec
 
@@ -28,6 +28,9 @@ from stenograph.engine.core.folding import evolve
 from stenograph.engine.core.run import Run
 from stenograph.journal import Record
 
+End: TypeAlias = tuple[int, int]
+"""The last seq, and what the tool has counted to."""
+
 ROWS: Final = (
     "SELECT offset, 'long', seq, at, type, data, hash FROM record WHERE stream = ? ORDER BY seq"
 )
@@ -38,13 +41,14 @@ def measure(asked: Asked) -> Iterator[Figure]:
     """Yield the figure beside the same fold over plain rows, and beside hardly any fold."""
     with TemporaryDirectory(dir=asked.folder) as folder:
         path = Path(folder) / "long.db"
-        events = asyncio.run(make(path, asked.size(25_000, 300)))
+        steps = asked.size(25_000, 300)
+        events = asyncio.run(make(path, steps))
         forget_snapshots(path)
         rounds = interleaved(
             asked.rounds,
-            partial(per_s, events, lambda: asyncio.run(replay(path))),
-            partial(per_s, events, lambda: evolved(path)),
-            partial(per_s, events, lambda: patched(path)),
+            partial(per_s, (events, steps), lambda: asyncio.run(replay(path))),
+            partial(per_s, (events, steps), lambda: evolved(path)),
+            partial(per_s, (events, steps), lambda: patched(path)),
         )
     name = f"replay of {events:,} events"
     yield compared(
@@ -76,17 +80,18 @@ def forget_snapshots(path: Path) -> None:
         db.commit()
 
 
-def per_s(events: int, folded: Callable[[], int]) -> float:
-    """Return events a second; what was folded tells the last seq."""
+def per_s(end: End, folded: Callable[[], End]) -> float:
+    """Return events a second; what was folded must have come to that end."""
     begin = perf_counter()
-    assert folded() == events
-    return events / (perf_counter() - begin)
+    assert folded() == end
+    return end[0] / (perf_counter() - begin)
 
 
-async def replay(path: Path) -> int:
+async def replay(path: Path) -> End:
     """Fold the run as the engine does for whoever asks."""
     async with st.open(path, recover=False) as engine:
-        return (await engine.get("long")).seq
+        run = await engine.get("long")
+        return run.seq, run.state["n"]
 
 
 def rows(path: Path) -> Iterator[Any]:
@@ -96,15 +101,15 @@ def rows(path: Path) -> Iterator[Any]:
         yield from db.execute(ROWS, (stream,))
 
 
-def evolved(path: Path) -> int:
-    """Fold the run with nothing between the rows and the fold."""
+def evolved(path: Path) -> End:
+    """Fold the run with nothing between the rows and the fold, for which no hash is needed."""
     run = Run()
-    for offset, run_id, seq, at, type_, data, digest in rows(path):
-        evolve(run, decode(Record(offset, run_id, seq, at, type_, data, digest.hex())))
-    return run.seq
+    for offset, run_id, seq, at, type_, data, _ in rows(path):
+        evolve(run, decode(Record(offset, run_id, seq, at, type_, data, "")))
+    return run.seq, run.state["n"]
 
 
-def patched(path: Path) -> int:
+def patched(path: Path) -> End:
     """Decode each event and set the keys that it patches."""
     state: dict[str, Any] = {}
     last = 0
@@ -113,7 +118,7 @@ def patched(path: Path) -> int:
         if type_ == "state.patched":
             for operation in event["patch"]:
                 state[operation["path"]] = operation.get("value")
-    return last
+    return last, state["/n"]
 
 
 if __name__ == "__main__":
