@@ -133,13 +133,20 @@ def serve(port: int) -> None:
     """Serve both on a port, with uvicorn as Stenograph sets it up."""
     import uvicorn
 
-    app = Litestar([run_graph, echo], logging_config=None, openapi_config=None)
     uvicorn.run(
-        app, port=port, log_config=None, access_log=False, server_header=False, proxy_headers=False
+        Litestar([run_graph, echo], logging_config=None, openapi_config=None),
+        port=port,
+        http="h11",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
     )
 
 
 if __name__ == "__main__":
     import sys
 
+    if len(sys.argv) != 2:
+        sys.exit("say on which port: python -m benchmarks.in_memory PORT")
     serve(int(sys.argv[1]))

@@ -187,13 +187,16 @@ def frame(payload: bytes) -> bytes:
     return struct.pack("!BBQ", 0x81, 127, size) + payload
 
 
-def main(kind: str, path: str, port: str) -> None:
+def main(words: list[str]) -> None:
     """Serve, and do what is told."""
+    serving: dict[str, Any] = {"ours": ours, "raw": raw}
+    if len(words) != 3 or words[0] not in serving:
+        sys.exit("say what to serve: python -m benchmarks.live_server ours|raw FILE PORT")
+    kind, path, port = words
     most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-    serving: Any = {"ours": ours, "raw": raw}[kind]
-    asyncio.run(serving(Path(path), int(port)))
+    asyncio.run(serving[kind](Path(path), int(port)))
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    main(sys.argv[1:])
