@@ -1,7 +1,8 @@
 """Whether step number 100,000 of a run costs what step number 100 costs, in time and in bytes.
 
 One long run is driven to just before that step with durability normal, and parks there at its limit.
-Then, with durability full, it goes on a little and a new run begins, in turns.
+Then, with durability full, it goes on a little and a new run begins, in turns, many times: a turn
+is short, and the disk is not equally fast in any two of them.
 """
 
 from __future__ import annotations
@@ -80,4 +81,4 @@ async def step_of(engine: Engine, run_id: str, after: int) -> tuple[float, float
 
 
 if __name__ == "__main__":
-    figures.main(__doc__, measure)
+    figures.main(__doc__, measure, rounds=21)
