@@ -46,7 +46,7 @@ torture: $(DEV) ## crash at every event boundary and recover; ARGS goes to the s
 mutants: $(DEV) ## break the engine in fifteen ways, and see the tests turn red for each
 	@$(PY) -m benchmarks.mutants
 
-bench: $(DEV) ## measure all beside its ceilings, into benchmarks/RESULTS.md; ARGS="--rounds 3" goes along
+bench: $(DEV) ## measure all beside its ceilings, into benchmarks/RESULTS.md; ARGS="--rounds 9" goes along
 	@$(PY) -m benchmarks $(ARGS)
 
 bench-peers: $(DEV) ## measure beside other engines, which it installs into .peers/

@@ -14,7 +14,7 @@ from time import perf_counter
 from typing import Final
 
 import stenograph as st
-from benchmarks import figures
+from benchmarks import checked, figures
 from benchmarks.append import append_until
 from benchmarks.figures import Asked, Figure, at_least, compared
 from benchmarks.files import in_turns
@@ -35,8 +35,9 @@ def measure(asked: Asked) -> Iterator[Figure]:
 
 def appended_per_s(spin_s: float, path: Path, appenders: int, seconds: float) -> float:
     """Return events a second, beside a tool that keeps the loop busy (0: none does)."""
+    streams = [f"stream-{n}" for n in range(appenders)]
 
-    async def append() -> float:
+    async def append() -> tuple[int, float]:
         async with st.open(path, tools=[spin]) as engine:
             if spin_s:
                 await engine.start(
@@ -44,17 +45,19 @@ def appended_per_s(spin_s: float, path: Path, appenders: int, seconds: float) ->
                 )
                 await asyncio.sleep(0.1)
             begin = perf_counter()
-            streams = (f"stream-{n}" for n in range(appenders))
             until = begin + seconds
             events = await asyncio.gather(
                 *(append_until(engine.journal, stream, until) for stream in streams)
             )
-            per_s = sum(events) / (perf_counter() - begin)
+            took = perf_counter() - begin
             if spin_s:
                 assert (await engine.wait("busy")).status == "completed"
-            return per_s
+            return sum(events), took
 
-    return asyncio.run(append())
+    events, took = asyncio.run(append())
+    found = checked.ends(path)
+    assert sum(found.get(stream, 0) for stream in streams) == events
+    return events / took
 
 
 if __name__ == "__main__":
