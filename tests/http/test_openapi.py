@@ -70,7 +70,6 @@ def test_what_goes_wrong_is_described_as_a_problem() -> None:
         "method-not-allowed",
         "internal-error",
         "history-unreadable",
-        "journal-unreadable",
         "merge-conflict",
     }
     assert KINDS.keys() - told == untold
