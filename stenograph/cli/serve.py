@@ -229,7 +229,10 @@ def settings_for(context: click.Context, host: str, tokens: str | None) -> Setti
         "subscribers": max(1, min(10_000, connections * 9 // 10)),
     }
     told = {**usual, **given, "connections": connections, "tokens": tokens}
-    return Settings(**told, bounds=Bounds(**given_to(context, Bounds)))
+    try:
+        return Settings(**told, bounds=Bounds(**given_to(context, Bounds)))
+    except ValueError as error:
+        raise Failure(str(error), USAGE) from None
 
 
 def watch_and_serve(

@@ -85,7 +85,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             description="Connections at a time.",
             extra={
                 "unit": "connections",
-                "beyond": "503, as plain text",
+                "beyond": "503 `too-many-connections`",
                 "default": "what the files fit that may be open, at most 12,000",
             },
         ),
@@ -98,7 +98,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             description="Sockets and streams among the connections.",
             extra={
                 "unit": "subscribers",
-                "beyond": "503",
+                "beyond": "503 `too-many-subscribers`; a socket closes with 1013",
                 "default": "10,000, at most 9 of 10 connections",
             },
         ),
@@ -109,7 +109,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             ge=0,
             le=1_000_000,
             description="Requests a second for each token; 0: as many as come.",
-            extra={"unit": "requests a second", "beyond": "429"},
+            extra={"unit": "requests a second", "beyond": "429 `rate-limited`"},
         ),
     ] = 0
     request_burst: Annotated[
@@ -118,7 +118,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             ge=1,
             le=1_000_000,
             description="Requests at once, where there is a rate.",
-            extra={"unit": "requests", "beyond": "429"},
+            extra={"unit": "requests", "beyond": "429 `rate-limited`"},
         ),
     ] = 100
 
@@ -128,7 +128,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             gt=0,
             le=3600,
             description="How long the head of a request may take to come.",
-            extra={"unit": "seconds", "beyond": "the connection is closed"},
+            extra={"unit": "seconds", "beyond": "408 `head-timeout`; who sent nothing is left"},
         ),
     ] = 10.0
     body_s: Annotated[
@@ -146,7 +146,10 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             gt=0,
             le=3600,
             description="How long a client may take none of what it is sent.",
-            extra={"unit": "seconds", "beyond": "the connection is closed"},
+            extra={
+                "unit": "seconds",
+                "beyond": "a stream ends; a socket closes with 1013 and its cursor",
+            },
         ),
     ] = 30.0
     stop_s: Annotated[

@@ -260,7 +260,14 @@ async def test_health_tells_more_to_who_may_read(keys: Keys) -> None:
             told[name] = (await client.get("/healthz", headers=keys.of(name))).json()
         nobody = (await client.get("/readyz")).json()
     assert nobody == told["run"] == told["old"] == {"status": "ok"}
-    assert told["read"].keys() == {"status", "version", "journal", "recovered", "warnings"}
+    assert told["read"].keys() == {
+        "status",
+        "version",
+        "journal",
+        "recovered",
+        "checks",
+        "warnings",
+    }
     assert told["read"]["warnings"] == []
 
 
