@@ -26,7 +26,7 @@ from stenograph.cli.serve import OWN, place_of, serve, settings_for
 from stenograph.cli.serve_options import setting_options, words_of
 from stenograph.cli.settings_page import Fact, facts, page
 from stenograph.engine import Bounds
-from stenograph.http import Settings
+from stenograph.http import Settings, hosts_at
 from tests.cli.running import ROOT, serving, steno
 
 PAGE = ROOT / "docs" / "settings.md"
@@ -49,6 +49,9 @@ def values_of(name: str, hint: Any) -> st.SearchStrategy[Any]:
         return st.floats(least, meta.le, exclude_min=is_open, allow_nan=False, width=32)
     if get_origin(kind) is Literal:
         return st.sampled_from(get_args(kind))
+    if name == "origins":
+        names = st.text("abcdefghijklmnopqrstuvwxyz-0", min_size=1, max_size=12)
+        return st.lists(names.map("https://{}".format), min_size=1, max_size=3)
     if "frozenset" in str(kind):
         return st.lists(TEXTS.filter(lambda text: not text.startswith("-")), min_size=1, max_size=3)
     return TEXTS
@@ -75,7 +78,7 @@ def told(words: list[str], variables: dict[str, str] | None = None) -> Settings:
     with mock.patch.dict(os.environ, {**CLEAN, **(variables or {})}, clear=True):
         context = serve.make_context("serve", words)
         with context:
-            return settings_for(context, "127.0.0.1", None)
+            return settings_for(context, "127.0.0.1", context.params["tokens"])
 
 
 def asked(words: list[str]) -> click.Context:
@@ -102,7 +105,10 @@ def test_a_setting_is_the_same_by_flag_by_variable_and_by_file(
     assert told([], {"STENO_CONFIG": str(file)}) == by_flags
     for name, value in chosen.items():
         found = getattr(by_flags if hasattr(by_flags, name) else by_flags.bounds, name)
-        assert found == (frozenset(value) if isinstance(value, list) else value)
+        if name == "hosts":
+            assert found == {*value, *(hosts_at("127.0.0.1") or ())}
+        else:
+            assert found == (frozenset(value) if isinstance(value, list) else value)
 
 
 def test_a_flag_goes_before_a_variable_before_the_file_before_the_default(tmp_path: Path) -> None:
