@@ -99,6 +99,10 @@ def server(db: Path, port: int, asked: Asked) -> Iterator[tuple[Process, Any]]:
     words = ("-m", "benchmarks.many_server", db, port, asked.runs, asked.send_s)
     with process(*words) as served:
         yield served, served.answer()
+        assert served.popen.stdin is not None
+        served.popen.stdin.close()  # or the thread that reads it would hold it up
+        served.popen.terminate()
+        served.popen.wait(2 * PATIENCE_S)
 
 
 def follow(asked: Asked) -> Followed:

@@ -85,7 +85,6 @@ class Subscriber(asyncio.Protocol):
         assert isinstance(transport, asyncio.Transport)
         self.transport, self.is_open = transport, False
         self.data.clear()
-        self.since = time.time()
         transport.write(
             f"GET /ws/{self.run_id}?batch=1&after={self.after} HTTP/1.1\r\nHost: {HOST}\r\n"
             "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
@@ -99,7 +98,7 @@ class Subscriber(asyncio.Protocol):
             head, end, rest = self.data.partition(b"\r\n\r\n")
             if not end:
                 return
-            self.is_open = True
+            self.is_open, self.since = True, time.time()
             if not head.startswith(b"HTTP/1.1 101"):
                 self.crowd.seen.refused += 1
                 self.transport.abort()

@@ -67,6 +67,7 @@ class ServerConfig(uvicorn.Config):
             **named,
         )
         self.settings, self.subscribers = settings, subscribers
+        self.is_stopping = False  # and all that are connected have been told
 
 
 class Throttle:
@@ -132,6 +133,8 @@ class HttpProtocol(Throttle, H11Protocol):
         if len(self.connections) > self.config.settings.connections:
             self.app = too_many
         self.head.begin()
+        if self.config.is_stopping:  # it was accepted before, and comes too late
+            self.end()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Wait for nothing any more."""

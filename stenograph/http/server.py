@@ -103,6 +103,8 @@ def bound(host: str, port: int) -> socket.socket:
 class Server(uvicorn.Server):
     """uvicorn's server, which tells the application when it has begun and when it is to end."""
 
+    config: ServerConfig
+
     def __init__(
         self,
         app: Litestar,
@@ -147,6 +149,7 @@ class Server(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Let go of those who wait, stop as uvicorn does, and hang up on who is still there then."""
         self.app.state["stopping"].set()
+        self.config.is_stopping = True
         await super().shutdown(sockets)
         if self.server_state.tasks:  # which were cancelled, and have something to say yet
             await asyncio.wait(self.server_state.tasks, timeout=LAST_WORDS_S)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -14,6 +15,7 @@ import pytest
 
 import stenograph as st
 from stenograph.http import Settings, create_app, serve
+from stenograph.http.protocols import HttpProtocol
 from tests.http.raw import asking, connected, shaking
 from tests.http.serving import begun, eventually, in_memory, messages, ran, serving
 from tests.http.test_server import process
@@ -82,6 +84,23 @@ async def test_a_stream_ends_after_a_whole_event(accept: str, end: bytes) -> Non
             heard += b"".join([chunk async for chunk in chunks])
     assert heard.endswith(end)
     assert len(heard) > 1024
+
+
+async def test_who_was_accepted_and_comes_after_all_were_told_is_let_go() -> None:
+    async with serving() as server, connected(server.port, 1) as [first]:
+        [config] = {
+            each.config
+            for each in gc.get_objects()
+            if type(each) is HttpProtocol
+            and each.transport is not None
+            and not each.transport.is_closing()
+        }
+        config.is_stopping = True
+        async with connected(server.port, 1) as [late]:
+            late.say(shaking("/ws/logs"))
+            await asyncio.wait_for(asyncio.shield(late.lost), 30)
+        assert late.heard == b""
+        assert not first.lost.done()
 
 
 async def test_no_new_work_is_taken_while_the_server_stops() -> None:
