@@ -218,8 +218,8 @@ class HttpProtocol(Throttle, H11Protocol):
             self.cycle.message_event.set()
         status, headers, body = refusal(code, detail)
         response = h11.Response(status_code=status, headers=headers)
-        for event in (response, h11.Data(data=body), h11.EndOfMessage()):
-            self.transport.write(self.conn.send(event) or b"")
+        events = (response, h11.Data(data=body), h11.EndOfMessage())
+        self.transport.write(b"".join(self.conn.send(event) or b"" for event in events))
         self.flow.resume_reading()
         self.transport.write_eof()
         self.taking.begin(LINGER_S)
@@ -374,6 +374,7 @@ async def too_many(scope: ASGIScope, receive: ASGIReceiveCallable, send: ASGISen
     await send({"type": "http.response.body", "body": body, "more_body": False})
 
 
+@lru_cache(maxsize=16)
 def refusal(code: str, detail: str) -> tuple[int, Headers, bytes]:
     """Return the status, headers and body of a problem after which the connection ends."""
     problem = problem_of(Refused(code, detail))
