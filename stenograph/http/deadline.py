@@ -37,8 +37,9 @@ class Deadline:
         self._due = None
 
     def close(self) -> None:
-        """Take it back for good, and its timer with it."""
+        """Take it back for good, and its timer with it, and whom it would tell."""
         self._due = None
+        self._late = _nobody  # it mostly belongs to whom it tells: a cycle costs a collection
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -52,3 +53,7 @@ class Deadline:
             return
         self._due = None
         self._late()
+
+
+def _nobody() -> None:
+    """Be told."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from abc import abstractmethod
 from collections.abc import Callable
 from contextlib import suppress
 from functools import lru_cache
@@ -97,9 +98,10 @@ class Throttle:
             self.transport.resume_reading()
 
     @property
+    @abstractmethod
     def is_paused(self) -> bool:
         """Whether uvicorn has something to be done first."""
-        raise NotImplementedError
+        ...
 
 
 class HttpProtocol(Throttle, H11Protocol):

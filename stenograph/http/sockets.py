@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Iterator
 from contextlib import aclosing, contextmanager, suppress
-from itertools import count
 from typing import Any, Final, TypeAlias
 
 import msgspec
@@ -249,10 +248,10 @@ class Sender(Struct, frozen=True):
 
 async def _until_gone(socket: Socket) -> None:
     """Take in and forget whatever a client says; raises Gone once it has left, Leave."""
-    for number in count(1):
-        await _event(socket)
-        if number % CHATTER == 0:
-            await asyncio.sleep(CHATTER_PAUSE_S)
+    while True:
+        for _ in range(CHATTER):
+            await _event(socket)
+        await asyncio.sleep(CHATTER_PAUSE_S)
 
 
 async def _event(socket: Socket) -> Any:

@@ -67,6 +67,17 @@ async def test_who_cannot_be_waited_for_is_told_of_the_stop_all_the_same(
     assert all("Exception" not in each.message for each in caplog.records)
 
 
+async def test_a_handler_that_is_cancelled_at_any_other_time_tells_of_no_stop() -> None:
+    async with serving() as server:
+        await begun(server.http, HANG, "r")
+        async with server.socket("/ws/r") as socket:
+            await socket.recv()
+            [task] = [each for each in asyncio.all_tasks() if "run_asgi" in repr(each.get_coro())]
+            task.cancel()
+            await messages(socket)
+            assert socket.close_code == 1006
+
+
 @pytest.mark.parametrize(
     ("accept", "end"),
     [("text/event-stream", b"\n\n"), ("application/x-ndjson", b"}\n")],

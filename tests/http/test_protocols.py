@@ -134,12 +134,24 @@ async def test_chunks_that_are_none_are_told_so_and_their_handler_waits_no_longe
     assert [each.message for each in caplog.records] == ["Invalid HTTP request received."]
 
 
-async def test_what_is_not_http_behind_the_beginning_of_an_answer_ends_the_connection() -> None:
-    head = b"POST /runs HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+async def test_what_is_not_http_behind_an_answer_ends_the_connection() -> None:
+    head = b"POST /runs/import HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
     async with serving() as server, connected(server.port, 1) as [client]:
-        client.say(head)  # without a type it is answered before there is a body
-        client.say(b"1\r\n{\r\n0\r\n\r\n")
+        client.say(head)  # of a type that is refused before there is a body
+        await eventually(lambda: b"unsupported-media-type" in client.heard)
+        client.say(b"ZZ\r\n")
+        await ended(client)
+        assert client.heard.count(b"HTTP/1.1") == 1
+
+
+async def test_a_body_in_tiny_chunks_is_read_slowly_and_whole() -> None:
+    head = b"POST /runs HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+    many = 20_000
+    async with serving() as server, connected(server.port, 1) as [client]:
+        client.say(head + b"Transfer-Encoding: chunked\r\n\r\n")
+        client.say(b"1\r\n[\r\n" * many + b"0\r\n\r\n")
         await eventually(lambda: b"/problems/" in client.heard)
+        assert b"/problems/too-deep" in client.heard
 
 
 async def test_a_thousand_slow_heads_and_a_thousand_silent_sockets_hold_up_nobody(

@@ -65,6 +65,28 @@ async def test_headers_are_bounded_whatever_parser_is_installed() -> None:
     assert server.config.http_protocol_class is HttpProtocol
 
 
+async def test_the_system_keeps_little_for_the_slow_where_it_can_be_told(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    options = [socket.TCP_USER_TIMEOUT, socket.TCP_NOTSENT_LOWAT]
+    for there in (True, False):
+        if not there:
+            monkeypatch.delattr(socket, "TCP_NOTSENT_LOWAT")
+        stop = asyncio.Event()
+        stop.set()
+        with listener("127.0.0.1", 0) as sock:
+            app = create_app(in_memory)
+            server = Server(app, sock, started=None, stop=stop)
+            server.config.load()
+            server.lifespan = server.config.lifespan_class(server.config)
+            await server.startup([sock])
+            told = [sock.getsockopt(socket.IPPROTO_TCP, each) for each in options]
+            for each in server.servers:
+                each.close()
+        assert told[0] == 40_000
+        assert (told[1] == 128 * 1024) == there
+
+
 async def test_nobody_need_be_told_of_the_start() -> None:
     stop = asyncio.Event()
     stop.set()
