@@ -15,6 +15,7 @@ from stenograph.engine import Engine
 from stenograph.http.disk import free_bytes
 from stenograph.http.loop_lag import LoopLag
 from stenograph.http.observing import Observer
+from stenograph.http.subscribers import Subscribers
 from stenograph.http.wire import DONE, STATUSES
 from stenograph.journal import Histogram, JournalError, Stats
 
@@ -38,12 +39,14 @@ class Family(Struct, frozen=True):
     labels: Labels = ()
 
 
-async def gather(engine: Engine, observer: Observer, lag: LoopLag) -> list[Family]:
+async def gather(
+    engine: Engine, observer: Observer, lag: LoopLag, subscribers: Subscribers
+) -> list[Family]:
     """Return all there is to tell, but for what the system knows of the process."""
     return [
         *await of_runs(engine),
         *of_the_journal(engine),
-        *of_the_server(observer, lag),
+        *of_the_server(observer, lag, subscribers),
         gauge(
             "build_info",
             "1; the labels tell which Stenograph and which Python this is",
@@ -94,12 +97,12 @@ def of_the_journal(engine: Engine) -> list[Family]:
         gauge("wal_bytes", "Size of the write-ahead log", {(): journal.wal_bytes}),
         gauge("journal_failed", "1 once nothing can be written", {(): journal.failure is not None}),
         gauge("disk_free_bytes", "Room beside the journal", {} if free is None else {(): free}),
-        gauge("subscribers", "Who follows a run or the journal now", {(): journal.subscribers}),
+        gauge("followers", "Who follows a run or the journal now", {(): journal.subscribers}),
         gauge("tail_lag_events", "Events the slowest live one is behind", {(): journal.lag}),
     ]
 
 
-def of_the_server(observer: Observer, lag: LoopLag) -> list[Family]:
+def of_the_server(observer: Observer, lag: LoopLag, subscribers: Subscribers) -> list[Family]:
     """Return what there is to tell of requests, and of the loop that serves them."""
     answers: dict[Labels, float] = {}
     together: dict[Labels, Histogram] = {}
@@ -119,6 +122,8 @@ def of_the_server(observer: Observer, lag: LoopLag) -> list[Family]:
         gauge("requests_under_way", "Requests under way", {(): observer.under_way}),
         counter("sockets", "WebSockets closed", by_one(observer.sockets), "handler"),
         gauge("sockets_open", "WebSockets open", {(): observer.sockets_now}),
+        gauge("subscribers", "Sockets and streams that follow now", {(): subscribers.now}),
+        counter("clients_too_slow", "Clients let go, as they took nothing", {(): subscribers.slow}),
         histogram(
             "loop_lag_seconds", "How late the event loop is, looked at twice a second", lag.seconds
         ),

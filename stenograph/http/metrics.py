@@ -21,6 +21,7 @@ from stenograph.http.errors import problems
 from stenograph.http.gathering import Family, Spread, gather
 from stenograph.http.loop_lag import LoopLag
 from stenograph.http.observing import Observer
+from stenograph.http.subscribers import Subscribers
 from stenograph.journal import run_apart
 
 if TYPE_CHECKING:
@@ -47,11 +48,12 @@ async def metrics(
     engine: NamedDependency[Engine],
     observer: NamedDependency[Observer],
     lag: NamedDependency[LoopLag],
+    subscribers: NamedDependency[Subscribers],
 ) -> Response[bytes]:
     """Tell what Prometheus asks, in its text format, or in OpenMetrics where `Accept` says so."""
     if not request.app.state["settings"].metrics:
         raise NotFoundException
-    families = await gather(engine, observer, lag)
+    families = await gather(engine, observer, lag, subscribers)
     is_open = OPENMETRICS in request.headers.get("accept", "")
     text, media_type = await run_apart(partial(rendered, families, is_open=is_open))
     return Response(text, headers={"Content-Type": media_type})
