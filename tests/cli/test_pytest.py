@@ -41,6 +41,7 @@ from tests.cli.running import (
     steno,
     steno_without_room,
 )
+from tests.cli.tools import COUNT
 from tests.crashes import drive
 from tests.graphs import LARGER, SAMPLES, TOOLS, Sample, chain, one, waiting
 
@@ -130,6 +131,8 @@ def test_without_a_file_it_goes_to_stdout(project: Path) -> None:
 
 
 def test_server_file_and_export_write_the_same(server: Server, tmp_path: Path) -> None:
+    words = ["run", graph_file(tmp_path, COUNT), "-s", "to=1", "--follow"]
+    assert steno("--url", server.url, *words).code == 0
     file = tmp_path / "run.ndjson.gz"
     assert steno("--url", server.url, "export", "@last", file).code == 0
     written = [
