@@ -144,7 +144,7 @@ from stenograph.engine.tools.trace_ids import (
     sane_traceparent,
     trace_of,
 )
-from stenograph.engine.values import canonical, nested_deeper, pointer
+from stenograph.engine.values import canonical, containers, nested_deeper, pointer
 
 __all__ = (
     "ACTIVE",
@@ -271,6 +271,7 @@ __all__ = (
     "as_data",
     "attempt_span_id",
     "canonical",
+    "containers",
     "current_run",
     "decode",
     "did_you_mean",

@@ -16,6 +16,8 @@ from stenograph.engine.errors import NotJson
 
 VALUE_MAX_DEPTH: Final = 64
 INT_MAX: Final = 2**63
+CONTAINERS_FEW: Final = 1000
+"""Up to so many brackets it matters to nobody whether some stand in text."""
 SHOWN_MAX_CHARS: Final = 1000
 """Longest key or pointer that an error quotes; a key may have megabytes, an event may not."""
 
@@ -65,10 +67,24 @@ def nested_deeper(data: bytes, limit: int) -> bool:
 
     Takes time in proportion to the length, whatever the bytes are.
     """
-    if data.count(b"[") + data.count(b"{") <= limit:
+    if _openings(data) <= limit:
         return False
-    brackets = _STRING.sub(b"", data).translate(None, _NOT_BRACKETS)
+    brackets = _brackets(data)
     return any(depth > limit for depth in accumulate(map(_STEP.__getitem__, brackets)))
+
+
+def containers(data: bytes) -> int:
+    """Count the arrays and objects of JSON text, without parsing it; too many of what is no JSON."""
+    most = _openings(data)
+    return _openings(_brackets(data)) if most > CONTAINERS_FEW else most
+
+
+def _openings(data: bytes) -> int:
+    return data.count(b"[") + data.count(b"{")
+
+
+def _brackets(data: bytes) -> bytes:
+    return _STRING.sub(b"", data).translate(None, _NOT_BRACKETS)
 
 
 def pointer(*keys: object) -> str:
@@ -143,7 +159,7 @@ def _plain(value: object) -> str | int | float:
 
 def _is_deep(data: bytes, decoded: Any) -> bool:
     """Tell whether a decoded value nests too deep, level by level; ``data`` saves most the walk."""
-    if data.count(b"[") + data.count(b"{") <= VALUE_MAX_DEPTH:
+    if _openings(data) <= VALUE_MAX_DEPTH:
         return False
     level = [decoded]
     for _ in range(VALUE_MAX_DEPTH):

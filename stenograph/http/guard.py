@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
+from functools import partial
 from ipaddress import ip_address
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -14,13 +15,18 @@ from litestar.enums import ScopeType
 from litestar.middleware import ASGIMiddleware
 from litestar.types import ASGIApp, Receive, Scope, Send
 
-from stenograph.engine import EngineClosed, duplicate_keys, nested_deeper
+from stenograph.engine import EngineClosed, containers, duplicate_keys, nested_deeper
 from stenograph.http.errors import Refused
 from stenograph.http.settings import DEFAULTS, Settings
 from stenograph.http.waiting import Stopping
 from stenograph.http.wire import GZIP_TYPE, NDJSON_TYPE
+from stenograph.journal import run_apart
 
 SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+LARGE_BYTES: Final = 64 * 1024
+"""Up to so many bytes of a body are looked at in a few milliseconds."""
+CONTAINERS_MAX: Final = 131_072
+"""Arrays and objects of a body: each takes far more than its two bytes. The largest graph has fewer."""
 FILE_PATHS: Final = frozenset({"/runs/import", "/api/runs/import"})
 _HOST: Final = re.compile(r"(?P<name>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::(?P<port>[0-9]{1,5}))?")
 _DEFAULT_PORTS: Final = {"http": ":80", "https": ":443"}
@@ -49,7 +55,8 @@ class Guard(ASGIMiddleware):
             body = await self._read(headers, receive, stopping)
             if body is None:
                 return  # the client left before it had sent its body
-            check_json(headers, body, self.settings.body_depth)
+            check = partial(check_json, headers, body, self.settings.body_depth)
+            await looked_at(check, len(body))
             receive = _replay(body, receive)
         await next_app(scope, receive, send)
 
@@ -119,6 +126,14 @@ def check_file_type(headers: Mapping[str, str]) -> None:
         raise Refused("unsupported-media-type", detail)
 
 
+async def looked_at(check: Callable[[], None], size: int) -> None:
+    """Look at so many bytes, if they are many beside the event loop; raises what ``check`` does."""
+    if size > LARGE_BYTES:
+        await run_apart(check)
+    else:
+        check()
+
+
 def check_json(headers: Mapping[str, str], body: bytes, depth: int) -> None:
     """Raise Refused unless a body, when there is one, is sound by type, encoding, depth and names.
 
@@ -132,10 +147,19 @@ def check_json(headers: Mapping[str, str], body: bytes, depth: int) -> None:
         body.decode()
     except UnicodeDecodeError as error:
         raise Refused("not-utf8", f"byte {error.start} of the body is not UTF-8") from None
-    if nested_deeper(body, depth):
-        detail = f"the body nests more than {depth} arrays and objects"
-        raise Refused("too-deep", detail)
-    check_names(body)
+    check_nesting(body, depth)
+
+
+def check_nesting(text: bytes, depth: int) -> None:
+    """Raise Refused for arrays and objects that are too deep or too many, and for names given twice."""
+    if nested_deeper(text, depth):
+        raise Refused(
+            "too-deep", f"no more than {depth} arrays and objects may stand in each other"
+        )
+    if containers(text) > CONTAINERS_MAX:
+        detail = f"there may be {CONTAINERS_MAX:,} arrays and objects"
+        raise Refused("payload-too-large", detail)
+    check_names(text)
 
 
 def check_names(text: bytes) -> None:

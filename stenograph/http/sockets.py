@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Iterator
 from contextlib import aclosing, contextmanager, suppress
+from functools import partial
 from typing import Any, Final, TypeAlias
 
 import msgspec
@@ -13,14 +14,14 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath
 from msgspec import Struct
 
-from stenograph.engine import Engine, EngineClosed, Filter, filter_of, nested_deeper
+from stenograph.engine import Engine, EngineClosed, Filter, filter_of
 from stenograph.http.access import actor_of, subprotocol_of
 from stenograph.http.asked import traceparent
 from stenograph.http.bodies import state_in_frame, within
 from stenograph.http.errors import Refused, problem_of
 from stenograph.http.following import to_its_end
 from stenograph.http.frames import Frames, error_message, status_message
-from stenograph.http.guard import check_names
+from stenograph.http.guard import check_nesting, looked_at
 from stenograph.http.outlet import LEAVE, LOST, Gone, Leave, Outlet
 from stenograph.http.pages import JournalSource, check_journal
 from stenograph.http.playback import Playback, played
@@ -273,9 +274,7 @@ async def _first_frame(socket: Socket) -> dict[str, Any]:
     except TimeoutError:
         raise Refused("body-timeout", "the first message, with the state, did not come") from None
     depth = socket.app.state["settings"].body_depth
-    if nested_deeper(data, depth):
-        raise Refused("too-deep", f"a state may nest {depth} deep")
-    check_names(data)
+    await looked_at(partial(check_nesting, data, depth), len(data))
     try:
         frame = msgspec.json.decode(data)
     except msgspec.DecodeError as error:

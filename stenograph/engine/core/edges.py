@@ -46,11 +46,38 @@ class Ways(Struct, frozen=True):
     predicates: tuple[str, ...]
 
 
+class Nodes(Mapping[str, CompiledNode]):
+    """The nodes of a graph, each compiled when it is first asked for: all at once can take seconds."""
+
+    def __init__(self, nodes: Mapping[str, Node]) -> None:
+        self._nodes = nodes
+        self._compiled: dict[str, CompiledNode] = {}
+
+    def __getitem__(self, name: str) -> CompiledNode:
+        """Return a node; raises KeyError."""
+        found = self._compiled.get(name)
+        if found is None:
+            found = self._compiled[name] = _node(name, self._nodes[name])
+        return found
+
+    def __contains__(self, name: object) -> bool:
+        """Tell whether there is such a node, and compile nothing for it."""
+        return name in self._nodes
+
+    def __iter__(self) -> Iterator[str]:
+        """Go through the names."""
+        return iter(self._nodes)
+
+    def __len__(self) -> int:
+        """Count the nodes."""
+        return len(self._nodes)
+
+
 class CompiledGraph(Struct, frozen=True):
     """A graph ready to run; a function of its canonical JSON alone."""
 
     graph: Graph
-    nodes: dict[str, CompiledNode]
+    nodes: Nodes
     rules: Rules
 
 
@@ -85,8 +112,7 @@ Answers: TypeAlias = Mapping[str, bool | ErrorInfo]
 def compile_graph(canonical: bytes) -> CompiledGraph:
     """Compile a graph from its canonical JSON."""
     graph = msgspec.json.decode(canonical, type=Graph)
-    nodes = {name: _node(name, node) for name, node in graph.nodes.items()}
-    return CompiledGraph(graph, nodes, rules_of(graph.state))
+    return CompiledGraph(graph, Nodes(graph.nodes), rules_of(graph.state))
 
 
 def decide_way(

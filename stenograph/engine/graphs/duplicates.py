@@ -19,8 +19,22 @@ def duplicate_keys(text: bytes) -> list[Fault]:
     A parser keeps the last and says nothing; in a graph that would lose a node. Raises ValueError
     for what is no JSON in UTF-8; nesting is the caller's to bound.
     """
+    if not _has_twice(text.decode()):
+        return []
     found = _DECODER.decode(text.decode())
-    return list(islice(_twice(found, ""), FAULTS_MAX)) if isinstance(found, list) else []
+    return list(islice(_twice(found, ""), FAULTS_MAX))
+
+
+def _has_twice(text: str) -> bool:
+    """Tell whether any object holds a key twice, and keep nothing of what stands in it."""
+    is_twice = False
+
+    def look(pairs: list[tuple[str, Any]]) -> None:
+        nonlocal is_twice
+        is_twice = is_twice or len(dict(pairs)) < len(pairs)
+
+    json.JSONDecoder(object_pairs_hook=look).decode(text)
+    return is_twice
 
 
 class _Pairs(list[tuple[str, Any]]):

@@ -13,6 +13,8 @@ from stenograph.engine.times import to_us
 from stenograph.engine.values import clip, is_utf8, pointer
 
 KEY_MAX_CHARS: Final = 256
+KEYS_MAX: Final = 1000
+"""How many keys a graph may declare: a schema takes up to a millisecond to check, however small."""
 _TIME_LIKE: Final = re.compile(r"\d{4}-\d\d-\d\d([Tt ].*)?", re.DOTALL)
 
 
@@ -20,6 +22,9 @@ def read_state(reader: Reader, data: Any, path: str) -> dict[str, Any]:
     """Return what is declared of each key of the state."""
     if not isinstance(data, dict):
         reader.fault(path, f"is an object, not {kind_of(data)}")
+        return {}
+    if len(data) > KEYS_MAX:
+        reader.fault(path, f"declares {len(data):,} keys; a graph may declare {KEYS_MAX:,}")
         return {}
     return {name: _read_key(reader, name, item, path) for name, item in data.items()}
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from msgspec import Struct
@@ -12,6 +12,33 @@ from stenograph.engine.graphs.graph import ReducerName, StateKey
 from stenograph.engine.graphs.schemas import Schema, compile_schema
 from stenograph.engine.state.vault import name_in
 from stenograph.engine.values import clip, pointer
+
+
+class Schemas(Mapping[str, Schema]):
+    """Schemas by the keys of the state that have one, each compiled when it is first asked for."""
+
+    def __init__(self, sources: Mapping[str, Any]) -> None:
+        self._sources = sources
+        self._compiled: dict[str, Schema] = {}
+
+    def __getitem__(self, key: str) -> Schema:
+        """Return the schema of a key; raises KeyError."""
+        found = self._compiled.get(key)
+        if found is None:
+            found = self._compiled[key] = compile_schema(self._sources[key])
+        return found
+
+    def __contains__(self, key: object) -> bool:
+        """Tell whether a key has a schema, and compile nothing for it."""
+        return key in self._sources
+
+    def __iter__(self) -> Iterator[str]:
+        """Go through the keys."""
+        return iter(self._sources)
+
+    def __len__(self) -> int:
+        """Count the schemas."""
+        return len(self._sources)
 
 
 class Rules(Struct, frozen=True):
@@ -43,10 +70,8 @@ def rules_of(keys: Mapping[str, StateKey]) -> Rules:
     """Return the rules that a graph declares; its schemas have been checked."""
     return Rules(
         reducers={key: each.reducer for key, each in keys.items() if each.reducer is not None},
-        schemas={
-            key: compile_schema(each.schema)
-            for key, each in keys.items()
-            if each.schema is not None
-        },
+        schemas=Schemas(
+            {key: each.schema for key, each in keys.items() if each.schema is not None}
+        ),
         secrets=frozenset(key for key, each in keys.items() if each.secret),
     )

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Any, Final, Protocol, TypeVar
 
 import msgspec
 from msgspec import Raw, Struct
@@ -27,9 +28,22 @@ from stenograph.engine.graphs.parse import ID_PATTERN, ParsedGraph, graph_refs, 
 from stenograph.engine.stored.sizes import check_sizes
 from stenograph.engine.times import to_text
 from stenograph.engine.tools.tools import Registry
-from stenograph.journal import Journal, NewRecord
+from stenograph.engine.values import encode
+from stenograph.journal import Journal, NewRecord, run_apart
+
+T = TypeVar("T")
+
+
+class Do(Protocol):
+    """Does work: at once, or beside the event loop."""
+
+    def __call__(self, work: Callable[[], T]) -> Awaitable[T]:
+        """Return what the work returns."""
+
 
 NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
+LARGE_BYTES: Final = 8 * 1024
+"""Larger graphs are read beside the event loop: a megabyte of conditions takes more than a second."""
 KNOWN_MAX: Final = 64
 """How many graphs are kept at hand; the others are read again when they are asked for."""
 
@@ -70,16 +84,25 @@ class Graphs:
             for function in functions_of(graph):
                 self._registry.add(function)
             graph = as_data(graph)
-        refs = graph_refs(graph, self._bounds)
+        if not _is_large(graph):
+            return await self._parse(graph, beside, _at_once)
+        return await self._parse(graph, beside, run_apart)
+
+    async def _parse(
+        self, graph: Mapping[str, Any], beside: Mapping[str, StoredGraph], do: Do
+    ) -> ParsedGraph:
+        refs = await do(partial(graph_refs, graph, self._bounds))
         ids = dict.fromkeys(ref.partition("@")[0] for ref in refs)
-        return parse_graph(
+        read = partial(
+            parse_graph,
             dict(graph),
-            tools=self._registry.tools,
-            predicates=self._registry.predicates,
+            tools=self._registry.tools.copy(),
+            predicates=self._registry.predicates.copy(),
             graphs=[each for each in ids if each in beside or await self._is_known(each)],
             missing=[each for each in refs if "@" in each and not await self._is_known(each)],
             bounds=self._bounds,
         )
+        return await do(read)
 
     async def _is_known(self, ref: str) -> bool:
         graph_id, _, version = ref.partition("@")
@@ -197,6 +220,18 @@ class Graphs:
         if known is not None and len(known) == seq:  # if not, it was read again, or is to be
             known.append(stored)
         return msgspec.structs.replace(stored, created=True, warnings=parsed.warnings)
+
+
+async def _at_once(work: Callable[[], T]) -> T:
+    return work()
+
+
+def _is_large(graph: Mapping[str, Any]) -> bool:
+    """Tell whether a graph may take more than some milliseconds to read."""
+    try:
+        return len(encode(graph)) > LARGE_BYTES
+    except Exception:
+        return False  # what is no JSON is refused where that is found
 
 
 def refs_of(graph: Graph) -> list[str]:
