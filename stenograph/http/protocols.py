@@ -262,6 +262,7 @@ class SocketProtocol(Throttle, WebSocketsSansIOProtocol):
         self.taking = Deadline(self.loop, config.settings.send_s, self.too_slow)
         self.draining = Deadline(self.loop, DRAIN_S, self.drop)
         self.left_with: int | None = None
+        self.early = bytearray()
 
     def connection_made(self, transport: Any) -> None:
         """Begin; nothing that passes is logged, at whichever level: heads carry tokens."""
@@ -275,11 +276,14 @@ class SocketProtocol(Throttle, WebSocketsSansIOProtocol):
         ClientDisconnected, and Leave for a client that is to be sent its close and no more.
         """
         await self.writable.wait()
+        if not self.handshake_complete and self.transport.is_closing():
+            raise ClientDisconnected  # uvicorn would take it for an application that errs
         text = message.get("text")
         if not isinstance(text, str) or self.conn.state is not State.OPEN:
             await super().send(message)
             # uvicorn takes an answer in place of a handshake for none, and logs an error.
             self.handshake_complete |= self.initial_response is not None
+            self.take_early()
         elif self.left_with is not None:
             raise Leave(self.left_with)
         elif self.transport.is_closing():
@@ -288,8 +292,27 @@ class SocketProtocol(Throttle, WebSocketsSansIOProtocol):
             self.transport.write(framed(text))
 
     def data_received(self, data: bytes) -> None:
-        """Take data in."""
+        """Take data in; frames that come before the handshake is answered wait for that.
+
+        uvicorn would act on them, with a connection that is not open. Nor does it send what is said
+        to a handshake that cannot be read, as one whose headers are too many.
+        """
+        if self.handshake_initiated and not self.handshake_complete:
+            self.early += data
+            self.transport.pause_reading()
+            return
         self.throttled(super().data_received, data)
+        if not self.handshake_initiated and self.conn.handshake_exc is not None:
+            self.transport.write(b"".join(self.conn.data_to_send()))
+            self.transport.close()
+            self.draining.begin()
+
+    def take_early(self) -> None:
+        """Take in what came too early, once the handshake is answered."""
+        if self.early and self.handshake_complete:
+            early, self.early = bytes(self.early), bytearray()
+            self.transport.resume_reading()
+            self.data_received(early)
 
     def send_receive_event_to_app(self) -> None:
         """Pass a message on; text that is not UTF-8 ends the connection, and is no error here.

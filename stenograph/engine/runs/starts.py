@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from typing import Annotated, Any, TypeAlias
+from functools import partial
+from typing import Annotated, Any, Final, TypeAlias
 
 import msgspec
 from msgspec import Meta, Struct
@@ -20,14 +21,17 @@ from stenograph.engine.executor.actors import Actors
 from stenograph.engine.graphs.graph import Graph, Limits
 from stenograph.engine.graphs.parse import ID_PATTERN
 from stenograph.engine.runs.flow import Flow, has_lines
+from stenograph.engine.state.rules import Rules
 from stenograph.engine.state.state import State
-from stenograph.engine.state.vault import Vault
+from stenograph.engine.state.vault import Sealed, Vault
 from stenograph.engine.stored.graphs import Graphs, StoredGraph
 from stenograph.engine.tools.tools import NEXT_NODE
 from stenograph.engine.tools.trace_ids import Traceparent
 from stenograph.engine.values import request_hash
-from stenograph.journal import Journal
+from stenograph.journal import Journal, run_apart
 
+KEYS_AT_ONCE: Final = 1000
+"""States with more keys are made ready beside the event loop: ten thousands take a tenth of a second."""
 Key: TypeAlias = Annotated[str, Meta(min_length=1, max_length=255)]
 Delay: TypeAlias = Annotated[float, Meta(ge=0, le=10 * 366 * 86_400)]
 Seqs: TypeAlias = int | Collection[int]
@@ -123,9 +127,11 @@ class Starts:
         values = {key: value for key, value in (state or {}).items() if key != NEXT_NODE}
         rules = compile_graph(stored.data).rules
         said = {**options.tags, "actor": options.actor, "key": options.key or ""}
-        sealed, vault = seal_start(values, rules, said)
-        first = State.from_values(sealed.values, rules, self._bounds)
-        asked = [named, first.to_values(), options.limits, options.tags, options.delay_s]
+        asked = [options.limits, options.tags, options.delay_s]
+        prepare = partial(_prepared, values, rules, said, self._bounds, named, asked)
+        is_wide = len(values) > KEYS_AT_ONCE
+        prepared = await run_apart(prepare) if is_wide else prepare()
+        sealed, vault, first, request = prepared
         start = Start(
             graph_id=stored.graph_id,
             version=stored.version,
@@ -137,12 +143,26 @@ class Starts:
             graphs=await self._graphs.pin(stored.graph),
             secrets=sealed.secrets,
             key=options.key,
-            request=request_hash(asked),
+            request=request,
             delay_s=options.delay_s,
             traceparent=options.traceparent,
         )
         kept = vault if secrets_in(start) else None
         return Beginning(run_id=options.run_id, start=start, state=first, vault=kept)
+
+
+def _prepared(
+    values: dict[str, Any],
+    rules: Rules,
+    said: Mapping[str, str],
+    bounds: Bounds,
+    named: str,
+    asked: list[Any],
+) -> tuple[Sealed, Vault, State, str]:
+    """Return the first values without their secrets, these, the state, and the hash of the request."""
+    sealed, vault = seal_start(values, rules, said)
+    first = State.from_values(sealed.values, rules, bounds)
+    return sealed, vault, first, request_hash([named, first.to_values(), *asked])
 
 
 def run_id_for(actor: str, key: str) -> str:

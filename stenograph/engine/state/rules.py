@@ -53,9 +53,10 @@ class Rules(Struct, frozen=True):
 
         Of a secret key's value nothing is told, and what stands for it is not looked at.
         """
-        schema = self.schemas.get(key)
+        if key not in self.schemas:
+            return None
         is_hidden = key in self.secrets and name_in(value) is not None
-        fault = schema.fault(value) if schema and not is_hidden else None
+        fault = None if is_hidden else self.schemas[key].fault(value)
         if fault is None:
             return None
         if key in self.secrets:
