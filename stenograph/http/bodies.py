@@ -14,7 +14,7 @@ from stenograph.engine import Fault, GraphInvalid, NotJson, StateRefused, pointe
 from stenograph.http.classic_wire import RunRequest
 from stenograph.http.errors import Refused
 from stenograph.http.requests import StartRequest
-from stenograph.http.wire import RESERVED_IDS
+from stenograph.http.wire import RESERVED_IDS, STATE_KEYS_MAX
 
 Graph: TypeAlias = dict[str, Any]
 STATE_NAMES = ("input", "state", "initial_state")
@@ -127,6 +127,8 @@ def state_in_frame(frame: Mapping[str, Any], graph_id: str) -> tuple[str, dict[s
     what the path or another name of the state contradicts.
     """
     given = {name: frame[name] for name in STATE_NAMES if isinstance(frame.get(name), dict)}
+    if any(len(each) > STATE_KEYS_MAX for each in (frame, *given.values())):
+        raise Refused("body-invalid", f"a state may be given {STATE_KEYS_MAX:,} keys")
     known = {*STATE_NAMES, *_FRAME_FIELDS}
     if "initial_state" not in frame and not (given and frame.keys() <= known):
         return "", dict(frame)

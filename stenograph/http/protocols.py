@@ -276,7 +276,7 @@ class SocketProtocol(Throttle, WebSocketsSansIOProtocol):
         ClientDisconnected, and Leave for a client that is to be sent its close and no more.
         """
         await self.writable.wait()
-        if not self.handshake_complete and self.transport.is_closing():
+        if self.close_sent or (not self.handshake_complete and self.transport.is_closing()):
             raise ClientDisconnected  # uvicorn would take it for an application that errs
         text = message.get("text")
         if not isinstance(text, str) or self.conn.state is not State.OPEN:

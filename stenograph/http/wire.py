@@ -64,8 +64,12 @@ DONE: Final[frozenset[str]] = frozenset({"completed", "failed", "cancelled"})
 GOING: Final[frozenset[str]] = frozenset({"running", "cancelling"})
 """The statuses of a run that has something to do by itself; in all others it is at rest."""
 
+STATE_KEYS_MAX: Final = 10_000
+"""Keys that a client may give a state: each step looks at them all, which with ten times as many takes
+longer than others should wait. What stands under a key may have any number."""
 State: TypeAlias = Annotated[
-    dict[str, Any], Meta(description="A JSON object", examples=[{"issues_open": 1}])
+    dict[str, Any],
+    Meta(max_length=STATE_KEYS_MAX, description="A JSON object", examples=[{"issues_open": 1}]),
 ]
 Tags: TypeAlias = Annotated[
     dict[Annotated[str, Meta(min_length=1, max_length=128)], Annotated[str, Meta(max_length=255)]],

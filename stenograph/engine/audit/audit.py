@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import partial
 
 from stenograph.engine.audit.blame import Blamer
 from stenograph.engine.audit.blame_view import BlameAt, blame_at
@@ -14,6 +15,7 @@ from stenograph.engine.audit.trails import Trails
 from stenograph.engine.errors import SeqNotReached
 from stenograph.engine.executor.actors import Actors
 from stenograph.engine.stored.histories import Histories
+from stenograph.journal import run_apart
 
 
 class Audit:
@@ -33,7 +35,7 @@ class Audit:
         blamer = Blamer()
         async for event in events_of(self._histories, line):
             blamer.note(event)
-        return blame_at(blamer, path, scope, line.lost)
+        return await run_apart(partial(blame_at, blamer, path, scope, line.lost))
 
     async def diff(
         self,
@@ -50,10 +52,12 @@ class Audit:
         """
         line, other_line = await self._line(run_id, at), await self._line(other, other_at)
         left, right = await self._told(line), await self._told(other_line)
-        compared = compare(left, right, shared(line, other_line), so_far=so_far)
+        same = shared(line, other_line)
+        compared = await run_apart(partial(compare, left, right, same, so_far=so_far))
         asked, other_asked = compared.asked()
         reasons = await self._reasons(line, asked)
-        return diff(compared, reasons, await self._reasons(other_line, other_asked))
+        other_reasons = await self._reasons(other_line, other_asked)
+        return await run_apart(partial(diff, compared, reasons, other_reasons))
 
     async def _point(self, run_id: str, seq: int | None) -> int:
         """Return an event of a run, the last one by default; raises UnknownRun, SeqNotReached."""
