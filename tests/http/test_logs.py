@@ -65,13 +65,13 @@ async def test_one_line_a_request_says_who_asked_what_and_what_came_of_it() -> N
         assert each.pop("time").endswith("Z")
     first, second = found
     assert first.pop("request_id")
-    assert first.pop("message").startswith("GET /tools 200")
+    assert first.pop("message").startswith("GET /tools 400")
     assert first == {
         "level": "info",
         "logger": "stenograph.access",
         "method": "GET",
         "path": "/tools",
-        "status": 200,
+        "status": 400,  # tokens do not belong there
         "actor": "http",
     }
     assert (second["request_id"], second["status"]) == ("mine", 415)
