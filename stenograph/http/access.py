@@ -165,6 +165,17 @@ def still_may(connection: ASGIConnection[Any, Any, Any, Any]) -> Callable[[], bo
     return lambda: tokens.holds(token)
 
 
+def check_holds(scope: Connection) -> None:
+    """Raise Refused once a token no longer holds: to be asked after whatever may have taken a while.
+
+    A body, a first message, or what a client waits for may come long after the request was let in.
+    """
+    token = scope.get("auth")
+    tokens: KnownTokens | None = scope["litestar_app"].state["tokens"]
+    if token is not None and tokens is not None and not tokens.holds(token):
+        raise _token_invalid("this token was revoked, or has expired, in the meantime")
+
+
 def audience_of(connection: ASGIConnection[Any, Any, Any, Any]) -> str:
     """Return for whom a cache may keep an answer: for everybody only where everybody may ask."""
     return "public" if connection.app.state["tokens"] is None else "private"

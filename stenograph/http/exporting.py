@@ -15,6 +15,7 @@ from litestar.params import FromPath, HeaderParameter, QueryParameter
 from litestar.response import Response, Stream
 
 from stenograph.engine import Engine, EngineClosed, ExportedRun, ExportHeader, ExportReader
+from stenograph.http.access import check_holds
 from stenograph.http.answers import Exported, also
 from stenograph.http.errors import BODY_CODES, Refused, problems
 from stenograph.http.queries import check_names
@@ -124,6 +125,7 @@ async def import_run(
     """
     with imports:
         exported = await received(request, stopping)
+        check_holds(request.scope)
         if exported.header.run_id in RESERVED_IDS:
             raise Refused("import-refused", f"no run can be called {exported.header.run_id} here")
         run = await engine.import_run(exported)

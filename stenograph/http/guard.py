@@ -16,6 +16,7 @@ from litestar.middleware import ASGIMiddleware
 from litestar.types import ASGIApp, Receive, Scope, Send
 
 from stenograph.engine import EngineClosed, containers, duplicate_keys, nested_deeper
+from stenograph.http.access import check_holds
 from stenograph.http.errors import Refused
 from stenograph.http.settings import DEFAULTS, Settings
 from stenograph.http.waiting import Stopping
@@ -55,6 +56,7 @@ class Guard(ASGIMiddleware):
             body = await self._read(headers, receive, stopping)
             if body is None:
                 return  # the client left before it had sent its body
+            check_holds(scope)
             check = partial(check_json, headers, body, self.settings.body_depth)
             await looked_at(check, len(body))
             receive = _replay(body, receive)

@@ -15,7 +15,7 @@ from litestar.response import Response, Stream
 from msgspec import Struct
 
 from stenograph.engine import Engine, Filter, UnknownRun, filter_of
-from stenograph.http.access import still_may
+from stenograph.http.access import check_holds, still_may
 from stenograph.http.answers import NOTHING_MORE, Events
 from stenograph.http.errors import Refused, problems
 from stenograph.http.following import to_its_end
@@ -245,6 +245,7 @@ async def _answer(
     part = await _read(source, sieve, asked.after, limit)
     if asked.wait_s and not part.records and part.after >= head and not done:
         after = await _until_news(source, sieve, part.after, asked.wait_s, request, stopping)
+        check_holds(request.scope)
         part = await _read(source, sieve, after, limit)
         head, done = await source.head()
     return _page_answer(source, part, head, done=done)

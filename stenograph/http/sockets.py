@@ -15,7 +15,7 @@ from litestar.params import FromPath
 from msgspec import Struct
 
 from stenograph.engine import Engine, EngineClosed, Filter, filter_of
-from stenograph.http.access import actor_of, subprotocol_of
+from stenograph.http.access import actor_of, check_holds, subprotocol_of
 from stenograph.http.asked import traceparent
 from stenograph.http.bodies import state_in_frame, within
 from stenograph.http.errors import Refused, problem_of
@@ -130,6 +130,7 @@ async def execute(
         name, _, version = graph_id.partition("@")
         await engine.graph(name, version or None)
         pointer, state = state_in_frame(await _first_frame(socket), graph_id)
+        check_holds(socket.scope)
         with within(state=pointer):
             run = await engine.start(
                 graph_id, state, traceparent=traceparent(), actor=actor_of(socket)

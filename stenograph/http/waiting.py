@@ -10,6 +10,7 @@ from typing import Any, Final
 from litestar import Request
 
 from stenograph.engine import ACTIVE, Engine, RunView
+from stenograph.http.access import check_holds
 
 UNWATCHED_S: Final = 0.1
 """How long a run may take before anybody watches whether its client is still there, or the server is
@@ -66,9 +67,11 @@ async def wait_for_run(
     try:
         async with asyncio.timeout(None) as limit:
             with request.app.state["stopping"].ends(limit), _ended_when_gone(limit, request):
-                return await engine.wait(run_id, left_s)
+                run = await engine.wait(run_id, left_s)
     except TimeoutError:
-        return await engine.get(run_id)
+        run = await engine.get(run_id)
+    check_holds(request.scope)
+    return run
 
 
 @contextmanager
