@@ -6,7 +6,7 @@ import os
 import sqlite3
 import stat
 from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from datetime import UTC, datetime
 from importlib.resources import files
 from pathlib import Path
@@ -65,6 +65,7 @@ async def connect_writer(path: Path, durability: Durability) -> AsyncIterator[ai
     Whoever calls this holds the lock. Raises CannotOpen.
     """
     async with AsyncExitStack() as stack:
+        make_private(path)
         with explained(path):
             db = await stack.enter_async_context(
                 aiosqlite.connect(
@@ -75,6 +76,15 @@ async def connect_writer(path: Path, durability: Durability) -> AsyncIterator[ai
             await set_up(db, path, durability)
             await db.executescript(creation() if is_blank else PROBE + script("additions.sql"))
         yield db
+
+
+def make_private(path: Path) -> None:
+    """Make a file that its owner alone can read, where there is none; as SQLite does its log.
+
+    What cannot be made is left for SQLite to find, whose reasons are told.
+    """
+    with suppress(OSError):
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
 
 
 @contextmanager

@@ -37,6 +37,23 @@ def sqlite_file(path: Path, script: str) -> None:
         db.executescript(script)
 
 
+async def test_a_new_journal_is_for_its_owner_alone(tmp_path: Path) -> None:
+    async with open_journal(tmp_path / "new.db") as journal:
+        await journal.append("a", NOTE, expected_seq=0)
+        names = set(os.listdir(tmp_path)) - {"new.db.lock"}  # which tells who holds the journal
+        found = {name: os.stat(tmp_path / name).st_mode & 0o077 for name in names}
+    assert found == dict.fromkeys(("new.db", "new.db-wal", "new.db-shm"), 0)
+
+
+async def test_a_journal_that_others_may_read_stays_so(tmp_path: Path) -> None:
+    path = tmp_path / "shared.db"
+    path.touch()
+    path.chmod(0o644)
+    async with open_journal(path) as journal:
+        await journal.append("a", NOTE, expected_seq=0)
+    assert path.stat().st_mode & 0o077 == 0o044
+
+
 async def test_an_absent_or_empty_file_becomes_a_journal(tmp_path: Path) -> None:
     (tmp_path / "empty.db").touch()
     sqlite_file(tmp_path / "half-made.db", "PRAGMA journal_mode=WAL")
