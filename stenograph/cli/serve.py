@@ -166,6 +166,7 @@ def serve(
         quiet=settings().quiet,
         settings=told,
         checkpoints=signing,
+        hidden=[each for each in (store, checkpoint_key) if each],
     ).run()
 
 

@@ -56,6 +56,7 @@ class Serving(Struct):
     quiet: bool
     settings: Settings
     checkpoints: Checkpointing | None = None
+    hidden: Sequence[str] = ()
     found: Found = field(default_factory=Found)
 
     def run(self) -> None:
@@ -82,6 +83,7 @@ class Serving(Struct):
             data=self.data,
             bounds=self.settings.bounds,
             traced=self.settings.tracing,
+            hidden=self.hidden,
         )
         async with at_the_end(self.checkpoints), opened as engine, now_and_then(self.checkpoints):
             yield engine

@@ -35,6 +35,11 @@ def made(db: Path, name: str = "ann", *scopes: str) -> str:
     return done.out.strip()
 
 
+def made_in(store: Path) -> str:
+    """Make a token in a file of tokens."""
+    return steno("token", "create", "ann", "--scope", "run", "--tokens", store, "-q").out.strip()
+
+
 def test_the_scopes_of_the_help_are_those_there_are() -> None:
     from stenograph.cli import token
 
@@ -253,6 +258,43 @@ def test_tokens_beside_a_journal_are_left_alone_where_none_are_to_be_needed(tmp_
     made(tmp_path / "steno.db")
     with serving("--db", tmp_path / "steno.db", "--port", "0", "--without-tokens") as server:
         assert httpx.get(f"{server.url}/runs").status_code == 200
+
+
+READS = """
+import stenograph as st
+
+@st.tool
+def read(state, ctx):
+    return {"text": ctx.data(state["path"]).read_text()}
+"""
+
+
+def test_neither_tokens_nor_the_key_of_checkpoints_are_data(tmp_path: Path) -> None:
+    (tmp_path / "reads.py").write_text(READS)
+    (tmp_path / "fine.txt").write_text("fine")
+    assert steno("checkpoint", "--new-key", tmp_path / "key.pem").code == 0
+    words = [
+        *("--db", tmp_path / "steno.db", "--data", tmp_path, "--port", "0"),
+        *("--tokens", tmp_path / "who.json", "--tools", tmp_path / "reads.py"),
+        *("--checkpoints", tmp_path / "signed", "--checkpoint-key", tmp_path / "key.pem"),
+    ]
+    token = made_in(tmp_path / "who.json")
+    graph = {"id": "g", "start": "read", "nodes": {"read": {"tool": "read"}}}
+    headers = {"Authorization": f"Bearer {token}"}
+    with serving(*words) as server, httpx.Client(base_url=server.url, headers=headers) as client:
+        client.post("/graph/create", json=graph).raise_for_status()
+        statuses = {
+            path: client.post("/graph/run", json={"graph_id": "g", "state": {"path": path}}).json()[
+                "status"
+            ]
+            for path in ("fine.txt", "who.json", "key.pem", "steno.db")
+        }
+    assert statuses == {
+        "fine.txt": "completed",
+        "who.json": "failed",
+        "key.pem": "failed",
+        "steno.db": "failed",
+    }
 
 
 def test_a_broken_file_of_tokens_is_an_error_at_the_start(tmp_path: Path) -> None:

@@ -91,6 +91,15 @@ async def test_a_journal_in_the_data_folder_is_hidden_when_it_is_opened(tmp_path
     assert run.error.type == "DataRefused"
 
 
+async def test_so_is_what_else_is_not_for_tools(tmp_path: Path) -> None:
+    (tmp_path / "key.pem").write_text("private")
+    graph = st.Graph(start="first", nodes={"first": st.Node(tool=read)})
+    async with st.open(":memory:", data=tmp_path, hidden=[tmp_path / "key.pem"]) as engine:
+        run = await engine.run(graph, {"path": "key.pem"})
+    assert run.error is not None
+    assert run.error.type == "DataRefused"
+
+
 @pytest.mark.parametrize("path", ["", "a\0b", 7, None, ["a"]])
 def test_what_is_no_path_is_refused(folder: DataFolder, path: object) -> None:
     with pytest.raises(st.DataRefused, match="a path in the data folder is text, not"):
