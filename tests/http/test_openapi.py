@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,7 @@ import pytest
 from litestar.routes import HTTPRoute
 
 import stenograph as st
-from stenograph.http import create_app
+from stenograph.http import create_app, docs
 from stenograph.http.errors import KINDS
 from tests.http.sensible import LINE
 from tests.http.serving import app_client, in_memory
@@ -41,6 +43,25 @@ async def test_the_description_is_served_as_it_is() -> None:
     assert answer.json() == json.loads(json.dumps(described()))
     assert answer.json()["info"]["title"] == "Stenograph"
     assert answer.json()["openapi"].startswith("3.1")
+
+
+async def test_the_description_is_made_once_however_many_ask(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    made = []
+
+    def counted(request: Any) -> bytes:
+        made.append(threading.current_thread())
+        return whole(request)
+
+    whole = docs.description
+    monkeypatch.setattr(docs, "description", counted)
+    async with app_client() as client:
+        asked = [client.get("/openapi.json") for _ in range(5)]
+        answers = {answer.content for answer in await asyncio.gather(*asked)}
+        answers.add((await client.get("/openapi.json")).content)
+    assert len(answers) == len(made) == 1
+    assert made != [threading.main_thread()], "nobody waits for it who has not asked for it"
 
 
 def test_every_path_is_described_once() -> None:
