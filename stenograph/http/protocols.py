@@ -53,6 +53,9 @@ PAUSES: Final = 10
 
 Headers: TypeAlias = list[tuple[bytes, bytes]]
 
+ALWAYS: Final[Headers] = [(b"x-content-type-options", b"nosniff")]
+"""What every answer has: whatever a state or an event holds, no browser takes it for a page."""
+
 
 class ServerConfig(uvicorn.Config):
     """uvicorn's configuration, and what our protocols are told besides."""
@@ -408,6 +411,7 @@ def refusal(code: str, detail: str) -> tuple[int, Headers, bytes]:
         (b"content-type", PROBLEM_TYPE.encode()),
         (b"content-length", b"%d" % len(body)),
         (b"connection", b"close"),
+        *ALWAYS,
     ]
     if problem.status == 503:
         headers.append((b"retry-after", b"5"))

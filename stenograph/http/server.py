@@ -17,7 +17,7 @@ import uvicorn
 from litestar import Litestar
 
 from stenograph.engine import Engine
-from stenograph.http.protocols import DRAIN_S, ServerConfig
+from stenograph.http.protocols import ALWAYS, DRAIN_S, ServerConfig
 from stenograph.http.settings import Settings
 
 HOST: Final = "127.0.0.1"
@@ -126,6 +126,7 @@ class Server(uvicorn.Server):
                 ws_ping_timeout=20.0,
                 timeout_graceful_shutdown=ceil(settings.stop_s),
                 server_header=False,
+                headers=[(name.decode(), value.decode()) for name, value in ALWAYS],
                 access_log=False,
                 proxy_headers=False,
                 log_config=None,

@@ -50,6 +50,32 @@ async def test_the_port_that_was_found_is_told_before_the_first_request() -> Non
         assert (await server.http.get("/readyz")).status_code == 200
 
 
+async def test_no_answer_is_taken_by_a_browser_for_another_type_than_its_own() -> None:
+    async with serving(settings=Settings(hosts=frozenset({"127.0.0.1"}))) as server:
+        paths = (
+            "/",
+            "/docs",
+            "/docs/start.js",
+            "/openapi.json",
+            "/healthz",
+            "/metrics",
+            "/nothing",
+        )
+        answers = [await server.http.get(path) for path in paths]
+        answers.append(await server.http.get("/runs", headers={"Host": "example.org"}))
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        writer.write(b"no HTTP\r\n\r\n")
+        refusal = (await asyncio.wait_for(reader.read(), PATIENCE_S)).lower()
+        writer.close()
+        async with server.socket("/ws/logs") as socket:
+            assert socket.response is not None
+            told = [socket.response.headers["X-Content-Type-Options"]]
+    assert [each.status_code for each in answers[-2:]] == [404, 421]
+    assert b"\r\nx-content-type-options: nosniff\r\n" in refusal
+    told += [each.headers.get("X-Content-Type-Options") for each in answers]
+    assert set(told) == {"nosniff"}
+
+
 def test_answers_are_not_held_back_to_be_sent_together() -> None:
     with listener("127.0.0.1", 0) as sock, socket.create_connection(sock.getsockname()):
         accepted, _ = sock.accept()
