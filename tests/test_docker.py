@@ -15,9 +15,11 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from msgspec import Struct
 
+from tests.cli.running import serving
 from tests.ports import free_port
 
 ROOT = Path(__file__).parent.parent
@@ -78,6 +80,21 @@ def lint(name: str, *arguments: str) -> None:
 
 def test_the_dockerfile_pleases_its_linter() -> None:
     lint("hadolint", "--no-color", "--failure-threshold", "style", "Dockerfile")
+
+
+def test_the_service_without_tokens_answers_under_its_own_names_alone() -> None:
+    assert "--without-tokens" in argv("CMD")
+    hosts = service()["environment"]["STENO_HOSTS"]
+    words = ("--memory", "--host", "0.0.0.0", "--port", "0", "--without-tokens")
+    with serving(*words, STENO_HOSTS=hosts) as up:
+        port = up.url.rpartition(":")[2]
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}") as client:
+            statuses = {
+                name: client.get("/runs", headers={"Host": f"{name}:{port}"}).status_code
+                for name in ("localhost", "127.0.0.1", "[::1]", "stenograph", "page.example.org")
+            }
+    assert statuses.pop("page.example.org") == 421
+    assert set(statuses.values()) == {200}
 
 
 def test_the_compose_file_is_one_by_the_specification() -> None:
