@@ -19,8 +19,8 @@ from stenograph.http.settings import Settings
 
 TEXT: Final = "%(asctime)s %(levelname)s %(name)s: %(message)s%(about)s"
 
-TALKATIVE: Final = ("httpx", "httpcore")
-"""They log whole URLs, and in those may stand what is secret."""
+TALKATIVE: Final = ("aiosqlite", "httpx", "httpcore")
+"""They log whole URLs, and all that a statement is given: in those may stand what is secret."""
 
 
 def configure_logs(settings: Settings, stream: TextIO | None = None) -> None:

@@ -12,6 +12,7 @@ from litestar.types import ASGIApp, Receive, Scope, Send
 
 from stenograph.http.access import ACTOR
 from stenograph.http.asked import ASKED, ID_HEADER, Asked
+from stenograph.http.tokens import masked
 from stenograph.journal import Histogram
 
 ACCESS: Final = logging.getLogger("stenograph.access")
@@ -96,7 +97,7 @@ def tell(scope: Any, status: int | None, took_s: float) -> None:
     """Log one line of a request: neither its query nor its body, and nothing that is secret."""
     fields = {
         "method": scope.get("method", "WEBSOCKET"),
-        "path": quote(scope["path"], safe=SAFE, errors="replace"),
+        "path": masked(quote(scope["path"], safe=SAFE, errors="replace")),
         "status": status,
         "ms": round(took_s * 1000, 3),
         "actor": actor_in(scope),

@@ -7,6 +7,7 @@ answers by itself is plain text; here it is a problem, as everything that goes w
 from __future__ import annotations
 
 import asyncio
+import logging
 import sys
 from abc import abstractmethod
 from collections.abc import Callable
@@ -50,6 +51,9 @@ QUEUE_MAX: Final = 32
 COSTLY_S: Final = 0.01
 PAUSES: Final = 10
 """Whoever sends what takes longer to take in than that is not read for so many times as long."""
+
+LOG: Final = logging.getLogger("uvicorn.error.sockets")
+LOG.setLevel(logging.WARNING)  # below it are URLs, with their queries; we have lines of our own
 
 Headers: TypeAlias = list[tuple[bytes, bytes]]
 
@@ -262,6 +266,7 @@ class SocketProtocol(Throttle, WebSocketsSansIOProtocol):
         _loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
+        self.logger = LOG
         self.taking = Deadline(self.loop, config.settings.send_s, self.too_slow)
         self.draining = Deadline(self.loop, DRAIN_S, self.drop)
         self.left_with: int | None = None

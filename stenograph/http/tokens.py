@@ -23,6 +23,7 @@ SCOPES: Final[tuple[Scope, ...]] = get_args(Scope)
 """What a token may be good for; none includes another."""
 
 TOKEN: Final = re.compile(r"steno_(?P<id>[0-9a-f]{12})_[0-9a-f]{64}")
+_SECRET: Final = re.compile(r"(?<=steno_[0-9a-f]{12})_[0-9a-f]{64}")
 NAME: Final = re.compile(r"(?![0-9a-f]{12}$)[A-Za-z0-9][A-Za-z0-9._@+-]{0,63}")
 NAME_WORDS: Final = "1 to 64 of a-z A-Z 0-9 . _ @ + -, the first a letter or digit"
 TAKEN_NAMES: Final = frozenset({"engine", "http", "recording", "rerun"})
@@ -70,9 +71,17 @@ def read_tokens(path: str | PathLike[str]) -> dict[str, Token]:
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise TokensRefused(f"{path}: no file of tokens: {error}") from error
     found = {token.id: token for token in tokens}
+    if taken := TAKEN_NAMES.intersection(token.name for token in tokens):
+        name = min(taken)
+        raise TokensRefused(f"{path}: no file of tokens: {name} is who events name without one")
     if len(found) < len(tokens) or len({token.name for token in tokens}) < len(tokens):
         raise TokensRefused(f"{path}: no file of tokens: an id or a name stands there twice")
     return found
+
+
+def masked(text: str) -> str:
+    """Return a text without the secrets of the tokens in it; their ids stay."""
+    return _SECRET.sub("_...", text) if "steno_" in text else text
 
 
 def create_token(

@@ -25,13 +25,14 @@ from opentelemetry.trace import Span, get_current_span
 from stenograph.engine import Engine
 from stenograph.http.asked import ASKED
 from stenograph.http.run_spans import RunSpans
+from stenograph.http.tokens import masked
 from stenograph.journal import run_apart
 
 UNTRACED: Final = ["^/healthz$", "^/readyz$", "^/metrics$"]
 """Asked again and again by machines; no run ever comes of it."""
 LOG: Final = logging.getLogger("stenograph.http")
-WHOLE: Final = frozenset({"http.url", "http.target", "url.full"})
-"""Attributes of requests in which a query stands, by the older names and the newer ones."""
+WHOLE: Final = frozenset({"http.url", "http.target", "url.full", "url.path"})
+"""Attributes of requests in which a path stands, or a query, by the older names and the newer ones."""
 FLUSH_S: Final = 3.0
 """How long the last spans may take to leave: who stops does not wait for a collector that is gone."""
 
@@ -148,9 +149,9 @@ def take_down(span: Span, scope: dict[str, Any]) -> None:
 
 
 def hide_query(span: Span) -> None:
-    """Take the query out of what a span says: somebody may have put a token into it."""
+    """Take the query out of what a span says, where somebody may have put a token, as in the path."""
     for name, value in dict(getattr(span, "attributes", None) or {}).items():
         if name == "url.query":
             span.set_attribute(name, "")
-        elif name in WHOLE and "?" in value:
-            span.set_attribute(name, value.partition("?")[0])
+        elif name in WHOLE:
+            span.set_attribute(name, masked(value.partition("?")[0]))

@@ -7,15 +7,19 @@ import json
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
+from websockets.exceptions import InvalidStatus
 
 import stenograph as st
 from stenograph.http import Settings, configure_logs
-from tests.http.serving import app_client, created, messages, serving
+from stenograph.http.tokens import SCOPES, create_token
+from tests.http.serving import app_client, created, messages, ran, serving
 from tests.http.test_errors import BrokenJournal, over
-from tests.http.tools import COUNT, of_one
+from tests.http.tools import COUNT, TOOLS, of_one
 
 LOG = logging.getLogger("a.tool")
 
@@ -56,7 +60,7 @@ async def test_nothing_is_said_of_requests_unless_asked() -> None:
 async def test_one_line_a_request_says_who_asked_what_and_what_came_of_it() -> None:
     with logged(log_format="json", log_level="info") as text:
         async with app_client() as client:
-            await client.get("/tools?token=secret", headers={"authorization": "Bearer secret"})
+            await client.get("/tools?a=secret", headers={"authorization": "Bearer secret"})
             await client.post("/graphs", content=b'{"secret"', headers={"x-request-id": "mine"})
     found = [each for each in lines(text) if each["logger"] == "stenograph.access"]
     assert [each.pop("ms") >= 0 for each in found] == [True, True]
@@ -75,6 +79,32 @@ async def test_one_line_a_request_says_who_asked_what_and_what_came_of_it() -> N
         "actor": "http",
     }
     assert (second["request_id"], second["status"]) == ("mine", 415)
+
+
+@pytest.mark.parametrize("log_format", ["text", "json"])
+async def test_no_log_of_any_level_tells_a_token_or_a_state(
+    log_format: str, tmp_path: Path
+) -> None:
+    token = create_token(tmp_path / "tokens", "ann", SCOPES, now=datetime.now(UTC))
+    settings = Settings(tokens=str(tmp_path / "tokens"))
+    headers = {"Authorization": f"Bearer {token}"}
+    with logged(log_format=log_format, log_level="debug") as text:
+        async with serving(
+            lambda: st.open(tmp_path / "steno.db", tools=TOOLS), settings=settings
+        ) as server:
+            server.http.headers.update(headers)
+            await ran(server.http, COUNT, "r", secret="hunter2")
+            for path in (f"/runs/{token}", f"/{token}", f"/runs?token={token}"):
+                await server.http.get(path)
+            async with server.socket(f"/ws/{token}", additional_headers=headers) as socket:
+                await messages(socket)
+            async with server.socket("/ws/r", subprotocols=[f"bearer.{token}"]) as socket:
+                await messages(socket)
+            with pytest.raises(InvalidStatus):
+                await server.socket(f"/nowhere?token={token}")
+    said = [line for line in text.getvalue().splitlines() if "websockets.client" not in line]
+    assert [line for line in said if "/runs/steno_" in line]
+    assert not [line for line in said if token[19:] in line or "hunter2" in line]
 
 
 async def test_no_path_can_forge_a_line() -> None:

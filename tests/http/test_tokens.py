@@ -19,6 +19,7 @@ from stenograph.http.tokens import (
     TOKEN,
     TokensRefused,
     create_token,
+    masked,
     read_tokens,
     revoke_token,
 )
@@ -55,6 +56,12 @@ def test_a_token_is_in_its_file_as_a_hash_alone(tmp_path: Path) -> None:
             }
         ],
     }
+
+
+def test_of_a_token_its_id_alone_may_be_told(tmp_path: Path) -> None:
+    text = make(tmp_path / "tokens")
+    assert masked(f"/runs/{text}/x") == f"/runs/{text[:18]}_.../x"
+    assert masked("/runs/steno_1") == "/runs/steno_1"
 
 
 def test_only_its_owner_can_read_the_file_also_after_a_change(tmp_path: Path) -> None:
@@ -156,6 +163,7 @@ def file_of(*tokens: object) -> str:
         (file_of({**GOOD, "scopes": ["write"]}), "Invalid enum value 'write'"),
         (file_of({**GOOD, "hash": "0" * 63}), "hash"),
         (file_of({**GOOD, "name": "0" * 12}), "name"),
+        (file_of({**GOOD, "name": "engine"}), "engine is who events name"),
         (file_of({**GOOD, "created_at": "2026-11-21T12:30:15"}), "timezone"),
         (file_of({**GOOD, "secret": "x"}), "unknown field `secret`"),
         (file_of(GOOD, {**GOOD, "name": "ben"}), "stands there twice"),

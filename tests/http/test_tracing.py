@@ -188,18 +188,24 @@ async def test_a_request_its_run_and_its_attempts_are_one_trace() -> None:
 
 
 @pytest.mark.parametrize("names", ["", "http", "http/dup"])
-async def test_a_span_tells_nothing_of_a_query(names: str, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_span_tells_nothing_of_a_query_and_no_token(
+    names: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("OTEL_SEMCONV_STABILITY_OPT_IN", names)
     conventions = _OpenTelemetrySemanticConventionStability
     monkeypatch.setattr(conventions, "_initialized", False)
     monkeypatch.setattr(conventions, "_OTEL_SEMCONV_STABILITY_SIGNAL_MAPPING", {})
     spans = Spans()
     async with app_client(over(), settings=TRACED, exporter=spans) as client:
-        for path in ("/runs?token=secret", "/runs?secret", "/nowhere?a=secret&b=%73ecret"):
+        token = f"steno_{'0' * 12}_{'5ec' * 21}0"
+        for path in (
+            *("/runs?token=secret", "/runs?secret", "/nowhere?a=secret&b=%73ecret"),
+            f"/nowhere/{token}?x",
+        ):
             await client.get(path, headers={"authorization": "Bearer secret"})
     said = [str(each.to_json()) for each in spans.get_finished_spans()]
-    assert len(said) == 3
-    assert not [each for each in said if "secret" in each or "%73" in each]
+    assert len(said) == 4
+    assert not [each for each in said if "secret" in each or "%73" in each or "5ec" in each]
     assert all('"/runs"' in each or "/nowhere" in each for each in said)
 
 
