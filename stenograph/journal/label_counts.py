@@ -20,6 +20,7 @@ class LabelCounts:
     def __init__(self, look: Callable[[], Awaitable[tuple[int, dict[str, int]]]]) -> None:
         self._look = look
         self._counts: Counter[str] | None = None
+        self._looked_at = 0
         self._meanwhile: Moves = []
         self._looking = asyncio.Lock()
 
@@ -28,12 +29,10 @@ class LabelCounts:
         async with self._looking:
             if self._counts is None:
                 self._meanwhile.clear()
-                offset, found = await self._look()
-                # What was committed while somebody looked is in it up to that offset, and no further.
+                self._looked_at, found = await self._look()
                 self._counts = Counter(found)
                 for move in self._meanwhile:
-                    if move[0] > offset:
-                        self._move(*move)
+                    self._move(*move)
         return {value: count for value, count in self._counts.items() if count}
 
     def moved(self, offset: int, before: str | None, after: str | None) -> None:
@@ -45,8 +44,10 @@ class LabelCounts:
         elif self._looking.locked():
             self._meanwhile.append((offset, before, after))
 
-    def _move(self, _: int, before: str | None, after: str | None) -> None:
+    def _move(self, offset: int, before: str | None, after: str | None) -> None:
         assert self._counts is not None, "there is something to count from"
+        if offset <= self._looked_at:
+            return  # it was in what was found, whenever it is told of: readers see a commit first
         if before is not None:
             self._counts[before] -= 1
         if after is not None:

@@ -69,6 +69,17 @@ async def test_what_is_committed_while_somebody_looks_is_counted_once() -> None:
     assert await counts.now() == {"off": 1, "on": 1}
 
 
+async def test_what_a_reader_saw_before_it_was_told_of_is_counted_once() -> None:
+    async def look() -> tuple[int, dict[str, int]]:
+        return 7, {"on": 1}
+
+    counts = LabelCounts(look)
+    assert await counts.now() == {"on": 1}
+    counts.moved(7, None, "on")  # its commit is acknowledged only now
+    counts.moved(8, None, "on")
+    assert await counts.now() == {"on": 2}
+
+
 async def test_a_journal_in_memory_counts_too() -> None:
     async with MemoryJournal() as journal:
         await journal.append("a", [note()], expected_seq=0, labels={"status": "on"})
