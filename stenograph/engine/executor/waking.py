@@ -13,6 +13,7 @@ from stenograph.engine.core.run import Run
 from stenograph.engine.core.standing import due_at, first_due
 from stenograph.engine.executor.alarms import Alarms
 from stenograph.engine.times import to_text, to_us
+from stenograph.journal import JournalBusy, JournalFull
 
 LATER_US: Final = 1_000_000
 
@@ -61,9 +62,14 @@ class Waking:
             run_id = await self._ringing.get()
             try:
                 await self._wake(run_id)
+            except (JournalBusy, JournalFull):  # which is told of as that, and of all runs at once
+                self._later(run_id)
             except Exception:  # whatever is wrong with this run, the others have their time
                 _log.exception("run %s is told later that its time has come", run_id)
-                self.set(run_id, to_text(self._clock.now_us() + LATER_US))
+                self._later(run_id)
+
+    def _later(self, run_id: str) -> None:
+        self.set(run_id, to_text(self._clock.now_us() + LATER_US))
 
     async def _wake(self, run_id: str) -> None:
         """Tell a run all that is due in it, as it was due."""
