@@ -339,10 +339,11 @@ async def count_of(engine: Engine, run_id: str, type_: str) -> int:
 
 
 async def settled(engine: Engine, run_id: str, type_: str, count: int) -> None:
-    """Return when a run has so many events of a type."""
+    """Return when a run has so many events of a type, and has done what follows from them."""
     async with asyncio.timeout(20):
         while await count_of(engine, run_id, type_) < count:  # noqa: ASYNC110
             await asyncio.sleep(0.001)
+    await engine.get(run_id)  # readers see an event before its actor has set what timers follow
 
 
 async def test_every_page_of_unfinished_runs_is_taken_up(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -724,3 +725,46 @@ async def test_an_engine_that_starts_on_a_full_disk_reads_on_and_takes_up_runs_w
             assert (await engine.wait(run.id, 20)).status == "completed"
         types = [record.type for record in await inner.read(run.id)]
         assert types.count("node.attempt_failed") == 1
+
+
+async def test_what_is_due_on_a_full_disk_is_told_later_and_is_no_fault(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    clock = VirtualClock()
+    graph = {"start": "a", "nodes": {"a": {"wait": {"for_s": 60}}}}
+    async with MemoryJournal() as inner:
+        journal = FullJournal(inner)
+        async with Engine(journal, tools=TOOLS, clock=clock) as engine:
+            runs = [await engine.run(graph) for _ in range(3)]
+            journal.obstacle = FULL
+            clock.advance(60)
+            async with asyncio.timeout(20):
+                while len(clock.timers) < 1 or engine._actors.active:  # noqa: ASYNC110
+                    await asyncio.sleep(0.001)
+            journal.obstacle = None
+            clock.advance(2)
+            for run in runs:
+                await settled(engine, run.id, "run.completed", 1)
+    assert not caplog.records
+
+
+async def test_somebody_who_gives_too_much_to_what_runs_ahead_harms_nobody() -> None:
+    @st.tool(effects="pure")
+    async def step(state: dict[str, Any]) -> dict[str, Any]:
+        await asyncio.sleep(0.001)
+        return {"n": state.get("n", 0) + 1}
+
+    bounds = st.Bounds(event_bytes=4096)
+    async with MemoryJournal() as journal, Engine(journal, tools=[step], bounds=bounds) as engine:
+        graph = chain(*["step"] * 60)
+        graph["nodes"]["asks"] = {"wait": {"signal": "go"}}
+        graph["nodes"]["step-59"]["next"] = "asks"
+        run = await engine.start(graph)
+        actor = engine._actors.active[run.id]
+        async with asyncio.timeout(20):
+            while not actor._lane.ahead:  # noqa: ASYNC110
+                await asyncio.sleep(0)
+        with pytest.raises(AppendTooLarge, match=r"signal\.received would be given"):
+            await engine.signal(run.id, "go", "x" * 5000)
+        await settled(engine, run.id, "wait.opened", 1)
+        assert (await engine.get(run.id)).state == {"n": 60}

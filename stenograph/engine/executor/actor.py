@@ -213,10 +213,6 @@ class Actor:
             resolve(reply, refused)
             if reply is None or isinstance(refused, RunExists):
                 raise
-        except AppendTooLarge as error:
-            resolve(reply, error)
-            if reply is None or not seq or self.run.seq != seq:
-                raise  # else somebody gave too much, and nothing of it was written
         except (JournalBusy, JournalFull) as error:
             resolve(reply, error)
             if not seq:
@@ -285,7 +281,14 @@ class Actor:
                 await self._drain()
                 continue
             may_wait = count > 0 or is_patient(errand.reply)
-            if decision.events and not await self._write(errand, decision, is_patient=may_wait):
+            try:
+                is_done = await self._write(errand, decision, is_patient=may_wait)
+            except AppendTooLarge as error:
+                if count or errand.reply is None or not self.run.seq:
+                    raise
+                resolve(errand.reply, error)  # somebody gave too much, and nothing is written of it
+                return None
+            if not is_done:
                 if isinstance(errand.command, Advance):
                     errand = replace(errand, command=Advance())
                 continue
@@ -297,6 +300,8 @@ class Actor:
 
     async def _write(self, errand: Errand, decision: Decision, *, is_patient: bool) -> bool:
         """Write what was decided; returns False when the run has moved on, which is then read."""
+        if not decision.events:
+            return True
         try:
             await self._lane.write(errand.said, decision, errand.secrets, is_patient=is_patient)
         except WrongExpectedSeq as moved:
