@@ -54,8 +54,8 @@ class Bounds(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         Meta(
             ge=4096,
             le=2 * 1024 * 1024,
-            description="What goes into one event: a graph, a start, a signal, and 31/32 of it a"
-            " first state or one step's change.",
+            description="What is given for one event: a graph, a start but for its graph, a signal, and"
+            " 31/32 of it a first state or one step's change.",
             extra={
                 "unit": "bytes",
                 "beyond": "413 `payload-too-large` or `state-too-large`; of a step the node's error"

@@ -182,7 +182,7 @@ class Engine(Past):
         (``replayed``). ``delay_s``: from 0 to ten years. ``traceparent``: the trace that the run is
         to belong to (W3C Trace Context, version 00); it makes no other run of what is asked again.
         Raises UnknownGraph, GraphInvalid, RunExists, KeyReused, TooManyRuns, NotJson, StateTooLarge,
-        StateRefused, AppendTooLarge (graphs and a state larger than an event), and ValueError for
+        StateRefused, AppendTooLarge (a state and tags larger than an event), and ValueError for
         options that are not as they should.
         """
         if key is not None and run_id is not None:
@@ -376,7 +376,7 @@ class Engine(Past):
         ``signals`` are given by name. Limits and tags are the other run's, unless given.
         Asking again with the same ``key`` or ``new_id`` and the same of all else returns that run.
         Raises UnknownRun, SeqNotReached, ForkRefused with all that does not fit, RunExists,
-        KeyReused, TooManyRuns, AppendTooLarge (what it takes over is larger than an event); as for ``graph``,
+        KeyReused, TooManyRuns, AppendTooLarge (what it takes over has over 2 MiB); as for ``graph``,
         UnknownGraph or GraphInvalid; as for values, NotJson, StateTooLarge, SchemaViolated,
         SecretRefused, SecretLeaked; as for signals, UnknownSignal or SignalRefused.
         """

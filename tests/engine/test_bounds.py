@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 from msgspec import Meta, ValidationError
+from msgspec.structs import replace
 
 from stenograph.engine import (
     Engine,
@@ -17,7 +18,7 @@ from stenograph.engine import (
     record_run,
 )
 from stenograph.engine.bounds import BOUNDS, WIDEST, Bounds, ranges
-from stenograph.journal import RECORD_MAX_BYTES, MemoryJournal
+from stenograph.journal import RECORD_MAX_BYTES, AppendTooLarge, MemoryJournal
 
 
 def test_every_bound_says_what_it_bounds_its_range_its_unit_and_what_comes_beyond() -> None:
@@ -62,3 +63,37 @@ async def test_a_run_in_a_graph_of_larger_bounds_is_played_again_and_imported_wh
     async with MemoryJournal() as journal, Engine(journal) as engine:
         with pytest.raises(ExportRefused, match="1,500 nodes; a graph may have 1,000"):
             await engine.import_run(exported)
+
+
+async def test_what_is_stored_is_begun_forked_rerun_and_migrated_to_under_the_least_bounds() -> (
+    None
+):
+    chain: dict[str, Any] = {f"n{number}": {"next": f"n{number + 1}"} for number in range(300)}
+    graph = {"start": "n0", "nodes": {**chain, "n300": {"wait": {"signal": "go"}}}}
+    said = ranges(Bounds)
+    least = msgspec.convert({name: meta.ge for name, meta in said.items()}, Bounds)
+    least = replace(least, runs_in_flight=9)
+    async with MemoryJournal() as journal:
+        async with Engine(journal) as engine:
+            for graph_id in ("old", "new"):
+                await engine.create_graph({**graph, "id": graph_id, "name": graph_id})
+            await engine.run("old", {"text": "x" * 20_000}, run_id="run")
+        async with Engine(journal, bounds=least) as engine:
+            assert (await engine.start("old")).seq
+            fork = await engine.fork("run", at=3)
+            rerun = await engine.rerun("run")
+            assert len(fork.state["text"]) == len(rerun.state["text"]) == 20_000
+            assert (await engine.cancel("run")).status == "cancelled"
+        async with Engine(journal, bounds=Bounds(event_bytes=4096)) as engine:
+            assert (await engine.migrate(fork.id, "new")).done
+
+
+async def test_what_a_start_is_given_beside_its_graph_is_bounded() -> None:
+    bounds = Bounds(event_bytes=4096)
+    async with MemoryJournal() as journal, Engine(journal, bounds=bounds) as engine:
+        graph = {"id": "g", "start": "a", "nodes": {"a": {"next": "b"}, "b": {}}}
+        await engine.create_graph(graph)
+        tags = {f"t{number}": "x" * 200 for number in range(10)}
+        with pytest.raises(AppendTooLarge, match=r"run\.created would be given 4,\d+ bytes"):
+            await engine.start("g", {"text": "x" * 2000}, tags=tags)
+        assert (await engine.start("g", {"text": "x" * 1000}, tags=tags)).seq

@@ -10,7 +10,7 @@ from msgspec import UNSET, Struct
 from msgspec.structs import replace
 
 from stenograph.engine.audit.audit import Audit
-from stenograph.engine.bounds import Bounds
+from stenograph.engine.bounds import WIDEST, Bounds
 from stenograph.engine.core.commands import Inheritance, Start
 from stenograph.engine.core.edges import compile_graph
 from stenograph.engine.core.events import PinnedGraph, RerunOf, RunCreated
@@ -161,7 +161,8 @@ class Reruns:
         given = {key: value for key, value in asked.state.items() if key != NEXT_NODE}
         said = {**tags, "actor": asked.actor, "key": asked.key or ""}
         sealed, vault = seal_start({**before, **given}, rules, said)
-        first = State.from_values(sealed.values, rules, self._bounds)
+        # What is only taken over is not refused for being larger than a state may be by now.
+        first = State.from_values(sealed.values, rules, self._bounds if asked.state else WIDEST)
         rerun = RerunOf(
             run_id=recorded.id,
             seq=recorded.seq,
