@@ -674,3 +674,18 @@ async def test_a_long_run_lets_others_have_their_turn() -> None:
 
 
 LOG = {"level": "info", "message": "still here", "fields": {}}
+
+
+@pytest.mark.parametrize("sent", ["", "x", "00-x-y-01", f"00-{'0' * 32}-{'1' * 16}-01"])
+async def test_a_run_of_a_trace_that_is_none_is_refused(tmp_path: Path, sent: str) -> None:
+    """Whoever makes spans of it would not know what to call them."""
+    trace = f"00-{'a' * 32}-{'b' * 16}-01"
+    async with opened(tmp_path, VirtualClock()) as engine:
+        run = await engine.run(ASK, {}, traceparent=trace)
+        exported = read_export([piece async for piece in engine.export(run.id)])
+        assert (await engine.import_run(exported)).traceparent == trace
+        first, *others = exported.records
+        data = first.data.replace(trace.encode(), sent.encode())
+        with pytest.raises(ExportRefused, match="its traceparent is none"):
+            changed = [replace(first, data=data), *others]
+            await engine.import_run(replace(exported, records=tuple(changed)))

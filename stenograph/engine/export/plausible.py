@@ -50,6 +50,7 @@ from stenograph.engine.graphs.graph import END, FAIL, Limits
 from stenograph.engine.state.patch import PatchOp, target
 from stenograph.engine.state.state import State
 from stenograph.engine.times import is_time
+from stenograph.engine.tools.trace_ids import sane_traceparent
 from stenograph.engine.values import look_up, pointer
 
 OfAScope: TypeAlias = (
@@ -100,6 +101,8 @@ def implausible(run: Run, event: Event) -> str | None:
         return "the run has ended before"
     if isinstance(data, RunCreated | RunResumed | RunRetried) and not _can_limit(data.limits):
         return "nobody can have set such limits"
+    if isinstance(data, RunCreated) and _misnames_its_trace(data):
+        return "its traceparent is none"
     if isinstance(data, SignalReceived | RunResumed | RunRetried | RunMigrated) and data.key:
         if len(run.keyed) >= KEYS_MAX:
             return f"no run remembers more than {KEYS_MAX:,} idempotency keys"
@@ -125,6 +128,11 @@ def misplaced(run: Run) -> str | None:
         if fork is not None and (at is None or not _has_its_branches(fork)):
             return f"the fork of scope {scope.path[:140]} does not have its branches"
     return None
+
+
+def _misnames_its_trace(created: RunCreated) -> bool:
+    given = created.traceparent
+    return given is not None and sane_traceparent(given) != given
 
 
 def _of_a_scope(run: Run, data: OfAScope) -> str | None:
