@@ -686,6 +686,6 @@ async def test_a_run_of_a_trace_that_is_none_is_refused(tmp_path: Path, sent: st
         assert (await engine.import_run(exported)).traceparent == trace
         first, *others = exported.records
         data = first.data.replace(trace.encode(), sent.encode())
+        changed = replace(exported, records=(replace(first, data=data), *others))
         with pytest.raises(ExportRefused, match="its traceparent is none"):
-            changed = [replace(first, data=data), *others]
-            await engine.import_run(replace(exported, records=tuple(changed)))
+            await engine.import_run(changed)
