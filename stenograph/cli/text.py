@@ -8,21 +8,13 @@ from typing import Any, Final
 
 import msgspec
 
+from stenograph.http import printable as printable  # one of these to whoever asks here
+
 TEXT_MAX: Final = 40
 """Most characters that a short form of a value has."""
 
 TOKEN: Final = re.compile(r"(steno_[0-9a-f]{12}_)[0-9a-f]+")
 COLOUR: Final = re.compile(r"\x1b\[[0-9;]*m")
-
-
-def printable(text: str) -> str:
-    """Return text that cannot steer a terminal: what does not print is spelled as an escape."""
-    if text.isprintable():
-        return text
-    return "".join(
-        letter if letter.isprintable() else letter.encode("unicode_escape").decode()
-        for letter in text
-    )
 
 
 def redacted(text: str) -> str:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from stenograph.http.app import create_app
     from stenograph.http.client import Client, Validation
+    from stenograph.http.escapes import printable
     from stenograph.http.evidence_wire import VerifyAnswer
     from stenograph.http.guard import hosts_at
     from stenograph.http.logs import configure_logs
@@ -77,6 +78,7 @@ _HOMES = {
     "create_token": "stenograph.http.tokens",
     "hosts_at": "stenograph.http.guard",
     "played_pages": "stenograph.http.playback",
+    "printable": "stenograph.http.escapes",
     "read_tokens": "stenograph.http.tokens",
     "revoke_token": "stenograph.http.tokens",
     "run_id_of": "stenograph.http.transport",
@@ -115,6 +117,7 @@ __all__ = (
     "create_token",
     "hosts_at",
     "played_pages",
+    "printable",
     "read_tokens",
     "revoke_token",
     "run_id_of",

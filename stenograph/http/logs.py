@@ -15,6 +15,7 @@ import msgspec
 
 from stenograph.engine import current_run
 from stenograph.http.asked import request_id
+from stenograph.http.escapes import printable
 from stenograph.http.settings import Settings
 
 TEXT: Final = "%(asctime)s %(levelname)s %(name)s: %(message)s%(about)s"
@@ -28,7 +29,7 @@ def configure_logs(settings: Settings, stream: TextIO | None = None) -> None:
     handler = logging.StreamHandler(stream or sys.stderr)
     handler.addFilter(note_about)
     is_json = settings.log_format == "json"
-    handler.setFormatter(JsonLines() if is_json else logging.Formatter(TEXT))
+    handler.setFormatter(JsonLines() if is_json else TextLines(TEXT))
     logging.basicConfig(handlers=[handler], level=settings.log_level.upper(), force=True)
     for name in TALKATIVE:
         logging.getLogger(name).setLevel(logging.WARNING)
@@ -41,6 +42,22 @@ def note_about(record: logging.LogRecord) -> bool:
     record.__dict__["found"] = fields
     record.__dict__["about"] = "".join(f" {name}={value}" for name, value in fields.items())
     return True
+
+
+class TextLines(logging.Formatter):
+    """Writes a record as one line for people, below which its traceback stands, if it has one.
+
+    What does not print, line ends too, is spelled as an escape: a tool may log what a stranger
+    wrote, which is neither to look like a line of its own nor to steer a terminal.
+    """
+
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        """Return the line."""
+        return printable(super().formatMessage(record))
+
+    def formatException(self, ei: Any) -> str:
+        """Return the lines of a traceback."""
+        return "\n".join(map(printable, super().formatException(ei).split("\n")))
 
 
 class JsonLines(logging.Formatter):

@@ -107,6 +107,19 @@ async def test_no_log_of_any_level_tells_a_token_or_a_state(
     assert not [line for line in said if token[19:] in line or "hunter2" in line]
 
 
+async def test_no_message_can_forge_a_line_or_steer_a_terminal() -> None:
+    with logged() as text:
+        LOG.warning("one\n2026-11-21 ERROR stenograph: two \x1b[31m")
+        try:
+            raise ValueError("\x1b]0;title\x07")
+        except ValueError:
+            LOG.exception("three")
+    first, second, *traceback = text.getvalue().splitlines()
+    assert first.endswith(r"WARNING a.tool: one\n2026-11-21 ERROR stenograph: two \x1b[31m")
+    assert second.endswith("ERROR a.tool: three")
+    assert traceback[-1] == r"ValueError: \x1b]0;title\x07"
+
+
 async def test_no_path_can_forge_a_line() -> None:
     with logged(log_level="info") as text:
         async with app_client() as client:
