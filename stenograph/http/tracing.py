@@ -24,6 +24,7 @@ from opentelemetry.trace import Span, get_current_span
 
 from stenograph.engine import Engine
 from stenograph.http.asked import ASKED
+from stenograph.http.observing import METHODS
 from stenograph.http.run_spans import RunSpans
 from stenograph.http.tokens import masked
 from stenograph.journal import run_apart
@@ -135,8 +136,12 @@ def otlp() -> SpanExporter:
 
 
 def begun(scope: Any) -> tuple[str, dict[str, Any]]:
-    """Return the name of a span whose path nobody has looked at yet."""
-    return scope.get("method", "WEBSOCKET"), {}
+    """Return the name of a span whose path nobody has looked at yet.
+
+    A method that nobody knows names none (OpenTelemetry's rule): names are to be few.
+    """
+    method = scope.get("method", "WEBSOCKET")
+    return method if method in {*METHODS, "WEBSOCKET"} else "HTTP", {}
 
 
 def take_down(span: Span, scope: dict[str, Any]) -> None:

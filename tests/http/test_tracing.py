@@ -187,6 +187,14 @@ async def test_a_request_its_run_and_its_attempts_are_one_trace() -> None:
     ]  # fmt: skip
 
 
+async def test_methods_that_nobody_knows_name_no_spans() -> None:
+    spans = Spans()
+    async with app_client(over(), settings=TRACED, exporter=spans) as client:
+        for method in ("BREW", "M1", "M2", "PUT"):
+            await client.request(method, "/runs")
+    assert [each.name for each in spans.get_finished_spans()] == ["HTTP", "HTTP", "HTTP", "PUT"]
+
+
 @pytest.mark.parametrize("names", ["", "http", "http/dup"])
 async def test_a_span_tells_nothing_of_a_query_and_no_token(
     names: str, monkeypatch: pytest.MonkeyPatch
