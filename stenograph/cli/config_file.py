@@ -19,18 +19,22 @@ def read_config(path: str, options: Mapping[str, click.Option]) -> dict[str, Any
     Raises Failure with the file, the key and what is wrong; ranges are looked at by the options.
     """
     try:
-        found = tomllib.loads(Path(path).read_text("utf-8"))
+        found = tomllib.loads(Path(path).read_text("utf-8-sig"))
     except OSError as error:
         raise Failure(f"{path}: cannot be read: {error.strerror or error}", USAGE) from error
     except UnicodeDecodeError as error:
         raise Failure(f"{path}: byte {error.start} is not UTF-8", USAGE) from error
     except tomllib.TOMLDecodeError as error:
         raise Failure(f"{path}: is no TOML: {error}", USAGE) from error
+    except RecursionError:
+        raise Failure(f"{path}: is nested too deep: no setting needs that", USAGE) from None
     for key, value in found.items():
         if key not in options:
             raise Failure(f"{path}: there is no setting {key!r}{_hint(key, options)}", USAGE)
         if why := _mismatch(value, options[key]):
             raise Failure(f"{path}: {key} is {why}, not {_kind_of(value)}", USAGE)
+        if any("\0" in each for each in (value if isinstance(value, list) else [str(value)])):
+            raise Failure(f"{path}: {key} has a character U+0000, which no name has", USAGE)
     return found
 
 
@@ -76,7 +80,7 @@ def _kind_of(value: Any) -> str:
         case str():
             return "text"
         case list():
-            return "a list"
+            return "a list of other things" if value else "a list"
         case dict():
             return "a table"
         case _:

@@ -18,7 +18,7 @@ from litestar.types import ASGIApp, Receive, Scope, Send
 from stenograph.engine import EngineClosed, containers, duplicate_keys, nested_deeper
 from stenograph.http.access import check_holds
 from stenograph.http.errors import Refused
-from stenograph.http.settings import DEFAULTS, Settings
+from stenograph.http.settings import DEFAULTS, HOST, Settings
 from stenograph.http.waiting import Stopping
 from stenograph.http.wire import GZIP_TYPE, NDJSON_TYPE
 from stenograph.journal import run_apart
@@ -29,7 +29,7 @@ LARGE_BYTES: Final = 64 * 1024
 CONTAINERS_MAX: Final = 131_072
 """Arrays and objects of a body: each takes far more than its two bytes. The largest graph has fewer."""
 FILE_PATHS: Final = frozenset({"/runs/import", "/api/runs/import"})
-_HOST: Final = re.compile(r"(?P<name>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::(?P<port>[0-9]{1,5}))?")
+_HOST: Final = re.compile(rf"(?P<name>{HOST})(?::(?P<port>[0-9]{{1,5}}))?")
 _DEFAULT_PORTS: Final = {"http": ":80", "https": ":443"}
 
 
@@ -85,7 +85,7 @@ def hosts_at(host: str) -> frozenset[str] | None:
         local = ip_address(host).is_loopback
     except ValueError:
         local = host.lower() == "localhost"
-    own = f"[{host}]" if ":" in host else host
+    own = f"[{host.partition('%')[0]}]" if ":" in host else host  # no Host names a zone
     return frozenset({"localhost", "127.0.0.1", "[::1]", own}) if local else None
 
 

@@ -9,6 +9,8 @@ from msgspec import Meta, Struct
 
 from stenograph.engine import Bounds
 
+HOST: Final = r"\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+"
+"""One name or address, as it stands in ``Host`` before the port; never a pattern."""
 ORIGIN: Final = r"https?://(?:[a-z0-9_-]+(?:\.[a-z0-9_-]+)*|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?"
 """One site, as browsers name it in ``Origin``; never a pattern, and never all of them."""
 
@@ -174,7 +176,13 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     bounds: Bounds = Bounds()
 
     def __post_init__(self) -> None:
-        """Raise ValueError for an origin that no browser would ever send."""
+        """Raise ValueError for a host or an origin that no browser would ever send."""
+        for host in self.hosts or ():
+            if not re.fullmatch(HOST, host):
+                raise ValueError(
+                    f"{host!r} is no name of a host: write it without a scheme, port or pattern, "
+                    "an address of IPv6 in brackets: example.org, [::1]"
+                )
         for origin in self.origins:
             if not re.fullmatch(ORIGIN, origin):
                 raise ValueError(

@@ -27,6 +27,7 @@ from stenograph.cli.serve_options import setting_options, words_of
 from stenograph.cli.settings_page import Fact, facts, page
 from stenograph.engine import Bounds
 from stenograph.http import Settings, hosts_at
+from stenograph.http.settings import HOST
 from tests.cli.running import ROOT, serving, steno
 
 PAGE = ROOT / "docs" / "settings.md"
@@ -49,11 +50,12 @@ def values_of(name: str, hint: Any) -> st.SearchStrategy[Any]:
         return st.floats(least, meta.le, exclude_min=is_open, allow_nan=False, width=32)
     if get_origin(kind) is Literal:
         return st.sampled_from(get_args(kind))
+    if name == "hosts":
+        names = st.from_regex(HOST, fullmatch=True).filter(lambda text: not text.startswith("-"))
+        return st.lists(names, min_size=1, max_size=3)
     if name == "origins":
         names = st.text("abcdefghijklmnopqrstuvwxyz-0", min_size=1, max_size=12)
         return st.lists(names.map("https://{}".format), min_size=1, max_size=3)
-    if "frozenset" in str(kind):
-        return st.lists(TEXTS.filter(lambda text: not text.startswith("-")), min_size=1, max_size=3)
     return TEXTS
 
 
@@ -152,6 +154,10 @@ def test_an_empty_variable_says_nothing() -> None:
         ("port = 65536", "port: 65536 is not in the range 0<=x<=65535."),
         ('log_level = "loud"', "log_level: 'loud' is not one of"),
         ('host = "a..b"', "host: 'a..b' is no host's name or address"),
+        ("tools = [1]", "tools is a list of texts, not a list of other things"),
+        ('db = "a\\u0000"', "db has a character U+0000, which no name has"),
+        ('hosts = ["a\\u0000"]', "hosts has a character U+0000, which no name has"),
+        (f"x = {'[' * 5000}", "is nested too deep: no setting needs that"),
         ("nodes = ", "is no TOML: "),
         ("nodes = 1\nnodes = 2", "is no TOML: "),
     ],
@@ -166,6 +172,20 @@ def test_what_is_wrong_in_the_file_is_said_in_a_sentence(
     assert done.err.startswith(f"Error: {file}: {sentence}")
     assert done.err.count("\n") == 1
     assert gc.isenabled()
+
+
+def test_a_file_may_begin_with_a_mark_of_its_byte_order(tmp_path: Path) -> None:
+    file = tmp_path / "steno.toml"
+    file.write_text("nodes = 7\n", "utf-8-sig")
+    assert told([f"--config={file}"]).bounds.nodes == 7
+
+
+@pytest.mark.parametrize(
+    "host", ["*", "*.example.org", "a b", "example.org:8000", "::1", "", "http://a"]
+)
+def test_what_no_host_is_called_is_refused_at_the_start(host: str) -> None:
+    with pytest.raises(Failure, match=r"is no name of a host: write it without a scheme, port"):
+        told([f"--hosts={host}"])
 
 
 def test_a_file_that_cannot_be_read_is_told(tmp_path: Path) -> None:

@@ -234,5 +234,6 @@ async def test_a_server_of_this_machine_is_asked_by_its_own_names_only(
 def test_a_server_that_others_reach_goes_by_any_name() -> None:
     assert [hosts_at(each) for each in ("0.0.0.0", "::", "stenograph.example")] == [None] * 3
     assert "[::1]" in (hosts_at("::1") or ())
+    assert hosts_at("::1%lo") == hosts_at("::1")
     assert "127.0.0.2" in (hosts_at("127.0.0.2") or ())
     assert hosts_at("LocalHost") == hosts_at("localhost") | {"LocalHost"}  # type: ignore[operator]
