@@ -138,6 +138,18 @@ def test_commands_run(page: Path, tmp_path: Path) -> None:
         run(["bash", "-c", "\n".join(script)], tmp_path, 300)
 
 
+def test_every_file_that_a_page_names_is_there() -> None:
+    named = {
+        name
+        for page in (*PAGES, ROOT / "SECURITY.md")
+        for name in re.findall(
+            r"\b(?:tests|benchmarks|docs)/[\w/]+\.(?:py|md|svg)\b", page.read_text("utf-8")
+        )
+    }
+    assert len(named) > 20
+    assert [name for name in sorted(named) if not (ROOT / name).is_file()] == []
+
+
 @pytest.mark.parametrize("kind", get_args(Payload), ids=lambda kind: kind.TYPE)
 def test_the_page_of_events_tells_each_field_of_each_event(kind: Any) -> None:
     rows = {row[1]: row[2] for row in EVENT.finditer((ROOT / "docs/events.md").read_text("utf-8"))}
