@@ -23,7 +23,7 @@ from stenograph.cli.pid_file import forget, write_pid
 from stenograph.cli.text import count
 from stenograph.engine import Engine, Source
 from stenograph.http import Settings, configure_logs, create_app, serve
-from stenograph.journal import Stream, open_journal_readonly
+from stenograph.journal import JournalError, Stream, open_journal_readonly
 
 MEMORY: Final = ":memory:"
 COUNTED_MAX: Final = 10_000
@@ -58,6 +58,7 @@ class Serving(Struct):
     checkpoints: Checkpointing | None = None
     hidden: Sequence[str] = ()
     found: Found = field(default_factory=Found)
+    left: Found = field(default_factory=Found)
 
     def run(self) -> None:
         """Serve until a signal. Raises CannotOpen, PortInUse, ToolRefused, DataRefused, Failure."""
@@ -68,13 +69,17 @@ class Serving(Struct):
                 clean = run_to_end(serve(app, self.host, self.port, started=self.started))
             finally:
                 self.forget_pid()
+            if not clean:  # pragma: no cover - as below
+                self.say("A tool has not ended, though it was told to: it goes with this process")
+            if self.left.unfinished:
+                self.say(f"At the next start {going_on(self.left)}")
             self.say("Stopped.")
             if not clean:  # pragma: no cover - ends the process before it is recorded
                 leave(0)
 
     @asynccontextmanager
     async def engine(self) -> AsyncIterator[Engine]:
-        """Open the engine, having looked at what it will find."""
+        """Open the engine, having looked at what it will find; then look at what it leaves."""
         self.found = Found() if is_new(self.path) else await look(self.path)
         opened = st.open(
             self.path,
@@ -87,6 +92,9 @@ class Serving(Struct):
         )
         async with at_the_end(self.checkpoints), opened as engine, now_and_then(self.checkpoints):
             yield engine
+        if not self.quiet and not is_new(self.path):
+            with suppress(JournalError, OSError):  # no reason to fail at the end
+                self.left = await look(self.path)
 
     def started(self, url: str, engine: Engine) -> None:
         """Say where the server is, on what it stands, and which runs go on."""
@@ -205,10 +213,20 @@ def told(found: Found) -> str:
     runs = count(found.runs, "run") + (" or more" if found.runs >= COUNTED_MAX else "")
     if not found.unfinished:
         return runs
+    return f"{runs}, {len(found.unfinished):,} unfinished: resuming {listed(found)}"
+
+
+def going_on(found: Found) -> str:
+    """Return what is taken up later, in words: ``1 unfinished run goes on: r-1 after 61``."""
+    runs = count(len(found.unfinished), "unfinished run")
+    return f"{runs} {'goes' if len(found.unfinished) == 1 else 'go'} on: {listed(found)}"
+
+
+def listed(found: Found) -> str:
+    """Return which runs are unfinished: the first of them by name, and how many more."""
     named = [f"{each.run_id} after {each.head}" for each in found.unfinished[:NAMED_MAX]]
     more = len(found.unfinished) - len(named)
-    listed = ", ".join(named) + (f" and {more:,} more" if more else "")
-    return f"{runs}, {len(found.unfinished):,} unfinished: resuming {listed}"
+    return ", ".join(named) + (f" and {more:,} more" if more else "")
 
 
 def shown(path: str) -> str:

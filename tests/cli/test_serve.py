@@ -90,7 +90,10 @@ def test_it_stops_promptly_and_cleanly(tmp_path: Path, how: int) -> None:
         words = ["run", graph, "-s", f"gate={tmp_path / 'gate'}", "--id", "r"]
         assert steno("--url", server.url, *words).code == 0
         assert server.end(how) == 0
-        assert server.said[-1] == "Stopped."
+        assert server.said[-2:] == [
+            "At the next start 1 unfinished run goes on: r after 2",
+            "Stopped.",
+        ]
 
 
 def test_it_says_which_runs_go_on(tmp_path: Path) -> None:
