@@ -11,7 +11,7 @@ from urllib.parse import quote, urlencode
 import msgspec
 from msgspec import UNSET, UnsetType
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import InvalidStatus, WebSocketException
+from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
 
 from stenograph.engine import NO_FILTER, Filter
 from stenograph.http.messages import (
@@ -32,6 +32,8 @@ MAX_DELAY_S: Final = 8.0
 CLOSE_TIMEOUT_S: Final = 1.0
 """How long a farewell may take; who leaves would wait for a server that hangs."""
 
+FAREWELLS: Final = {1012: "the server stops", 1013: "the server has no room for it now"}
+"""What a server says when it lets somebody go who may come again."""
 PASSING: Final = frozenset({429, 503})
 """What a handshake is answered that goes well a little later, as one did before."""
 
@@ -215,7 +217,7 @@ class Stream:
         if self.journal is None:
             raise ServerUnreachable(self.url, error) from error
         if not self.reconnect:
-            raise StreamLost(self.after, error) from error
+            raise StreamLost(self.after, _farewell(error)) from error
         if self.delays == 0 and self.on_lost is not None:
             self.on_lost(self.after)
         longest = min(MAX_DELAY_S, FIRST_DELAY_S * 2**self.delays)
@@ -242,3 +244,9 @@ def record_of(event: EventEnvelope) -> Record:
         data=bytes(event.data),
         hash=event.hash,
     )
+
+
+def _farewell(error: Exception) -> object:
+    """Return why a stream was lost: what the server said at its end, if it said something."""
+    close = error.rcvd if isinstance(error, ConnectionClosed) else None
+    return error if close is None else FAREWELLS.get(close.code, error)

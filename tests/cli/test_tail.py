@@ -143,6 +143,17 @@ def test_who_wants_no_reconnecting_gets_3_and_the_cursor(tmp_path: Path) -> None
     assert done.err.endswith(f"go on: python -m stenograph --url {server.url} tail r --after 2\n")
 
 
+def test_a_stop_is_told_as_one(tmp_path: Path) -> None:
+    with serving("--memory", "--port", "0") as server:
+        started(server.url, "r", tmp_path / "gate")
+        with running("--url", server.url, "tail", "r", "--no-reconnect") as tail:
+            tail.lines(2)
+            server.end(signal.SIGTERM)
+            done = tail.done()
+    assert done.code == 3
+    assert done.err.startswith("Error: the stream broke off: the server stops; go on: ")
+
+
 def test_another_journal_is_not_taken_for_the_same(tmp_path: Path) -> None:
     port = free_port()
     with serving("--memory", "--port", port) as first:
