@@ -10,7 +10,15 @@ import click
 from click.core import ParameterSource
 
 from stenograph.cli.failures import USAGE, Failure
-from stenograph.cli.serve_options import Finite, ServeCommand, given_to, read_file, words_of
+from stenograph.cli.output import talk
+from stenograph.cli.serve_options import (
+    Finite,
+    ServeCommand,
+    given_to,
+    misspelt_variables,
+    read_file,
+    words_of,
+)
 from stenograph.cli.settings import QUIET, settings
 from stenograph.cli.tools import load_tools, tools_option
 
@@ -125,6 +133,7 @@ def serve(
     Unfinished runs in the journal go on. Every setting is a flag, here --body-bytes, a variable,
     STENO_BODY_BYTES, or a key of a file, body_bytes; the first of them that is given holds.
     """
+    tell_of_variables(context)
     if only_shows:
         show_settings(context)
     if (checkpoints is None) != (checkpoint_key is None):
@@ -168,6 +177,13 @@ def serve(
         checkpoints=signing,
         hidden=[each for each in (store, checkpoint_key) if each],
     ).run()
+
+
+def tell_of_variables(context: click.Context) -> None:
+    """Warn of variables that are likely misspelt: a limit that nobody meant to lift would not hold."""
+    if not settings().quiet:
+        for name, near in misspelt_variables(context):
+            talk(f"Warning: ${name} is the variable of no setting; did you mean ${near}?")
 
 
 def store_of(tokens: str | None, path: str) -> str | None:

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import gc
 import math
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from difflib import get_close_matches
 from functools import cache
 from typing import Any, Final, Literal, get_args, get_origin, get_type_hints
 
@@ -22,6 +24,8 @@ from stenograph.cli.failures import USAGE, Failure
 
 FLAGS_ALONE: Final = frozenset({"config", "help", "lifeline", "quiet", "reload", "settings"})
 """What is for one start alone: no variable and no file says it."""
+OTHER_VARIABLES: Final = frozenset({"STENO_CONFIG", "STENO_TOKEN", "STENO_URL"})
+"""What variables say that are no settings of a server."""
 _BRIEF: Final = "stenograph.brief"
 _FILE: Final = "stenograph.file"
 
@@ -150,6 +154,18 @@ def source_of(context: click.Context, option: click.Parameter) -> str:
             return max(option.opts, key=len)
         case _:
             return ""
+
+
+def misspelt_variables(context: click.Context) -> Iterator[tuple[str, str]]:
+    """Yield each variable that looks like that of a setting and is none, with the one it is like.
+
+    Only those that look like one: a cluster may set ``STENO_SERVICE_HOST`` and others of its own.
+    """
+    known = [str(each.envvar) for each in keyed(context).values()]
+    ours = {name for name in os.environ if name.startswith("STENO_")}
+    for name in sorted(ours.difference(known, OTHER_VARIABLES)):
+        if near := get_close_matches(name, known, n=1, cutoff=0.85):
+            yield name, near[0]
 
 
 def given_to(context: click.Context, kind: type[Struct]) -> dict[str, Any]:

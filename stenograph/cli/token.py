@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -54,7 +55,10 @@ def store_options(command: F) -> F:
     for option in (
         shared("--db", metavar="FILE", help=f"The journal that is served.  [default: {DB}]"),
         click.option(
-            "--tokens", metavar="FILE", help="Their file.  [default: the journal's, FILE.tokens]"
+            "--tokens",
+            metavar="FILE",
+            envvar="STENO_TOKENS",
+            help="Their file.  [default: the journal's, FILE.tokens]",
         ),
     ):
         command = option(command)
@@ -62,8 +66,11 @@ def store_options(command: F) -> F:
 
 
 def store_of(tokens: str | None) -> str:
-    """Return where the tokens are: as asked for, else beside the journal, as FILE.tokens."""
-    return tokens or f"{settings().db or DB}.tokens"
+    """Return where the tokens are: as asked for, else beside the journal, as FILE.tokens.
+
+    Variables say the same as they do to ``steno serve``, so that it finds what is made here.
+    """
+    return tokens or f"{settings().db or os.environ.get('STENO_DB') or DB}.tokens"
 
 
 @click.group(short_help="Make, list and revoke the tokens of a server.")

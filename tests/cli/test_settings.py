@@ -219,6 +219,17 @@ def test_what_is_wrong_in_a_variable_is_said_in_a_sentence(
     assert done.err.count("\n") == 1
 
 
+def test_a_variable_that_is_likely_misspelt_gets_a_warning() -> None:
+    others = {"STENO_SERVICE_HOST": "10.0.0.7", "STENO_PORT_8000_TCP": "tcp://10.0.0.7:8000"}
+    done = steno("serve", "--settings", STENO_BODY_BYTE="2000", STENO_NO_METRICS="1", **others)
+    assert (done.code, "# body_bytes = 1048576\n" in done.out) == (0, True)
+    assert done.err.splitlines() == [
+        "Warning: $STENO_BODY_BYTE is the variable of no setting; did you mean $STENO_BODY_BYTES?",
+        "Warning: $STENO_NO_METRICS is the variable of no setting; did you mean $STENO_METRICS?",
+    ]
+    assert steno("serve", "--settings", "-q", STENO_BODY_BYTE="2000").err == ""
+
+
 def test_what_is_wrong_in_a_flag_is_said_with_the_flag() -> None:
     done = steno("serve", "--body-byte", "5")
     assert (done.code, "--body-bytes" in done.err) == (2, True)

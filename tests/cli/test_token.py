@@ -62,6 +62,15 @@ def test_a_token_is_printed_once_as_data_and_the_talk_is_beside_it(tmp_path: Pat
         assert text[19:] not in listed.out + listed.err
 
 
+def test_tokens_are_made_where_a_server_with_the_same_variables_looks(tmp_path: Path) -> None:
+    db, other = tmp_path / "a.db", tmp_path / "tokens"
+    create = ("token", "create", "ann", "--scope", "read", "-q")
+    assert steno(*create, STENO_DB=str(db)).code == 0
+    assert steno(*create, STENO_DB=str(db), STENO_TOKENS=str(other)).code == 0
+    assert steno(*create, "--db", tmp_path / "b.db", STENO_DB=str(db)).code == 0
+    assert {each.name for each in tmp_path.iterdir()} == {"a.db.tokens", "tokens", "b.db.tokens"}
+
+
 def test_tokens_are_listed_as_documents_or_as_a_table(tmp_path: Path) -> None:
     db = tmp_path / "steno.db"
     made(db, "ann", "run", "read")
