@@ -685,6 +685,26 @@ def rows() -> list[list[str]]:
     return [[cell.strip() for cell in row] for row in cells if row[-1].strip().startswith("`test_")]
 
 
+async def test_a_run_belongs_to_the_trace_that_it_was_begun_in() -> None:
+    sent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+
+    @st.tool
+    async def hand_on(state: dict[str, Any], ctx: st.Context) -> dict[str, Any]:
+        return {"sent": ctx.traceparent}
+
+    async with engine_with(tools=[hand_on]) as engine:
+        run = await engine.run(one("hand_on"), traceparent=sent)
+        created = (await until(engine, run.id, "run.created")).data
+    assert run.state["sent"] == created.traceparent == sent  # type: ignore[union-attr]
+
+
+async def test_a_run_that_has_as_many_events_as_it_may_parks() -> None:
+    loop = {"start": "a", "nodes": {"a": {"next": {"to": "a", "max": 1000}}}}
+    async with st.open(":memory:", bounds=st.Bounds(run_events=100)) as engine:
+        run = await engine.run(loop)
+    assert (run.status, run.reason) == ("parked", "limit")
+
+
 def test_each_row_of_the_page_has_a_test_and_each_test_a_row() -> None:
     named = [row[-1].strip("`") for row in rows()]
     tests = [
