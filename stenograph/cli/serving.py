@@ -70,7 +70,9 @@ class Serving(Struct):
             finally:
                 self.forget_pid()
             if not clean:  # pragma: no cover - as below
-                self.say("A tool has not ended, though it was told to: it goes with this process")
+                self.say(
+                    "A tool, or what sends traces, did not end when told to: it goes with this process"
+                )
             if self.left.unfinished:
                 self.say(f"At the next start {going_on(self.left)}")
             self.say("Stopped.")

@@ -56,7 +56,7 @@ def test_a_tool_that_does_not_heed_its_cancellation_cannot_keep_the_server(
     server = served(tmp_path, tool)
     assert server.end(signal.SIGTERM) == 0
     assert server.said[-3:] == [
-        "A tool has not ended, though it was told to: it goes with this process",
+        "A tool, or what sends traces, did not end when told to: it goes with this process",
         "At the next start 1 unfinished run goes on: r after 3",
         "Stopped.",
     ]
