@@ -56,7 +56,9 @@ class Feed:
         self.ring.add(records)
         counts, news = self.stats.events, self._news
         for record in records:
-            counts[record.type] += 1  # Counter.update takes a microsecond to find out what it is given
+            counts[record.type] += (
+                1  # Counter.update takes a microsecond to find out what it is given
+            )
             news.add(record.run_id)
         if self._next is None:
             self._begin_round()

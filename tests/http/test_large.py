@@ -130,7 +130,9 @@ async def test_a_client_may_give_a_state_so_many_keys() -> None:
                 assert socket.close_code == code
 
 
-@pytest.mark.parametrize("early", [b"\x83\x80\x11\x11\x11\x11", b"\x88\x80\x00\x00\x00\x00", b"\xff" * 300])
+@pytest.mark.parametrize(
+    "early", [b"\x83\x80\x11\x11\x11\x11", b"\x88\x80\x00\x00\x00\x00", b"\xff" * 300]
+)
 async def test_frames_that_come_before_the_handshake_is_answered_wait_for_it(
     early: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
