@@ -31,9 +31,10 @@ from stenograph.engine.core.run_data import from_bytes, to_bytes
 from stenograph.engine.core.scopes import Layer
 from stenograph.engine.export.plausible import implausible
 from stenograph.engine.stored.snapshots import last_snapshot
-from stenograph.journal import MemoryJournal, NewRecord
+from stenograph.journal import JournalFull, MemoryJournal, NewRecord
 from tests.crashes import MOMENTS, Moment
 from tests.engine.secret_tools import OTHER, SECRET
+from tests.engine.test_actor import FULL, FullJournal
 from tests.graphs import TOOLS
 from tests.scenario import Scenario
 from tests.stage import staged
@@ -458,6 +459,15 @@ async def test_of_many_that_saw_the_same_event_one_may_go_on_from_it() -> None:
         assert await count(engine, "signal.received") == 1
 
 
+async def test_of_many_that_cancel_what_they_saw_one_does() -> None:
+    async with begun(WAITS) as engine:
+        seq = (await engine.get("run")).seq
+        asks = (engine.cancel("run", if_seq=seq) for _ in range(4))
+        answers = await asyncio.gather(*asks, return_exceptions=True)
+        assert sum(isinstance(each, st.PreconditionFailed) for each in answers) == 3
+        assert (await engine.cancel("run")).status == "cancelled"
+
+
 async def test_what_is_refused_in_any_case_is_refused_for_that() -> None:
     async with begun(WAITS) as engine:
         with pytest.raises(st.NotHeld):
@@ -541,3 +551,22 @@ async def asked(engine: Engine, what: str, key: int, value: int) -> str | None:
     except (st.NotHeld, st.KeyReused):
         pass
     return None
+
+
+async def test_what_a_full_disk_refused_is_done_once_with_its_key_and_leaves_no_secret_behind() -> (
+    None
+):
+    async with MemoryJournal() as inner:
+        journal = FullJournal(inner)
+        async with Engine(journal) as engine:
+            run = await engine.run(SECRETIVE)
+            journal.obstacle = FULL
+            with pytest.raises(JournalFull):
+                await engine.signal(run.id, "token", OTHER, key="k")
+            journal.obstacle = None
+            assert not (await engine.signal(run.id, "token", SECRET, key="k")).replayed
+            assert (await engine.signal(run.id, "token", SECRET, key="k")).replayed
+            with pytest.raises(st.KeyReused):
+                await engine.signal(run.id, "token", OTHER, key="k")
+            assert not engine._actors.active
+        assert [*(await inner.secrets(run.id)).values()] == [f'"{SECRET}"'.encode()]

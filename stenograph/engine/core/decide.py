@@ -103,6 +103,8 @@ def _obey(steps: Steps, command: Command) -> None:
                 _asked(steps, command)
                 # Not before: what would be refused in any case is refused for that reason.
                 check_seq(run.id, seq, command.if_seqs)
+        case Cancel(if_seqs=if_seqs) if run.status == "cancelled":
+            check_seq(run.id, run.seq, if_seqs)  # somebody else's came first
         case _ if run.seq == 0 or run.ended:
             pass
         case Due(scope=path, at=at):
