@@ -27,7 +27,7 @@ from stenograph.engine.core.run import Run
 from stenograph.engine.core.run_data import FORMAT
 from stenograph.engine.core.scopes import ROOT
 from stenograph.engine.core.standing import first_due
-from stenograph.engine.stored.sizes import check_sizes
+from stenograph.engine.stored.sizes import GIVEN, check_sizes
 from stenograph.engine.stored.snapshots import Snapshots
 from stenograph.engine.times import to_text
 from stenograph.engine.tools.context import LogLine
@@ -119,7 +119,8 @@ class Lane:
             beside["forget_secrets"] = True  # a failed run keeps them: it may be retried
         labels = beside["labels"] = self._changed(decision)
         decided = _decided(decision)
-        check_sizes(decided, self._event_bytes)
+        if decision.events[0].TYPE in GIVEN:
+            check_sizes(decided, self._event_bytes)
         records = _records(said) + decided
         committed = partial(self.run.adopt, decision.run)
         await self._append(records, beside, committed, is_patient=is_patient)

@@ -11,8 +11,9 @@ from msgspec import Raw, Struct
 from stenograph.engine.core.events import GraphCreated, RunCreated, SignalReceived
 from stenograph.journal import AppendTooLarge, NewRecord
 
-_GIVEN: Final = frozenset({GraphCreated.TYPE, RunCreated.TYPE, SignalReceived.TYPE})
-"""What a step changes is bounded by the state that takes it, all else by what it tells of."""
+GIVEN: Final = frozenset({GraphCreated.TYPE, RunCreated.TYPE, SignalReceived.TYPE})
+"""What a step changes is bounded by the state that takes it, all else by what it tells of. A commit
+that has one of these begins with one."""
 
 
 class _Taken(Struct, frozen=True):
@@ -32,7 +33,7 @@ _TAKEN: Final = msgspec.json.Decoder(_Taken)
 def check_sizes(records: Iterable[NewRecord], most: int) -> None:
     """Raise AppendTooLarge for an event that is given more than ``most`` bytes."""
     for record in records:
-        if len(record.data) > most and record.type in _GIVEN and (size := given_in(record)) > most:
+        if len(record.data) > most and record.type in GIVEN and (size := given_in(record)) > most:
             what = f"{record.type} would be given {size:,} bytes"
             raise AppendTooLarge(f"{what}; an event may have {most:,}")
 
