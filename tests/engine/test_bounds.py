@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import msgspec
@@ -12,6 +13,7 @@ from msgspec.structs import replace
 from stenograph.engine import (
     Engine,
     ExportRefused,
+    TooManyRuns,
     decode,
     play,
     read_export,
@@ -19,6 +21,7 @@ from stenograph.engine import (
 )
 from stenograph.engine.bounds import BOUNDS, WIDEST, Bounds, ranges
 from stenograph.journal import RECORD_MAX_BYTES, AppendTooLarge, MemoryJournal
+from tests.graphs import TOOLS, one
 
 
 def test_every_bound_says_what_it_bounds_its_range_its_unit_and_what_comes_beyond() -> None:
@@ -97,3 +100,26 @@ async def test_what_a_start_is_given_beside_its_graph_is_bounded() -> None:
         with pytest.raises(AppendTooLarge, match=r"run\.created would be given 4,\d+ bytes"):
             await engine.start("g", {"text": "x" * 2000}, tags=tags)
         assert (await engine.start("g", {"text": "x" * 1000}, tags=tags)).seq
+
+
+async def test_where_as_many_runs_as_may_have_something_to_do_no_other_begins_and_all_go_on() -> (
+    None
+):
+    bounds = Bounds(runs_in_flight=1)
+    journal = MemoryJournal()
+    async with Engine(journal, tools=TOOLS, bounds=bounds) as engine:
+        hanging = one("hang")
+        run = await engine.start(hanging, key="k")
+        for begin in (engine.start(hanging), engine.start(hanging, key="l")):
+            with pytest.raises(TooManyRuns, match="there may be 1"):
+                await begin
+        with pytest.raises(TooManyRuns, match="there may be 1"):
+            await engine.fork(run.id, at=1)
+        assert (await engine.start(hanging, key="k")).replayed
+        assert (await engine.cancel(run.id)).status in ("cancelling", "cancelled")
+        assert (await engine.wait(run.id)).status == "cancelled"
+        await asyncio.sleep(0)
+        assert (await engine.start(hanging, key="l")).seq
+    async with Engine(journal, tools=TOOLS, bounds=bounds) as engine:
+        assert len(engine.recovered) == 1
+    await journal.close()
