@@ -410,7 +410,7 @@ async def test_a_token_is_never_logged(keys: Keys, caplog: pytest.LogCaptureFixt
         async with server.socket("/ws/logs", subprotocols=["stenograph", f"bearer.{token}"]):
             pass
     ours = [each for each in caplog.records if not each.name.startswith(("http", "websockets.cl"))]
-    assert any("WebSocket" in each.getMessage() for each in ours)
+    assert any("WEBSOCKET" in each.getMessage() for each in ours)
     assert [each.getMessage() for each in ours if token in each.getMessage()] == []
     assert [each.getMessage() for each in ours if each.levelno >= logging.WARNING] == []
 
