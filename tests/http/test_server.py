@@ -67,6 +67,7 @@ async def test_no_answer_is_taken_by_a_browser_for_another_type_than_its_own() -
         writer.write(b"no HTTP\r\n\r\n")
         refusal = (await asyncio.wait_for(reader.read(), PATIENCE_S)).lower()
         writer.close()
+        await writer.wait_closed()
         async with server.socket("/ws/logs") as socket:
             assert socket.response is not None
             told = [socket.response.headers["X-Content-Type-Options"]]
