@@ -85,6 +85,12 @@ class AnyName:
         return 0
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_test_that_is_named_is_there(page: Path) -> None:
+    named = re.findall(r"tests/[a-z_/]+\.py", page.read_text("utf-8"))
+    assert [each for each in named if not (ROOT / each).is_file()] == []
+
+
 @pytest.mark.parametrize("block", BLOCKS, ids=str)
 def test_every_snippet_says_how_it_is_tested(block: Block) -> None:
     assert block.kind in KINDS or file_of(block), block.kind
