@@ -60,7 +60,7 @@ async def test_nothing_is_said_of_requests_unless_asked() -> None:
 async def test_one_line_a_request_says_who_asked_what_and_what_came_of_it() -> None:
     with logged(log_format="json", log_level="info") as text:
         async with app_client() as client:
-            await client.get("/tools?a=secret", headers={"authorization": "Bearer secret"})
+            await client.get("/tools?token=secret", headers={"authorization": "Bearer secret"})
             await client.post("/graphs", content=b'{"secret"', headers={"x-request-id": "mine"})
     found = [each for each in lines(text) if each["logger"] == "stenograph.access"]
     assert [each.pop("ms") >= 0 for each in found] == [True, True]
