@@ -25,6 +25,10 @@ TERMINATED: Final = 143
 74 and 75 are EX_IOERR and EX_TEMPFAIL of sysexits.h."""
 
 
+LATER: Final = {429: CONFLICT, 503: UNREACHABLE}
+"""The exit codes of refusals by a server that is asked too much, or cannot do it now."""
+
+
 class Failure(click.ClickException):
     """A command cannot do what it was asked: one sentence, the cause and what to do."""
 
@@ -42,8 +46,19 @@ def failure_of(error: Exception) -> Failure | None:
     """Return what a person reads of an error of the rooms below; None for what nobody expected."""
     for code, kinds in codes().items():
         if isinstance(error, kinds):
-            return Failure(str(error) or type(error).__name__, code)
+            return refusal_of(error, Failure(str(error) or type(error).__name__, code))
     return None
+
+
+def refusal_of(error: Exception, failure: Failure) -> Failure:
+    """Return the failure, or what a person reads in its place when a server has refused something."""
+    from stenograph.http import RequestRefused
+
+    if not isinstance(error, RequestRefused):
+        return failure
+    missing = error.problem.code == "token-missing"
+    sentence = "the server needs a token: give one in $STENO_TOKEN" if missing else failure.message
+    return Failure(sentence, LATER.get(error.problem.status, failure.exit_code))
 
 
 def codes() -> dict[int, tuple[type[Exception], ...]]:

@@ -13,7 +13,9 @@ import httpx
 import pytest
 
 import stenograph as st
+from stenograph.cli.failures import failure_of
 from stenograph.cli.text import redacted
+from stenograph.http import Problem, RequestRefused
 from stenograph.http.tokens import SCOPES, TOKEN
 from tests.cli.running import (
     Server,
@@ -163,7 +165,17 @@ def test_without_a_token_the_error_says_so(served: tuple[Server, str], words: li
     server, _ = served
     done = steno("--url", server.url, *words)
     assert done.code == 2
-    assert done.err == "Error: this needs a token: send the header Authorization: Bearer <token>\n"
+    assert done.err == "Error: the server needs a token: give one in $STENO_TOKEN\n"
+
+
+@pytest.mark.parametrize(("status", "code"), [(429, 6), (503, 3), (403, 2)])
+def test_who_may_come_again_later_is_not_told_of_a_mistake(status: int, code: int) -> None:
+    problem = Problem(
+        type="/problems/x", title="x", status=status, detail="come again", instance="/"
+    )
+    failure = failure_of(RequestRefused(problem))
+    assert failure is not None
+    assert (failure.message, failure.exit_code) == ("come again", code)
 
 
 def test_a_token_that_lacks_a_scope_is_told_which(
