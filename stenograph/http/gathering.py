@@ -12,7 +12,7 @@ from typing import Literal, TypeAlias
 from msgspec import Struct
 
 from stenograph.engine import Engine
-from stenograph.http.disk import free_bytes
+from stenograph.http.disk import room_of
 from stenograph.http.loop_lag import LoopLag
 from stenograph.http.observing import Observer
 from stenograph.http.subscribers import Subscribers
@@ -88,7 +88,7 @@ def of_the_journal(engine: Engine) -> list[Family]:
     """Return what there is to tell of the journal."""
     journal = engine.journal
     stats: Stats = journal.stats
-    free = free_bytes(journal)
+    room = room_of(journal)
     return [
         counter("events", "Events written, by type", by_one(stats.events), "type"),
         counter("commits", "Commits", {(): sum(stats.batch.counts)}),
@@ -96,7 +96,9 @@ def of_the_journal(engine: Engine) -> list[Family]:
         histogram("commit_appends", "How many appends a commit carries", stats.batch),
         gauge("wal_bytes", "Size of the write-ahead log", {(): journal.wal_bytes}),
         gauge("journal_failed", "1 once nothing can be written", {(): journal.failure is not None}),
-        gauge("disk_free_bytes", "Room beside the journal", {} if free is None else {(): free}),
+        gauge(
+            "disk_free_bytes", "Room beside the journal", {} if room is None else {(): room.free}
+        ),
         gauge("followers", "Who follows a run or the journal now", {(): journal.subscribers}),
         gauge("tail_lag_events", "Events the slowest live one is behind", {(): journal.lag}),
     ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, NamedTuple, TypeAlias
 
 from litestar import Request, Response, route
 from litestar.di import NamedDependency
@@ -11,15 +11,23 @@ from msgspec.structs import asdict, replace
 
 from stenograph.engine import Engine, EngineClosed
 from stenograph.http.access import may_read
-from stenograph.http.disk import free_bytes
+from stenograph.http.disk import room_of
 from stenograph.http.errors import Refused, answer_of, problem_of, problems
 from stenograph.http.loop_lag import LoopLag
 from stenograph.http.waiting import Stopping
 from stenograph.http.wire import API_VERSION, Check, HealthAnswer, HealthProblem
 
-FULL_BYTES: Final = 8 * 1024 * 1024
+
+class Least(NamedTuple):
+    """How much room there should be: so many bytes, or of a small disk the n-th ``part``."""
+
+    bytes: int
+    part: int
+
+
+FULL: Final = Least(8 * 1024 * 1024, 20)
 """With less room than for two of the largest appends, the next one may be refused."""
-NEARLY_FULL_BYTES: Final = 128 * 1024 * 1024
+NEARLY_FULL: Final = Least(128 * 1024 * 1024, 10)
 """With less room than the log takes at its highest, and as much again, nothing new should begin."""
 WAL_HIGH_BYTES: Final = 256 * 1024 * 1024
 """The log is emptied at some 16 MiB, or 64 when readers are slow: at so many one keeps it from that."""
@@ -47,7 +55,7 @@ async def healthz(
 
     Where tokens are needed, only one with `read` is told more than whether it is well.
     """
-    checks = {"journal": of_journal(engine), "disk": of_disk(engine, FULL_BYTES)}
+    checks = {"journal": of_journal(engine), "disk": of_disk(engine, FULL)}
     return answer(engine, checks, request)
 
 
@@ -72,7 +80,7 @@ async def readyz(
     checks = {
         "journal": of_journal(engine),
         "stopping": of_stopping(stopping),
-        "disk": of_disk(engine, NEARLY_FULL_BYTES),
+        "disk": of_disk(engine, NEARLY_FULL),
         "wal": of_wal(engine),
         "loop": of_loop(lag),
     }
@@ -120,13 +128,15 @@ def of_stopping(stopping: Stopping) -> Finding:
     return EngineClosed() if stopping.is_set() else "the server stays"
 
 
-def of_disk(engine: Engine, least: int) -> Finding:
+def of_disk(engine: Engine, least: Least) -> Finding:
     """Tell whether there is some room for what is to be written."""
-    free = free_bytes(engine.journal)
-    if free is None:
+    room = room_of(engine.journal)
+    if room is None:
         return "the journal is in memory"
-    told = f"{free / 2**20:,.0f} MiB are free beside the journal"
-    return told if free >= least else _not_ready(f"{told}; it should be {least / 2**20:,.0f}")
+    told = f"{room.free / 2**20:,.0f} MiB are free beside the journal"
+    wanted = min(least.bytes, room.total // least.part)
+    is_enough = 0 < room.free >= wanted
+    return told if is_enough else _not_ready(f"{told}; it should be {wanted / 2**20:,.0f}")
 
 
 def of_wal(engine: Engine) -> Finding:

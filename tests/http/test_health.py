@@ -11,8 +11,8 @@ import pytest
 
 import stenograph as st
 from stenograph.http import health
-from stenograph.http.disk import free_bytes
-from stenograph.http.health import FULL_BYTES, NEARLY_FULL_BYTES, WAL_HIGH_BYTES
+from stenograph.http.disk import Room, room_of
+from stenograph.http.health import FULL, NEARLY_FULL, WAL_HIGH_BYTES
 from stenograph.http.loop_lag import LoopLag
 from stenograph.journal import JournalFailed, open_journal
 from tests.http.serving import app_client
@@ -58,18 +58,22 @@ async def test_after_an_io_error_it_is_neither_well_nor_ready() -> None:
 
 
 @pytest.mark.parametrize(
-    ("free", "expected"),
+    ("room", "expected"),
     [
-        (NEARLY_FULL_BYTES, [200, 200]),
-        (NEARLY_FULL_BYTES - 1, [200, 503]),
-        (FULL_BYTES, [200, 503]),
-        (FULL_BYTES - 1, [503, 503]),
+        (Room(NEARLY_FULL.bytes, 2**40), [200, 200]),
+        (Room(NEARLY_FULL.bytes - 1, 2**40), [200, 503]),
+        (Room(FULL.bytes, 2**40), [200, 503]),
+        (Room(FULL.bytes - 1, 2**40), [503, 503]),
+        (Room(2**20, 10 * 2**20), [200, 200]),
+        (Room(2**20 - 1, 10 * 2**20), [200, 503]),
+        (Room(2**19 - 1, 10 * 2**20), [503, 503]),
+        (Room(0, 0), [503, 503]),
     ],
 )
 async def test_a_disk_that_is_nearly_full_takes_no_work_and_a_full_one_is_not_well(
-    free: int, expected: list[int], monkeypatch: pytest.MonkeyPatch
+    room: Room, expected: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(health, "free_bytes", lambda journal: free)
+    monkeypatch.setattr(health, "room_of", lambda journal: room)
     async with app_client() as client:
         answers = await both(client)
     assert codes(answers) == expected
@@ -105,7 +109,7 @@ async def test_room_that_cannot_be_asked_for_is_none(tmp_path: Path) -> None:
     folder = tmp_path / "folder"
     folder.mkdir()
     async with open_journal(folder / "steno.db") as journal:
-        assert (free_bytes(journal) or 0) > 0
+        assert (room_of(journal) or Room(0, 0)).free > 0
         journal.path = tmp_path / "gone" / "steno.db"
-        assert free_bytes(journal) == 0
+        assert room_of(journal) == Room(0, 0)
         journal.path = folder / "steno.db"

@@ -48,7 +48,7 @@ class Server:
                 cwd=ROOT,
                 stderr=log,
             )
-        async with httpx.AsyncClient() as http:
+        async with httpx.AsyncClient() as http, asyncio.timeout(60):
             while True:
                 assert self.process.returncode is None, self.log.read_text()
                 try:
