@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
@@ -164,7 +165,7 @@ def run_to_end(main: Coroutine[Any, Any, None]) -> bool:
             loop.run_until_complete(loop.shutdown_asyncgens())
             asyncio.set_event_loop(None)
             loop.close()
-    return clean and not any(map(holds_up, threading.enumerate()))
+    return clean and threads_end()
 
 
 async def let_go() -> bool:
@@ -174,6 +175,14 @@ async def let_go() -> bool:
         task.cancel()  # pragma: no cover - as above
     pending = (await asyncio.wait(tasks, timeout=STRAY_S))[1] if tasks else set()
     return not pending
+
+
+def threads_end() -> bool:
+    """Tell whether all threads end, for which they have a while: some only just let go of a file."""
+    end = time.monotonic() + STRAY_S
+    for thread in filter(holds_up, threading.enumerate()):
+        thread.join(max(0.0, end - time.monotonic()))
+    return not any(map(holds_up, threading.enumerate()))
 
 
 def holds_up(thread: threading.Thread) -> bool:

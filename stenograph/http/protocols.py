@@ -230,7 +230,8 @@ class HttpProtocol(Throttle, H11Protocol):
         events = (response, h11.Data(data=body), h11.EndOfMessage())
         self.transport.write(b"".join(self.conn.send(event) or b"" for event in events))
         self.flow.resume_reading()
-        self.transport.write_eof()
+        with suppress(OSError):  # it has left, and hears nothing of all this
+            self.transport.write_eof()
         self.taking.begin(LINGER_S)
 
     def end(self) -> None:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
+import logging
+import os
 from itertools import count
 from typing import Any
 
@@ -53,6 +56,23 @@ async def test_a_head_that_does_not_come_to_its_end_is_given_up_with_a_problem()
     async with serving(settings=SOON) as server, connected(server.port, 1) as [client]:
         client.say(BEGIN)
         assert problem(await ended(client)) == (408, "head-timeout")
+
+
+async def test_who_has_left_when_it_is_refused_is_no_failure(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def gone(transport: asyncio.Transport) -> None:
+        """What the system says when a reset comes between the refusal and this."""
+        raise OSError(errno.ENOTCONN, os.strerror(errno.ENOTCONN))
+
+    name = "asyncio.selector_events._SelectorSocketTransport.write_eof"
+    monkeypatch.setattr(name, gone)
+    async with serving(settings=SOON) as server, connected(server.port, 1) as [client]:
+        client.say(asking("/healthz") + b"\x00\r\n\r\n")
+        await ended(client)
+    assert client.heard.startswith(b"HTTP/1.1 200")
+    assert b"HTTP/1.1 400" in client.heard
+    assert [each for each in caplog.records if each.levelno >= logging.ERROR] == []
 
 
 async def test_the_time_of_a_later_head_runs_from_its_first_byte() -> None:
