@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,11 @@ import httpx
 import pytest
 
 import stenograph as st
-from stenograph.http import health
+from stenograph.http import Settings, health
 from stenograph.http.disk import Room, room_of
 from stenograph.http.health import FULL, NEARLY_FULL, WAL_HIGH_BYTES
 from stenograph.http.loop_lag import LoopLag
+from stenograph.http.tokens import create_token
 from stenograph.journal import JournalFailed, open_journal
 from tests.http.serving import app_client
 from tests.http.test_errors import BrokenJournal, over
@@ -82,6 +84,19 @@ async def test_a_disk_that_is_nearly_full_takes_no_work_and_a_full_one_is_not_we
             assert (each.json()["type"], failing(each)) == ("/problems/not-ready", ["disk"])
             assert "MiB are free" in each.json()["detail"]
             assert int(each.headers["Retry-After"]) > 0
+
+
+async def test_who_may_not_read_is_not_told_why(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    create_token(tmp_path / "tokens", "ann", ["run"], now=datetime.now(UTC))
+    monkeypatch.setattr(health, "room_of", lambda journal: Room(0, 0))
+    async with app_client(settings=Settings(tokens=str(tmp_path / "tokens"))) as client:
+        answers = await both(client)
+    assert codes(answers) == [503, 503]
+    for told in (each.json() for each in answers):
+        assert told["detail"] == told["title"] == "The server should not be sent work now"
+        assert "checks" not in told
 
 
 async def test_a_log_that_is_never_emptied_takes_no_work(
