@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import Any, ClassVar, Final, TypedDict
 
 from litestar import Request
@@ -56,30 +55,25 @@ _TAG: Final = re.compile(r'[ \t,]*(?P<weak>W/)?"(?P<opaque>[^\x00-\x20"\x7f]*)"[
 _RUN_TAG: Final = re.compile(r"(?P<journal>.+)-(?P<seq>[1-9][0-9]{0,18})")
 
 
-@dataclass
 class Conditional(OptionalBody):
     """An operation that takes `If-Match`.
 
     It is only told of here, and read by ``moment_of``: a parameter costs what ten such looks cost.
     """
 
-    def __post_init__(self) -> None:
-        """Tell of the header."""
-        super().__post_init__()
+    def __init__(self, **told: Any) -> None:
+        super().__init__(**told)
         self.parameters = [*(self.parameters or []), _IF_MATCH]
 
 
-@dataclass
 class Keyed(Conditional):
     """An operation that takes `If-Match` and `Idempotency-Key`."""
 
-    def __post_init__(self) -> None:
-        """Tell of the headers."""
-        super().__post_init__()
+    def __init__(self, **told: Any) -> None:
+        super().__init__(**told)
         self.parameters = [*(self.parameters or []), _KEY]
 
 
-@dataclass
 class KeyedWithBody(Keyed):
     """As ``Keyed``, and its body may not be left out."""
 
