@@ -26,7 +26,7 @@ from stenograph.journal import run_apart
 SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 LARGE_BYTES: Final = 64 * 1024
 """Up to so many bytes of a body are looked at in a few milliseconds."""
-CONTAINERS_MAX: Final = 131_072
+CONTAINERS_MAX: Final = 65_536
 """Arrays and objects of a body: each takes far more than its two bytes. The largest graph has fewer."""
 FILE_PATHS: Final = frozenset({"/runs/import", "/api/runs/import"})
 _HOST: Final = re.compile(rf"(?P<name>{HOST})(?::(?P<port>[0-9]{{1,5}}))?")

@@ -267,6 +267,7 @@ STATES: tuple[Any, ...] = (
     *({name: 1, "to": 1} for name in NAMES),
     {"to": 1, **{f"k{number}": number for number in range(60_000)}},
     {"to": 1, "a": [[]] * 120_000},
+    {"to": 1, "a": [[]] * 65_000},
     {"to": 1, "a": {f"k{number}": {} for number in range(60_000)}},
     {"to": 1, "a": "\ud83d\ude00" * 80_000},
     {"to": 1, "a": ["x" * 1000] * 1000},
