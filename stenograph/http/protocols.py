@@ -286,6 +286,7 @@ class SocketProtocol(Throttle, WebSocketsSansIOProtocol):
         """
         await self.writable.wait()
         if self.close_sent or (not self.handshake_complete and self.transport.is_closing()):
+            self.handshake_complete = True  # nobody is there to complete it with
             raise ClientDisconnected  # uvicorn would take it for an application that errs
         text = message.get("text")
         if not isinstance(text, str) or self.conn.state is not State.OPEN:

@@ -75,6 +75,19 @@ async def test_who_has_left_when_it_is_refused_is_no_failure(
     assert [each for each in caplog.records if each.levelno >= logging.ERROR] == []
 
 
+async def test_who_leaves_in_the_midst_of_a_handshake_is_no_failure(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with serving() as server, connected(server.port, 60) as clients:
+        for number, client in enumerate(clients):
+            client.say(shaking("/ws/logs"))
+            for _ in range(number % 12):
+                await asyncio.sleep(0)
+            client.transport.abort()
+        assert (await server.http.get("/healthz")).status_code == 200
+    assert [each for each in caplog.records if each.levelno >= logging.ERROR] == []
+
+
 async def test_the_time_of_a_later_head_runs_from_its_first_byte() -> None:
     async with serving(settings=SOON) as server, connected(server.port, 1) as [client]:
         client.say(asking("/healthz"))
