@@ -20,6 +20,7 @@ from stenograph.cli.serve_options import (
     words_of,
 )
 from stenograph.cli.settings import QUIET, settings
+from stenograph.cli.token import beside
 from stenograph.cli.tools import load_tools, tools_option
 
 if TYPE_CHECKING:
@@ -188,8 +189,8 @@ def tell_of_variables(context: click.Context) -> None:
 
 def store_of(tokens: str | None, path: str) -> str | None:
     """Return the file of tokens: as asked for, else the one beside a journal, if there is one."""
-    beside = f"{path}.tokens"
-    return tokens or (beside if os.path.lexists(beside) else None)
+    own = beside(path)
+    return tokens or (own if os.path.lexists(own) else None)
 
 
 def open_to_all(host: str, memory: bool, path: str) -> str:

@@ -70,7 +70,12 @@ def store_of(tokens: str | None) -> str:
 
     Variables say the same as they do to ``steno serve``, so that it finds what is made here.
     """
-    return tokens or f"{settings().db or os.environ.get('STENO_DB') or DB}.tokens"
+    return tokens or beside(settings().db or os.environ.get("STENO_DB") or DB)
+
+
+def beside(path: str) -> str:
+    """Return the file of tokens that belongs to a journal's."""
+    return f"{path}.tokens"
 
 
 @click.group(short_help="Make, list and revoke the tokens of a server.")

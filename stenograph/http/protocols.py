@@ -78,14 +78,26 @@ class ServerConfig(uvicorn.Config):
         self.is_stopping = False  # and all that are connected have been told
 
 
-class Throttle:
-    """Reads less from a client the more it costs to take in what it sends.
+class Throttle(asyncio.Protocol):
+    """Reads less from a client the more it costs to take in what it sends, and waits for it a while.
 
-    Thousands of frames or chunks of a byte each fit into what is read at once.
+    Thousands of frames or chunks of a byte each fit into what is read at once. ``taking`` is how
+    long the client may take none of what it is sent.
     """
 
     loop: asyncio.AbstractEventLoop
     transport: asyncio.Transport
+    taking: Deadline
+
+    def pause_writing(self) -> None:
+        """Give the client a while to take what it was sent."""
+        super().pause_writing()
+        self.taking.begin()
+
+    def resume_writing(self) -> None:
+        """Go on sending."""
+        super().resume_writing()
+        self.taking.end()
 
     def throttled(self, take: Callable[[bytes], None], data: bytes) -> None:
         """Take data in, and then look at what that has cost."""
@@ -182,16 +194,6 @@ class HttpProtocol(Throttle, H11Protocol):
         if self.conn.our_state is h11.DONE and self.conn.their_state is h11.DONE:
             self.conn.start_next_cycle()
             self.handle_events()
-
-    def pause_writing(self) -> None:
-        """Give the client a while to take what it was sent."""
-        super().pause_writing()
-        self.taking.begin()
-
-    def resume_writing(self) -> None:
-        """Go on sending."""
-        super().resume_writing()
-        self.taking.end()
 
     @property
     def is_paused(self) -> bool:
@@ -355,16 +357,6 @@ class SocketProtocol(Throttle, WebSocketsSansIOProtocol):
         self.taking.close()
         self.draining.close()
         super().connection_lost(exc)
-
-    def pause_writing(self) -> None:
-        """Give the client a while to take what it was sent."""
-        super().pause_writing()
-        self.taking.begin()
-
-    def resume_writing(self) -> None:
-        """Go on sending."""
-        super().resume_writing()
-        self.taking.end()
 
     @property
     def is_paused(self) -> bool:

@@ -118,8 +118,15 @@ class RunSpans:
     async def _take(self, page: Sequence[Record]) -> None:
         for record in page:
             if record.offset > self._after and record.type in TOLD:
-                await self._see(record)
+                await self._see_quietly(record)
             self._after = max(self._after, record.offset)
+
+    async def _see_quietly(self, record: Record) -> None:
+        """Make a span where there is one to make: an event that makes none spoils no others."""
+        try:
+            await self._see(record)
+        except Exception:
+            LOG.exception("no span was made of event %d of run %s", record.seq, record.run_id)
 
     async def _see(self, record: Record) -> None:
         run = self._runs.get(record.run_id)

@@ -5,6 +5,22 @@ from __future__ import annotations
 import json
 from typing import Any
 
+POSTS: list[str] = [
+    "/graph/create",
+    "/graph/run",
+    "/graph/run-async",
+    "/graph/cancel/r",
+    "/graphs",
+    "/graphs/validate",
+    "/runs",
+    "/runs/r/cancel",
+    "/runs/r/pause",
+    "/runs/r/resume",
+    "/runs/r/retry",
+    "/runs/r/signals/go",
+    "/sql",
+]
+
 JSON_BODIES: list[Any] = [
     None,
     True,

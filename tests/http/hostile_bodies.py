@@ -13,25 +13,13 @@ from tests.http.attack import Attack, request
 MIB = 1_048_576
 SOUND = b'{"graph": "count", "input": {"to": 1}, "tags": {"a": "b\\u00e9"}, "limits": {"steps": 9}}'
 POSTS = (
-    "/graph/create",
-    "/graph/run",
-    "/graph/run-async",
-    "/graph/cancel/r",
-    "/graphs",
-    "/graphs/validate",
-    "/runs",
-    "/runs/r/cancel",
-    "/runs/r/pause",
-    "/runs/r/resume",
-    "/runs/r/retry",
-    "/runs/r/signals/go",
+    *hostile.POSTS,
     "/runs/r/fork",
     "/runs/r/rerun",
     "/runs/r/check",
     "/runs/r/migrate",
     "/runs/r/erase",
     "/runs/import",
-    "/sql",
     "/api/runs",
 )
 NUMBERS = (

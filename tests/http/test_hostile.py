@@ -16,21 +16,6 @@ from tests.http import hostile
 from tests.http.serving import PATIENCE_S, Served, created, messages, ran, serving
 from tests.http.tools import COUNT
 
-POSTS = [
-    "/graph/create",
-    "/graph/run",
-    "/graph/run-async",
-    "/graph/cancel/r",
-    "/graphs",
-    "/graphs/validate",
-    "/runs",
-    "/runs/r/cancel",
-    "/runs/r/pause",
-    "/runs/r/resume",
-    "/runs/r/retry",
-    "/runs/r/signals/go",
-    "/sql",
-]
 GETS = [
     "/graphs",
     "/graphs/count",
@@ -69,7 +54,7 @@ def told(answer: httpx.Response) -> str:
     return f"{answer.request.method} {str(answer.request.url)[:200]}: {answer.status_code} {answer.text[:300]}"
 
 
-@pytest.mark.parametrize("path", POSTS)
+@pytest.mark.parametrize("path", hostile.POSTS)
 async def test_hostile_bodies(path: str, caplog: pytest.LogCaptureFixture) -> None:
     bodies = [*hostile.RAW_BODIES, *(json.dumps(each).encode() for each in hostile.JSON_BODIES)]
     headers = {"Content-Type": "application/json", "Prefer": "wait=0"}
