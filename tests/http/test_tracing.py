@@ -386,13 +386,16 @@ async def test_an_attempt_whose_beginning_cannot_be_read_has_the_time_it_took(
     assert not caplog.records
 
 
-async def test_an_event_that_nobody_can_read_spoils_no_other_span(
+async def test_a_run_of_a_trace_that_is_none_spoils_no_other_span(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     spans = Spans()
     async with followed(spans) as engine:
-        unreadable = NewRecord(at="2026-11-20T22:55:01.123456Z", type="run.created", data=b"[]")
-        await engine.journal.append("odd", [unreadable], expected_seq=0)
+        await engine.run(COUNT, {"to": 1}, run_id="sound")
+        [begun, *_] = await engine.journal.read("sound")
+        data = begun.data[:-1] + b',"traceparent":"none"}'
+        odd = NewRecord(at=begun.at, type=begun.type, data=data)
+        await engine.journal.append("odd", [odd], expected_seq=0)
         await engine.run(COUNT, {"to": 1}, run_id="r")
     assert "run count" in [each.name for each in spans.get_finished_spans()]
     assert [each.message for each in caplog.records] == ["no span was made of event 1 of run odd"]
