@@ -37,6 +37,13 @@ ENGINE = [
 ]
 """The parts of the engine, from the lowest up: each may import itself, and those before its own."""
 
+HTTP = [
+    {"shapes"},
+    {"client", "door", "streaming"},
+    {"operations", "serving", "watch"},
+]
+"""The parts of HTTP, likewise; none may import another of its own height."""
+
 PURE = {"conditions", "graphs", "state", "core", "playing"}
 """The parts of the engine that are without a clock, a task or chance."""
 
@@ -91,11 +98,11 @@ IMPORTS = list(chain.from_iterable(imports_of(path) for path in MODULES))
 OUR_OWN = [each for each in IMPORTS if each.target.split(".")[0] == "stenograph"]
 
 
-def engine_part_of(module: str) -> str:
-    """`core` for anything in that part of the engine, nothing for what stands above the parts."""
+def inner_part_of(module: str) -> str:
+    """`core` for anything in that part of its room, nothing for what stands above the parts."""
     parts = module.split(".")
-    is_part = parts[1:2] == ["engine"] and (PACKAGE / "engine" / "/".join(parts[2:3])).is_dir()
-    return parts[2] if is_part and len(parts) > 2 else ""
+    is_part = len(parts) > 2 and (PACKAGE / parts[1] / parts[2]).is_dir()
+    return parts[2] if is_part else ""
 
 
 def core_and_what_it_imports(modules: set[str]) -> set[str]:
@@ -127,12 +134,14 @@ def test_arrows_go_down_only(room: str) -> None:
     assert not faults, told(faults)
 
 
-def test_arrows_in_the_engine_go_down_only() -> None:
-    height = {part: level for level, parts in enumerate(ENGINE) for part in parts}
+@pytest.mark.parametrize(("room", "levels"), [("engine", ENGINE), ("http", HTTP)])
+def test_arrows_in_a_room_go_down_only(room: str, levels: list[set[str]]) -> None:
+    height = {part: level for level, parts in enumerate(levels) for part in parts}
     faults = [
         each
         for each in OUR_OWN
-        if (by := engine_part_of(each.by)) and (target := engine_part_of(each.target))
+        if part_of(each.by) == part_of(each.target) == room
+        if (by := inner_part_of(each.by)) and (target := inner_part_of(each.target))
         if by != target and height[by] <= height[target]
     ]
     assert not faults, told(faults)
@@ -182,7 +191,7 @@ def test_workflows_import_what_a_users_own_code_would() -> None:
 
 
 def test_the_core_is_pure() -> None:
-    core = {name for name in NAMES if engine_part_of(name) in PURE}
+    core = {name for name in NAMES if part_of(name) == "engine" and inner_part_of(name) in PURE}
     reached = core_and_what_it_imports(core)
     faults = [each for each in IMPORTS if each.by in reached and root(each.target) in IMPURE]
     guilty = {each.by for each in faults}

@@ -39,6 +39,11 @@ def test_every_public_name_resolves(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", PACKAGES)
+def test_a_name_that_is_not_there_does_not_resolve(name: str) -> None:
+    assert not hasattr(import_module(name), "no_such_name")
+
+
+@pytest.mark.parametrize("name", PACKAGES)
 def test_no_public_name_is_told_twice(name: str) -> None:
     names = public_names(import_module(name))
     assert len(names) == len(set(names))

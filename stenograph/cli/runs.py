@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 STATUSES = (
     "running", "waiting", "paused", "parked", "cancelling", "completed", "failed", "cancelled",
 )  # fmt: skip
-"""As ``stenograph.http.wire`` has them, which is too heavy to load for a help text."""
+"""As ``stenograph.http.shapes.wire`` has them, which is too heavy to load for a help text."""
 
 
 @click.command(short_help="List the runs, newest first.")

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from stenograph.http import Token
 
 SCOPES: Final = ("read", "run", "control", "admin")
-"""As ``stenograph.http.tokens`` has them, which is too heavy to load for a help text."""
+"""As ``stenograph.http.door.tokens`` has them, which is too heavy to load for a help text."""
 UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 EXPIRES_MAX: Final = timedelta(days=3660)
 DB: Final = "steno.db"

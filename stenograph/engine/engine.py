@@ -11,19 +11,10 @@ from msgspec.structs import replace
 
 from stenograph.engine.bounds import Bounds
 from stenograph.engine.clock import Clock, SystemClock
-from stenograph.engine.core.commands import (
-    Cancel,
-    Pause,
-    Resume,
-    Retry,
-    Signal,
-    Turn,
-)
-from stenograph.engine.core.events import RunLimits
-from stenograph.engine.core.keying import check_seq
-from stenograph.engine.core.migration import Migration
-from stenograph.engine.core.views import RunView, view, viewed
-from stenograph.engine.errors import ForkRefused, RerunRefused, RunFinished
+from stenograph.engine.control import Control
+from stenograph.engine.core.commands import Cancel, Turn
+from stenograph.engine.core.views import RunView, view
+from stenograph.engine.errors import ForkRefused, RerunRefused
 from stenograph.engine.executor.actors import Actors
 from stenograph.engine.executor.world import open_world
 from stenograph.engine.export.doubts import doubting
@@ -31,36 +22,24 @@ from stenograph.engine.export.exported import ExportedRun
 from stenograph.engine.export.importing import import_run
 from stenograph.engine.graphs.graph import Graph, Limits
 from stenograph.engine.graphs.parse import ParsedGraph
-from stenograph.engine.past import Past
 from stenograph.engine.reruns.rerun_check import CHECK_S, CheckReport, Checks, CheckTime
 from stenograph.engine.reruns.rerun_report import RerunReport
 from stenograph.engine.reruns.reruns import RerunOptions, Reruns
 from stenograph.engine.runs.erasing import erase
 from stenograph.engine.runs.flow import Flow
-from stenograph.engine.runs.migrating import MigrateOptions, migrate
 from stenograph.engine.runs.run_forks import ForkOptions, RunForks
-from stenograph.engine.runs.starts import (
-    Key,
-    Options,
-    RunId,
-    Seqs,
-    Starts,
-    checked,
-    run_id_for,
-    seqs_of,
-)
+from stenograph.engine.runs.starts import Key, Options, RunId, Starts, checked, run_id_for
 from stenograph.engine.stored.graphs import Graphs, StoredGraph
 from stenograph.engine.stored.histories import Histories
 from stenograph.engine.tools.data_folder import DataFolder
 from stenograph.engine.tools.tools import Registry, Source
 from stenograph.engine.tools.trace_ids import Traceparent
-from stenograph.engine.values import canonical
 from stenograph.journal import Journal
 
 WAIT_S: Final = 60.0
 
 
-class Engine(Past):
+class Engine(Control):
     """Runs graphs and tells of them; an async context manager, over a journal that is open.
 
     On entry every unfinished run of the journal goes on, or ends with its reason (``recover``).
@@ -223,135 +202,6 @@ class Engine(Past):
             return view(actor.run)  # what the last commit left: nothing is read again
         return await self.get(run_id)
 
-    async def cancel(
-        self,
-        run_id: str,
-        *,
-        reason: str = "",
-        if_seq: Seqs | None = None,
-        actor: str = "engine",
-    ) -> RunView:
-        """Ask a run to stop, and return once that is durable; asking twice is as asking once.
-
-        ``if_seq``: the last event of the run must be this one, or one of these, or nothing is done.
-        Raises UnknownRun, PreconditionFailed, or RunFinished when it ended otherwise.
-        """
-        command = Cancel(
-            actor=checked(str, actor), reason=checked(str, reason), if_seqs=seqs_of(if_seq)
-        )
-        run = await self._actors.load(run_id)
-        if not run.ended:
-            await self._actors.ask(run, command)
-            run = await self._actors.load(run_id)
-        elif run.status == "cancelled":
-            check_seq(run_id, run.seq, command.if_seqs)
-        if run.ended and run.status != "cancelled":
-            raise RunFinished(run_id, run.status)
-        return await self._view(run)
-
-    async def signal(
-        self,
-        run_id: str,
-        name: str,
-        payload: Any = None,
-        *,
-        scope: str | None = None,
-        saw: int | None = None,
-        key: str | None = None,
-        if_seq: Seqs | None = None,
-        actor: str = "engine",
-    ) -> RunView:
-        """Give a run input, and return once that is durable.
-
-        A node that waits for it (in ``scope``, if given) takes it; else it is kept until one does.
-        ``saw``: the last event of the run that the giver had seen. Asking again with the same ``key``
-        and the same of all else gives it nothing, and returns the run as it is (``replayed``).
-        ``if_seq``: the last event of the run must be this one, or one of these, or nothing is done.
-        Raises UnknownRun, RunFinished, UnknownSignal, SignalRefused when it fits no schema,
-        TooManySignals, NotJson, KeyReused, TooManyKeys, PreconditionFailed, ValueError.
-        """
-        command = Signal(
-            name=checked(str, name),
-            payload=canonical(payload, "")[0],
-            actor=checked(str, actor),
-            scope=checked(str | None, scope),
-            saw=checked(int | None, saw),
-            key=None if key is None else checked(Key, key),
-            if_seqs=seqs_of(if_seq),
-        )
-        return viewed(*await self._actors.tell_once(run_id, command))
-
-    async def pause(
-        self,
-        run_id: str,
-        *,
-        reason: str = "",
-        if_seq: Seqs | None = None,
-        actor: str = "engine",
-    ) -> RunView:
-        """Have a run begin nothing new; what is under way finishes first. Asking twice is as once.
-
-        ``if_seq`` as for ``signal``. Raises UnknownRun, RunFinished or PreconditionFailed.
-        """
-        command = Pause(
-            actor=checked(str, actor), reason=checked(str, reason), if_seqs=seqs_of(if_seq)
-        )
-        return view(await self._actors.tell(run_id, command))
-
-    async def resume(
-        self,
-        run_id: str,
-        *,
-        limits: Limits | None = None,
-        result: Mapping[str, Any] | None = None,
-        scope: str | None = None,
-        key: str | None = None,
-        if_seq: Seqs | None = None,
-        actor: str = "engine",
-    ) -> RunView:
-        """Let a paused or parked run go on, with other limits if given.
-
-        ``result`` is for a run that is parked over a node's effects: they did happen, and this is
-        what the node returned; without it the node is entered again. With ``scope`` it is for a run
-        alone that is parked there (``RunView.parked``). ``key`` and ``if_seq`` as for ``signal``.
-        Raises UnknownRun, NotHeld, RunTooLong, KeyReused, TooManyKeys, PreconditionFailed, or
-        what a result may raise: NotJson, StateTooLarge, CannotReduce, SchemaViolated.
-        """
-        command = Resume(
-            actor=checked(str, actor),
-            limits=_limits(limits),
-            result=result,
-            scope=checked(str | None, scope),
-            key=None if key is None else checked(Key, key),
-            if_seqs=seqs_of(if_seq),
-        )
-        return viewed(*await self._actors.tell_once(run_id, command))
-
-    async def retry(
-        self,
-        run_id: str,
-        *,
-        limits: Limits | None = None,
-        key: str | None = None,
-        if_seq: Seqs | None = None,
-        actor: str = "engine",
-    ) -> RunView:
-        """Reopen a failed run where it failed; what had finished does not run again.
-
-        ``key`` and ``if_seq`` as for ``signal``. Raises UnknownRun, RunTooLong, KeyReused, TooManyKeys,
-        PreconditionFailed, or NotHeld when it has not failed.
-        """
-        command = Retry(
-            actor=checked(str, actor),
-            limits=_limits(limits),
-            key=None if key is None else checked(Key, key),
-            if_seqs=seqs_of(if_seq),
-        )
-        run, replayed = await self._actors.tell_once(run_id, command)
-        if not (run.ended or replayed):
-            self._flow.seat(run_id, run.turn)
-        return viewed(run, replayed)
-
     async def fork(
         self,
         run_id: str,
@@ -398,32 +248,6 @@ class Engine(Past):
         )
         async with doubting(self.journal, run_id, ForkRefused):
             return await self._forks.fork(run_id, graph, options)
-
-    async def migrate(
-        self,
-        run_id: str,
-        graph: Graph | Mapping[str, Any] | str,
-        *,
-        dry_run: bool = False,
-        key: str | None = None,
-        if_seq: Seqs | None = None,
-        actor: str = "engine",
-    ) -> Migration:
-        """Have an unfinished run go on in another version of its graph, or in another graph.
-
-        What is under way goes on, and is left by the new edges. With ``dry_run`` nothing changes, and
-        ``faults`` of the answer tell what does not fit; without, that raises MigrationRefused.
-        ``key`` and ``if_seq`` as for ``signal``; a dry run needs no key, and remembers none. Raises
-        UnknownRun, RunFinished, RunTooLong, UnknownGraph, GraphInvalid, KeyReused, TooManyKeys or
-        PreconditionFailed as well.
-        """
-        options = MigrateOptions(
-            actor=checked(str, actor),
-            dry_run=dry_run,
-            key=None if key is None else checked(Key, key),
-            if_seqs=seqs_of(if_seq),
-        )
-        return await migrate(self._actors, self._graphs, self._histories, run_id, graph, options)
 
     async def rerun(
         self,
@@ -508,8 +332,3 @@ class Engine(Past):
         nothing (``replayed``). Raises ExportRefused, or RunExists when another run has its id.
         """
         return await import_run(self._world, exported)
-
-
-def _limits(limits: Limits | None) -> RunLimits | None:
-    sound: Limits | None = checked(Limits | None, limits)
-    return None if sound is None else RunLimits(sound.steps, sound.time_s)

@@ -11,13 +11,22 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from stenograph.http.app import create_app
-    from stenograph.http.client import Client, Validation
+    from stenograph.http.client.client import Client, Validation
+    from stenograph.http.client.sync_client import SyncClient
+    from stenograph.http.client.transport import run_id_of
+    from stenograph.http.door.guard import hosts_at
+    from stenograph.http.door.tokens import (
+        Token,
+        TokensRefused,
+        create_token,
+        read_tokens,
+        revoke_token,
+    )
     from stenograph.http.escapes import printable
-    from stenograph.http.evidence_wire import VerifyAnswer
-    from stenograph.http.guard import hosts_at
-    from stenograph.http.logs import configure_logs
-    from stenograph.http.playback import Playback, played_pages
-    from stenograph.http.refusals import (
+    from stenograph.http.serving.server import PortInUse, serve
+    from stenograph.http.settings import CannotTrace, Settings
+    from stenograph.http.shapes.evidence_wire import VerifyAnswer
+    from stenograph.http.shapes.refusals import (
         ClientClosed,
         ClientError,
         OutOfSequence,
@@ -25,19 +34,7 @@ if TYPE_CHECKING:
         ServerUnreachable,
         StreamLost,
     )
-    from stenograph.http.server import PortInUse, serve
-    from stenograph.http.settings import CannotTrace, Settings
-    from stenograph.http.sifting import Belongings, Sieve
-    from stenograph.http.sync_client import SyncClient
-    from stenograph.http.tokens import (
-        Token,
-        TokensRefused,
-        create_token,
-        read_tokens,
-        revoke_token,
-    )
-    from stenograph.http.transport import run_id_of
-    from stenograph.http.wire import (
+    from stenograph.http.shapes.wire import (
         DONE,
         GraphList,
         GraphVersionItem,
@@ -46,44 +43,47 @@ if TYPE_CHECKING:
         RunList,
         SqlAnswer,
     )
+    from stenograph.http.streaming.playback import Playback, played_pages
+    from stenograph.http.streaming.sifting import Belongings, Sieve
+    from stenograph.http.watch.logs import configure_logs
 
 _HOMES = {
-    "DONE": "stenograph.http.wire",
+    "DONE": "stenograph.http.shapes.wire",
     "CannotTrace": "stenograph.http.settings",
-    "Belongings": "stenograph.http.sifting",
-    "configure_logs": "stenograph.http.logs",
-    "Client": "stenograph.http.client",
-    "ClientClosed": "stenograph.http.refusals",
-    "ClientError": "stenograph.http.refusals",
-    "GraphList": "stenograph.http.wire",
-    "GraphVersionItem": "stenograph.http.wire",
-    "OutOfSequence": "stenograph.http.refusals",
-    "Playback": "stenograph.http.playback",
-    "PortInUse": "stenograph.http.server",
-    "Problem": "stenograph.http.wire",
-    "RequestRefused": "stenograph.http.refusals",
-    "RunItem": "stenograph.http.wire",
-    "RunList": "stenograph.http.wire",
-    "ServerUnreachable": "stenograph.http.refusals",
+    "Belongings": "stenograph.http.streaming.sifting",
+    "configure_logs": "stenograph.http.watch.logs",
+    "Client": "stenograph.http.client.client",
+    "ClientClosed": "stenograph.http.shapes.refusals",
+    "ClientError": "stenograph.http.shapes.refusals",
+    "GraphList": "stenograph.http.shapes.wire",
+    "GraphVersionItem": "stenograph.http.shapes.wire",
+    "OutOfSequence": "stenograph.http.shapes.refusals",
+    "Playback": "stenograph.http.streaming.playback",
+    "PortInUse": "stenograph.http.serving.server",
+    "Problem": "stenograph.http.shapes.wire",
+    "RequestRefused": "stenograph.http.shapes.refusals",
+    "RunItem": "stenograph.http.shapes.wire",
+    "RunList": "stenograph.http.shapes.wire",
+    "ServerUnreachable": "stenograph.http.shapes.refusals",
     "Settings": "stenograph.http.settings",
-    "Sieve": "stenograph.http.sifting",
-    "SqlAnswer": "stenograph.http.wire",
-    "StreamLost": "stenograph.http.refusals",
-    "SyncClient": "stenograph.http.sync_client",
-    "Token": "stenograph.http.tokens",
-    "TokensRefused": "stenograph.http.tokens",
-    "Validation": "stenograph.http.client",
-    "VerifyAnswer": "stenograph.http.evidence_wire",
+    "Sieve": "stenograph.http.streaming.sifting",
+    "SqlAnswer": "stenograph.http.shapes.wire",
+    "StreamLost": "stenograph.http.shapes.refusals",
+    "SyncClient": "stenograph.http.client.sync_client",
+    "Token": "stenograph.http.door.tokens",
+    "TokensRefused": "stenograph.http.door.tokens",
+    "Validation": "stenograph.http.client.client",
+    "VerifyAnswer": "stenograph.http.shapes.evidence_wire",
     "create_app": "stenograph.http.app",
-    "create_token": "stenograph.http.tokens",
-    "hosts_at": "stenograph.http.guard",
-    "played_pages": "stenograph.http.playback",
+    "create_token": "stenograph.http.door.tokens",
+    "hosts_at": "stenograph.http.door.guard",
+    "played_pages": "stenograph.http.streaming.playback",
     "printable": "stenograph.http.escapes",
-    "read_tokens": "stenograph.http.tokens",
-    "revoke_token": "stenograph.http.tokens",
-    "run_id_of": "stenograph.http.transport",
-    "run_item": "stenograph.http.views",
-    "serve": "stenograph.http.server",
+    "read_tokens": "stenograph.http.door.tokens",
+    "revoke_token": "stenograph.http.door.tokens",
+    "run_id_of": "stenograph.http.client.transport",
+    "run_item": "stenograph.http.shapes.views",
+    "serve": "stenograph.http.serving.server",
 }
 
 __all__ = (

@@ -15,7 +15,11 @@ from litestar.exceptions import HTTPException
 from litestar.plugins import PluginProtocol
 
 from stenograph.engine import Engine
-from stenograph.http import (
+from stenograph.http.door.access import Access, secured
+from stenograph.http.door.guard import Guard
+from stenograph.http.door.known_tokens import KnownTokens
+from stenograph.http.errors import respond
+from stenograph.http.operations import (
     audit,
     classic,
     control,
@@ -24,8 +28,6 @@ from stenograph.http import (
     exporting,
     forking,
     graphs,
-    health,
-    metrics,
     migrating,
     pages,
     rerunning,
@@ -34,22 +36,19 @@ from stenograph.http import (
     sql,
     tools,
 )
-from stenograph.http.access import Access, secured
-from stenograph.http.errors import respond
-from stenograph.http.exporting import Imports
-from stenograph.http.frames import Frames
-from stenograph.http.guard import Guard
-from stenograph.http.known_tokens import KnownTokens
-from stenograph.http.loop_lag import LoopLag
-from stenograph.http.observing import Observer
+from stenograph.http.operations.exporting import Imports
+from stenograph.http.operations.sql import Queries
 from stenograph.http.settings import DEFAULTS, CannotTrace, Settings
-from stenograph.http.sifting import Belongings
-from stenograph.http.sql import Queries
-from stenograph.http.subscribers import Subscribers
-from stenograph.http.waiting import Stopping
+from stenograph.http.stopping import Stopping
+from stenograph.http.streaming.frames import Frames
+from stenograph.http.streaming.sifting import Belongings
+from stenograph.http.streaming.subscribers import Subscribers
+from stenograph.http.watch import health, metrics
+from stenograph.http.watch.loop_lag import LoopLag
+from stenograph.http.watch.observing import Observer
 
 if TYPE_CHECKING:
-    from stenograph.http.tracing import Tracing
+    from stenograph.http.watch.tracing import Tracing
 
 HANDLERS = (
     *classic.HANDLERS,
@@ -203,7 +202,7 @@ def cors_of(origins: Collection[str]) -> CORSConfig | None:
 def open_tracing(exporter: Any) -> Tracing:
     """Return what makes spans; raises CannotTrace."""
     try:
-        from stenograph.http.tracing import Tracing
+        from stenograph.http.watch.tracing import Tracing
     except ImportError as error:
         raise CannotTrace(
             f"tracing needs OpenTelemetry ({error}): install the extra, stenograph[tracing]"

@@ -13,7 +13,8 @@ from stenograph.engine import sane_traceparent
 ID_HEADER: Final = b"x-request-id"
 TRACE_HEADER: Final = b"traceparent"
 
-_SANE: Final = re.compile(rb"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}")
+# It goes into every line of the log: so nothing that may be a token is an id.
+_SANE: Final = re.compile(rb"(?!.*steno_)[A-Za-z0-9][A-Za-z0-9._:-]{0,127}")
 _PROCESS: Final = token_hex(6)
 _NUMBERS: Final = count(1)
 

@@ -1,6 +1,9 @@
 """The journal: an append-only log of records, knowing nothing of graphs or HTTP."""
 
+from stenograph.journal.apart import AT_ONCE_BYTES
 from stenograph.journal.apart import apart as run_apart
+from stenograph.journal.apart import at_length as run_at_length
+from stenograph.journal.apart import briefly as run_briefly
 from stenograph.journal.backup import back_up
 from stenograph.journal.erasure import expected_hash, is_erased
 from stenograph.journal.errors import (
@@ -72,6 +75,7 @@ __all__ = (
     "ADOPT_MAX_RECORDS",
     "APPEND_MAX_BYTES",
     "APPEND_MAX_RECORDS",
+    "AT_ONCE_BYTES",
     "GENESIS",
     "LABELS_MAX",
     "LABEL_MAX_BYTES",
@@ -138,4 +142,6 @@ __all__ = (
     "read_lines",
     "read_public_key",
     "run_apart",
+    "run_at_length",
+    "run_briefly",
 )

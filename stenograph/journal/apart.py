@@ -1,20 +1,76 @@
-"""Work that takes a while, in a thread of its own that ends with it, beside the event loop."""
+"""Work that takes a while, in threads beside the event loop.
+
+Each thread that runs Python keeps the interpreter for 5 ms before the loop has it again. Many at once
+would hold the loop up, and none would end sooner: so what requests bring is done one at a time, and the
+next begins once the loop has gone on with the last.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from contextlib import asynccontextmanager
+from typing import Final, TypeVar
 
 T = TypeVar("T")
+AT_ONCE_BYTES: Final = 32 * 1024
+"""So much JSON takes a few milliseconds: with ten thousand keys, a megabyte takes a tenth of a second."""
+
+
+class SerialThread:
+    """A thread for work that many bring, each in turn; it stays for as long as the process.
+
+    The work itself must bring none to the same thread and wait for it.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._executor = ThreadPoolExecutor(1, name)
+        self._turns: dict[asyncio.AbstractEventLoop, tuple[asyncio.Lock, int]] = {}
+
+    async def run(self, work: Callable[[], T]) -> T:
+        """Return what ``work`` returns, when its turn has come.
+
+        Who is cancelled gives up the turn; work that has begun then ends before any other begins.
+        """
+        loop = asyncio.get_running_loop()
+        async with self._turn(loop):
+            return await loop.run_in_executor(self._executor, work)
+
+    @asynccontextmanager
+    async def _turn(self, loop: asyncio.AbstractEventLoop) -> AsyncIterator[None]:
+        lock, users = self._turns.get(loop, (asyncio.Lock(), 0))
+        self._turns[loop] = lock, users + 1
+        try:
+            async with lock:
+                yield
+        finally:
+            lock, users = self._turns.pop(loop)
+            if users > 1:
+                self._turns[loop] = lock, users - 1
+
+
+_BRIEF: Final = SerialThread("stenograph-brief")
+_LONG: Final = SerialThread("stenograph-long")
+
+
+async def briefly(work: Callable[[], T], *, at_once: bool = False) -> T:
+    """Return what work of at most a tenth of a second returns; ``at_once`` if it takes far less.
+
+    Who is cancelled meanwhile leaves it to end by itself; so with the two below.
+    """
+    return work() if at_once else await _BRIEF.run(work)
+
+
+async def at_length(work: Callable[[], T]) -> T:
+    """Return what work of some seconds returns, on the thread that all such share."""
+    return await _LONG.run(work)
 
 
 async def apart(work: Callable[[], T]) -> T:
-    """Return what ``work`` returns. Who is cancelled meanwhile leaves it to end by itself."""
+    """Return what work of any length returns, which mostly waits, on a thread that ends with it."""
     executor = ThreadPoolExecutor(1)
     try:
         return await asyncio.get_running_loop().run_in_executor(executor, work)
     finally:
-        # The loop's own executor would keep its thread for as long as the process lives.
         executor.shutdown(wait=False)

@@ -162,11 +162,11 @@ def test_many_differences_are_counted(tmp_path: Path) -> None:
     graph.write_text(code, "utf-8")
     with serving(*words, cwd=tmp_path) as server:
         begun(server, tmp_path, loop, "loop")
-    graph.write_text(code.replace("'one'", "'two'"), "utf-8")
+    graph.write_text(code.replace("'one'", "'another'"), "utf-8")
     with serving(*words, cwd=tmp_path) as server:
         text = steno("--url", server.url, "-o", "table", "rerun", "loop", "--check").out
         assert "25 attempts checked, 25 otherwise" in text
-        assert 'step, the same version\n  /by: "one" → "two"\n' in text
+        assert 'step, the same version\n  /by: "one" → "another"\n' in text
         assert text.endswith("  … 5 more\n")
 
 

@@ -15,7 +15,7 @@ from stenograph.cli.rows import CHANGES, PLAIN, Row, Teller
 from stenograph.cli.runs import STATUSES
 from stenograph.cli.times import local
 from stenograph.engine.core.events import Payload
-from stenograph.http.wire import Status
+from stenograph.http.shapes.wire import Status
 from tests.cli.tools import BOOM, COUNT, boom, count
 
 

@@ -16,7 +16,7 @@ import stenograph as st
 from stenograph.cli.failures import failure_of
 from stenograph.cli.text import redacted
 from stenograph.http import Problem, RequestRefused
-from stenograph.http.tokens import SCOPES, TOKEN
+from stenograph.http.door.tokens import SCOPES, TOKEN
 from tests.cli.running import (
     Server,
     graph_file,

@@ -10,7 +10,7 @@ from stenograph.engine import Engine, RunGone, tool
 from stenograph.engine.core.run_data import FORMAT
 from stenograph.engine.stored.histories import Histories
 from stenograph.engine.stored.snapshots import sealed
-from stenograph.http.following import to_its_end
+from stenograph.http.streaming.following import to_its_end
 from stenograph.journal import MemoryJournal, Snapshot
 
 NOTE = {"start": "a", "nodes": {"a": {"tool": "fail_once"}}}

@@ -530,6 +530,11 @@ ERROR = {"type": "E", "message": ""}
 FORK: dict[str, Any] = {"targets": ["a"], "count": 1, "join": "a", "need": 1}
 FORK["on_error"] = "fail"
 WAITING = of("wait.opened", kind="time")
+FOR_GO = of("wait.opened", kind="signal", signal="go")
+GO, STOP = (
+    ("signal.received", b'{"name":"%b","payload":1,"actor":"a"}' % name)
+    for name in (b"go", b"stop")
+)
 LEFT = [ENTERED, of("node.exited", outcome="ok")]
 
 
@@ -556,6 +561,15 @@ def patched(path: str, op: str = "add", **value: Any) -> tuple[str, bytes]:
         ([ENTERED, of("node.exited", outcome="error")], "tells of no error"),
         ([ENTERED, of("node.attempt_failed", error=ERROR, retry_at="soon")], "is no time"),
         ([ENTERED, WAITING, of("timer.set", due_at="soon")], "is no time"),
+        ([ENTERED, FOR_GO, of("wait.resolved", reason="signal")], "no such signal had come"),
+        (
+            [ENTERED, FOR_GO, GO, of("wait.resolved", reason="signal", signal_seq=3)],
+            "no such signal had come",
+        ),
+        (
+            [ENTERED, FOR_GO, STOP, of("wait.resolved", reason="signal", signal_seq=4)],
+            "no such signal had come",
+        ),
         ([*LEFT, of("transition.taken", to="z", reason="next")], "there is no node 'z'"),
         ([*LEFT, of("fork.opened", **{**FORK, "targets": ["z"]})], "there is no node 'z'"),
         ([*LEFT, of("fork.opened", **{**FORK, "join": "$else"})], "no node '$else'"),

@@ -1,4 +1,4 @@
-"""A tool that misbehaves ends its own run as it must, and harms nothing else."""
+"""Whatever a tool does to the process, its own run ends as it must, and others go on beside it."""
 
 from __future__ import annotations
 

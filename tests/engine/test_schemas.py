@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -273,6 +274,54 @@ def test_many_alternatives_over_a_large_value_do_not_fit() -> None:
     wide = compiled({"items": {"anyOf": [{"const": n} for n in range(500)]}})
     assert wide.fault([1, 2]) is None
     assert "too many for a schema" in str(wide.fault([1] * 100_000))
+
+
+def test_checks_in_two_threads_take_nothing_from_each_other() -> None:
+    schema = compile_schema({"items": {"pattern": "^x*$"}})
+    value = ["x" * 100] * 12_000  # more than half of what one check may match
+    every_s = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(2) as threads:
+            faults = list(threads.map(schema.fault, [value] * 20))
+    finally:
+        sys.setswitchinterval(every_s)
+    assert faults == [None] * 20
+
+
+@pytest.mark.parametrize(
+    ("schema", "item", "few"),
+    [
+        ({"enum": [n + 0.5 for n in range(5000)]}, 4999.5, 5),
+        ({"enum": list(range(5000))}, 0.5, 5),
+        ({"enum": [{"a": n} for n in range(3000)]}, {"a": 2999}, 5),
+        ({"enum": [*map(str, range(3000)), None]}, "2999", 5),
+        ({"dependentRequired": {f"k{n}": [] for n in range(3000)}}, {}, 5),
+        ({"dependentSchemas": {f"k{n}": True for n in range(3000)}}, {}, 5),
+        ({"multipleOf": 1e-300}, 1e300, 1000),
+        ({"multipleOf": 3}, 1e300, 1000),
+        ({"allOf": [{"minimum": n + 0.5} for n in range(60)]}, 100.5, 1000),
+        ({"allOf": [{"maximum": n + 200} for n in range(200)]}, 100.5, 2000),
+        ({"oneOf": [{"const": n} for n in range(200)]}, 199, 1000),
+        ({"allOf": [{"pattern": f"^(a|{n})*$"} for n in range(90)]}, "", 1000),
+    ],
+)
+def test_many_values_that_each_take_long_do_not_fit(schema: Any, item: Any, few: int) -> None:
+    many = compiled({"items": {"anyOf": [schema, True]}})
+    assert many.fault([item] * few) is None
+    assert "too many values to check" in str(many.fault([item] * 12_000))
+
+
+def test_many_values_of_an_ordinary_schema_fit() -> None:
+    fields = {
+        "share": {"type": "number", "minimum": 0, "maximum": 1.5},
+        "kind": {"enum": ["a", "b", None]},
+        "name": {"type": "string", "pattern": "^[a-z]+$"},
+    }
+    rows = compiled({"items": {"properties": fields, "required": ["share"]}})
+    assert rows.fault([{"share": 0.5, "kind": "a", "name": "abc"}] * 20_000) is None
+    words = compiled({"items": {"enum": [f"w{n}" for n in range(500)]}})
+    assert words.fault(["w499"] * 100_000) is None
 
 
 def test_a_large_value_under_alternatives_is_refused_in_one_sentence() -> None:

@@ -20,15 +20,12 @@ from stenograph.engine.errors import (
     StateTooLarge,
 )
 from stenograph.engine.graphs.graph import StateKey
+from stenograph.engine.graphs.schemas import compile_schema
 from stenograph.engine.state import state as state_module
 from stenograph.engine.state.patch import PatchOp
 from stenograph.engine.state.reducers import reduce_value
 from stenograph.engine.state.rules import NO_RULES, Rules, rules_of
-from stenograph.engine.state.state import (
-    OWN_MAX_BYTES,
-    State,
-    Update,
-)
+from stenograph.engine.state.state import OWN_MAX_BYTES, State, Update
 from stenograph.engine.state.writes import Writes
 from stenograph.engine.tools.draft import ABSENT
 from stenograph.engine.values import encode
@@ -433,6 +430,57 @@ def test_two_values_for_one_key_meet_it_one_after_the_other() -> None:
     update = state.update_of(writes)
     assert ops(update.patch) == [("add", "/log/-", 2), ("add", "/log/-", 3), ("replace", "/low", 2)]
     assert after(state, update) == {"log": [1, 2, 3], "low": 2}
+
+
+@pytest.mark.parametrize("key", ["free", "log", "low"])
+def test_what_came_as_json_is_accepted_as_its_value_would_be(key: str) -> None:
+    state = State.from_values({"log": [1], "low": 7, "free": None})
+    as_json = state.accept_json(key, b"3", RULES, BOUNDS)
+    assert as_json.patch == state.accept({key: 3}, RULES).patch
+    assert after(state, as_json)[key] == {"free": 3, "log": [1, 3], "low": 3}[key]
+
+
+@pytest.mark.parametrize("key", ["free", "log"])
+@pytest.mark.parametrize("data", [b'{ "a" : 1.50 }', b'{"a":1,"a":2}', b'"\\u0061"', b"1E3"])
+def test_json_that_came_from_elsewhere_is_written_as_our_own(key: str, data: bytes) -> None:
+    state = State.from_values({"log": [1]})
+    accepted = state.accept({key: msgspec.json.decode(data)}, RULES)
+    assert state.accept_json(key, data, RULES, BOUNDS).patch == accepted.patch
+
+
+@pytest.mark.parametrize("key", ["free", "log"])
+@pytest.mark.parametrize(
+    "data", [b"[" * 65 + b"]" * 65, b"9223372036854775808", b'{"a":' * 70 + b"1" + b"}" * 70]
+)
+def test_json_that_came_from_elsewhere_keeps_to_the_bounds_of_values(key: str, data: bytes) -> None:
+    with pytest.raises(NotJson):
+        State.from_values({}).accept_json(key, data, RULES, BOUNDS)
+
+
+@pytest.mark.parametrize("key", ["log", "all", "free"])
+def test_what_came_as_json_is_not_written_as_json_again_to_grow_a_list(
+    key: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state = State.from_values({"log": [0], "all": [0]})
+    wanted = state.accept({key: [1, 2]}, RULES)
+
+    def never(value: object, path: str) -> Any:
+        raise AssertionError(f"{path} was JSON already")
+
+    monkeypatch.setattr("stenograph.engine.state.writes.canonical", never)
+    got = state.accept_json(key, b"[1,2]", RULES, BOUNDS)
+    assert (got.patch, got.decoded, got.grown) == (wanted.patch, wanted.decoded, wanted.grown)
+
+
+def test_keys_that_are_checked_together_share_what_that_may_cost() -> None:
+    dear = compile_schema({"items": {"enum": [n + 0.5 for n in range(100)]}})
+    rules, value = Rules(schemas={"a": dear, "b": dear}), [0.5] * 300
+    assert State.from_values({"a": value}, rules)["a"] == value
+    assert State({}).accept({"b": value}, rules).patch
+    with pytest.raises(StateRefused, match="too many values to check"):
+        State.from_values({"a": value, "b": value}, rules)
+    with pytest.raises(SchemaViolated, match="too many values to check"):
+        State({}).accept({"a": value, "b": value}, rules)
 
 
 def test_adding_nothing_is_no_change() -> None:

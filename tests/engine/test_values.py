@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import OrderedDict, defaultdict, namedtuple
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -24,9 +25,11 @@ from stenograph.engine.values import (
     clean,
     clip,
     encode,
+    is_canonical,
     is_utf8,
     look_up,
     nested_deeper,
+    outweighs,
     plain_key,
     pointer,
 )
@@ -135,6 +138,19 @@ def test_an_integer_beyond_them_is_refused(value: int) -> None:
         "/key/n/1",
         "is an integer beyond ±2^63; keep it as text",
     )
+
+
+@given(JSON)
+def test_canonical_text_is_known_from_any_other(value: Any) -> None:
+    data, decoded = canonical(value, "")
+    has_long_row = re.search(rb"[0-9]{19}", data) is not None
+    assert is_canonical(data, decoded) is not has_long_row
+    assert not is_canonical(data + b" ", decoded)
+
+
+@pytest.mark.parametrize("data", [b"9" * 25, b"-" + b"9" * 400, b"[" * 65 + b"]" * 65, b"1.0e2"])
+def test_text_that_canonical_refuses_or_would_write_otherwise_is_not(data: bytes) -> None:
+    assert not is_canonical(data, msgspec.json.decode(data))
 
 
 def test_long_digits_in_a_text_or_a_fraction_are_no_integer() -> None:
@@ -286,15 +302,15 @@ def test_clipped_text_keeps_both_ends() -> None:
 
 
 def depth_of(text: bytes) -> int:
-    """The plain way: a character at a time."""
+    """The plain way: a character at a time; a backslash outside of text is no JSON, but escapes."""
     depth = deepest = 0
     within = escaped = False
     for char in text.decode("latin-1"):
-        if within:
-            within = char != '"' or escaped
-            escaped = char == "\\" and not escaped
-        elif char == '"':
-            within = True
+        was_escaped, escaped = escaped, char == "\\" and not escaped
+        if char == '"':
+            within ^= not was_escaped
+        elif within:
+            continue
         elif char in "[{":
             depth += 1
             deepest = max(deepest, depth)
@@ -303,17 +319,18 @@ def depth_of(text: bytes) -> int:
     return deepest
 
 
-@given(
-    st.recursive(
-        st.text('[]{}"\\a', max_size=6),
-        lambda inner: (
-            st.lists(inner, max_size=3)
-            | st.dictionaries(st.text('[]{}"\\', max_size=3), inner, max_size=3)
-        ),
-        max_leaves=20,
+BRACKETS = st.recursive(
+    st.text('[]{}"\\a', max_size=6),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.text('[]{}"\\', max_size=3), inner, max_size=3)
     ),
-    st.integers(0, 8),
+    max_leaves=20,
 )
+"""Values whose texts and keys have brackets, quotes and backslashes."""
+
+
+@given(BRACKETS, st.integers(0, 8))
 def test_depth_is_told_without_parsing_also_past_brackets_in_texts(value: Any, limit: int) -> None:
     text = json.dumps(value).encode()
     assert nested_deeper(text, limit) is (depth_of(text) > limit)
@@ -339,6 +356,14 @@ def test_depth_is_that_of_the_deepest_and_not_of_all(text: bytes, depth: int) ->
 @given(st.text('[]{}"\\a', max_size=40).map(str.encode), st.integers(0, 8))
 def test_depth_is_told_of_what_is_no_json_as_well(text: bytes, limit: int) -> None:
     assert nested_deeper(text, limit) is (depth_of(text) > limit)
+
+
+@given(BRACKETS, st.integers(0, 60), st.text('[]{}"\\a,:', max_size=20))
+def test_what_a_parser_opens_before_it_stops_is_counted_whatever_follows(
+    value: Any, end: int, rest: str
+) -> None:
+    begin = json.dumps(value).encode()[:end]
+    assert nested_deeper(begin + rest.encode(), depth_of(begin) - 1) or depth_of(begin) == 0
 
 
 @pytest.mark.parametrize(
@@ -380,3 +405,36 @@ def test_a_dict_that_hides_its_items_raises_what_it_raises() -> None:
 def test_a_path_through_what_is_no_object_leads_nowhere(path: str) -> None:
     with pytest.raises(KeyError):
         look_up({"a": 1}, path)
+
+
+@given(JSON)
+def test_what_is_small_outweighs_little(value: Any) -> None:
+    assert not outweighs(value, 64 * len(encode(value)))
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["x" * 641, ["x" * 300] * 3, {"k" * 600: 1}, [[]] * 11, {"a": {"b": [1] * 9}}, (1,) * 11],
+)
+def test_long_texts_and_many_parts_outweigh(value: Any) -> None:
+    assert outweighs(value, 640)
+
+
+def test_a_value_that_holds_itself_outweighs_anything() -> None:
+    held: list[Any] = []
+    held.append(held)
+    assert outweighs(held, 1000)
+
+
+class Touchy(dict[str, Any]):
+    """Raises whatever it is asked, also of which class it is."""
+
+    def refuse(self, *asked: object) -> Any:
+        raise RuntimeError(f"asked {asked}")
+
+    __class__ = property(refuse)
+    __len__ = __iter__ = keys = values = items = refuse
+
+
+def test_an_object_that_is_no_json_is_not_asked() -> None:
+    assert not outweighs([Touchy(a=["x"] * 200)], 100)

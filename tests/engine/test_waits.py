@@ -10,6 +10,7 @@ from stenograph.engine import RunFinished, SignalRefused, TooManySignals, Unknow
 from stenograph.engine.core.commands import Due, Recover, Signal, Turn
 from stenograph.engine.core.standing import due_at, first_due
 from stenograph.engine.core.waits import SIGNALS_MAX
+from stenograph.engine.state.state import State
 from tests.scenario import AT, Scenario, at_s
 
 NUMBER = {"type": "integer"}
@@ -44,6 +45,21 @@ def test_a_signal_ends_the_wait_and_its_payload_is_in_the_state() -> None:
     )  # fmt: skip
     assert scene.run.state.to_values() == {"go": {"ok": True}}
     assert scene.status == "running"
+
+
+def test_what_a_signal_changes_is_found_out_once_and_for_the_one_that_takes_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    scene, looked = for_a_signal(), []
+    accept = State.accept_json
+
+    def counted(state: State, key: str, *rest: Any) -> Any:
+        looked.append(key)
+        return accept(state, key, *rest)
+
+    monkeypatch.setattr(State, "accept_json", counted)
+    assert scene.when_signalled("go", [1]).run.state.to_values() == {"go": [1]}
+    assert looked == ["go"]
 
 
 def test_who_answered_having_seen_what_is_in_the_event() -> None:

@@ -21,21 +21,14 @@ from msgspec import Struct
 from websockets.exceptions import InvalidStatus
 
 import stenograph
-from stenograph.http import Settings, create_app, runs
-from stenograph.http.access import Access, refuse_handshake
-from stenograph.http.errors import KINDS, Refused
-from stenograph.http.known_tokens import KnownTokens
-from stenograph.http.tokens import SCOPES, create_token, revoke_token
-from tests.http.serving import (
-    Served,
-    app_client,
-    begun,
-    created,
-    in_memory,
-    messages,
-    ran,
-    serving,
-)
+from stenograph.http import Settings, create_app
+from stenograph.http.door.access import Access, refuse_handshake
+from stenograph.http.door.known_tokens import KnownTokens
+from stenograph.http.door.tokens import SCOPES, create_token, revoke_token
+from stenograph.http.errors import Refused
+from stenograph.http.operations import runs
+from stenograph.http.problems import KINDS
+from tests.http.serving import Served, app_client, begun, created, in_memory, messages, ran, serving
 from tests.http.tools import COUNT, TOOLS, looping
 
 NOW = datetime(2026, 11, 21, tzinfo=UTC)

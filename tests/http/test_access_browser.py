@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from stenograph.http import Settings
-from stenograph.http.tokens import create_token
+from stenograph.http.door.tokens import create_token
 from tests.http.browser import browsing, need_browser
 from tests.http.serving import ran, serving
 from tests.http.tools import COUNT

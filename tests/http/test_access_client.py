@@ -13,9 +13,9 @@ import pytest
 
 from stenograph.engine.core.events import RunCreated
 from stenograph.http import Client, RequestRefused, ServerUnreachable, Settings, StreamLost
+from stenograph.http.client.streams import Stream
+from stenograph.http.door.tokens import create_token, revoke_token
 from stenograph.http.errors import Refused, problem_of
-from stenograph.http.streams import Stream
-from stenograph.http.tokens import create_token, revoke_token
 from tests.http.serving import eventually, serving
 from tests.http.tools import COUNT
 

@@ -15,7 +15,7 @@ from msgspec import Struct
 
 import stenograph as st
 from stenograph.http import Settings
-from stenograph.http.tokens import SCOPES, create_token, revoke_token
+from stenograph.http.door.tokens import SCOPES, create_token, revoke_token
 from tests.http.serving import Served, created, messages, serving
 
 NOW = datetime(2026, 11, 21, tzinfo=UTC)

@@ -13,7 +13,7 @@ import pytest
 
 import stenograph as st
 from stenograph.http import Client, Settings
-from stenograph.http.wire import GOING
+from stenograph.http.shapes.wire import GOING
 from tests.http.serving import PATIENCE_S, app_client, begun, created, messages, serving
 from tests.http.tools import HANG, TOOLS, looping, of_one
 

@@ -18,7 +18,7 @@ import pytest
 from msgspec import Struct
 
 from stenograph.engine import passes
-from stenograph.http import streams
+from stenograph.http.client import streams
 from stenograph.journal import Record, open_journal_readonly
 from tests.figures import Figure
 from tests.http.cutting import Cutter, cutting

@@ -9,8 +9,8 @@ import httpx
 import pytest
 from litestar import Request
 
-from stenograph.http import classic, waiting
-from stenograph.http.classic_wire import CLASSIC_MAX_BYTES
+from stenograph.http.operations import classic, waiting
+from stenograph.http.shapes.classic_wire import CLASSIC_MAX_BYTES
 from tests.http.serving import app_client, begun, created, eventually, ran, serving
 from tests.http.tools import COUNT, FAIL, HANG, looping, of_one
 

@@ -38,7 +38,7 @@ from stenograph.http import (
     create_app,
     serve,
 )
-from stenograph.http.refusals import About, error_of
+from stenograph.http.shapes.refusals import About, error_of
 from stenograph.journal import (
     CursorUnknown,
     JournalBusy,
@@ -47,14 +47,7 @@ from stenograph.journal import (
     JournalUnreadable,
     envelope,
 )
-from tests.http.serving import (
-    PATIENCE_S,
-    OpenEngine,
-    Served,
-    eventually,
-    in_memory,
-    serving,
-)
+from tests.http.serving import PATIENCE_S, OpenEngine, Served, eventually, in_memory, serving
 from tests.http.tools import COUNT, FAIL, HANG, TOOLS, looping, of_one
 from tests.ports import free_port
 
@@ -150,7 +143,7 @@ async def test_runs_are_listed_by_their_labels_page_by_page() -> None:
 
 
 async def test_a_long_list_of_visits_arrives_whole(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("stenograph.http.reading.LIMIT_MAX", 2)
+    monkeypatch.setattr("stenograph.http.client.reading.LIMIT_MAX", 2)
     async with serving() as served, client_of(served) as client:
         await client.run(COUNT, {"to": 5}, run_id="r")
         assert await client.visits("r") == await served.engine.visits("r")

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from stenograph.http.deadline import Deadline
+from stenograph.http.serving.deadline import Deadline
 
 SOON_S = 0.01
 

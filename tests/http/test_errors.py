@@ -11,7 +11,8 @@ import httpx
 import pytest
 
 import stenograph as st
-from stenograph.http.errors import CODES, KINDS, problem_of
+from stenograph.http.errors import CODES, problem_of
+from stenograph.http.problems import KINDS
 from stenograph.journal import JournalBusy, JournalFailed, MemoryJournal, NewRecord
 from tests.http.serving import OpenEngine, app_client, created, ran
 from tests.http.tools import COUNT, TOOLS
@@ -80,7 +81,7 @@ async def test_what_nobody_expected_tells_nothing_but_a_number(
     def broken(run: Any) -> None:
         raise RuntimeError("the secret is 42")
 
-    monkeypatch.setattr("stenograph.http.runs.run_answer", broken)
+    monkeypatch.setattr("stenograph.http.operations.runs.run_answer", broken)
     async with app_client() as client:
         await ran(client, COUNT, "r", to=1)
         with caplog.at_level(logging.ERROR, "stenograph.http"):

@@ -15,7 +15,7 @@ import pytest
 import stenograph as st
 from stenograph.engine import ExportRefused, RunExists, RunGone, RunImported, UnknownRun
 from stenograph.http import Client
-from stenograph.http.exporting import IMPORTS_MAX, wants_gzip
+from stenograph.http.operations.exporting import IMPORTS_MAX, wants_gzip
 from tests.http.serving import app_client, ran, serving
 from tests.http.tools import COUNT, TOOLS
 from tests.ports import free_port
@@ -182,7 +182,7 @@ async def test_only_so_many_files_arrive_at_a_time_and_others_are_asked_to_come_
 async def test_a_file_that_breaks_off_or_does_not_come_is_given_up(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("stenograph.http.exporting.IMPORT_TIMEOUT_S", 0.2)
+    monkeypatch.setattr("stenograph.http.operations.exporting.IMPORT_TIMEOUT_S", 0.2)
     data = await exported()
     async with serving() as served:
 

@@ -10,14 +10,11 @@ from urllib.parse import urlencode
 
 import pytest
 
-from stenograph.engine import (
-    Filter,
-    RunView,
-    filter_of,
-    passes,
-)
-from stenograph.http import Client, server_sent, sockets
-from stenograph.http.sifting import Belongings, Pages, Part, Sieve, pulsed
+from stenograph.engine import Filter, RunView, filter_of, passes
+from stenograph.http import Client
+from stenograph.http.operations import sockets
+from stenograph.http.streaming import server_sent
+from stenograph.http.streaming.sifting import Belongings, Pages, Part, Sieve, pulsed
 from stenograph.journal import MemoryJournal, NewRecord, Record
 from tests.http.serving import (
     Served,
@@ -96,6 +93,15 @@ async def test_a_filter_that_can_mean_nothing_is_refused_on_every_transport(
         assert problem["type"] == "/problems/query-invalid"
         assert problem["errors"][0]["pointer"] == pointer
         assert words in problem["detail"]
+
+
+async def test_of_thousands_of_unknown_names_some_are_told() -> None:
+    query = "&".join(f"x{number}" for number in range(9000))
+    async with serving() as server:
+        await ran(server.http, COUNT, "r", to=1)
+        answer = await server.http.get(f"/runs/r/events?{query}")
+    assert answer.status_code == 400
+    assert [each["pointer"] for each in answer.json()["errors"]] == [f"/x{n}" for n in range(100)]
 
 
 # --- one run, on every transport ----------------------------------------------------------------
@@ -184,8 +190,8 @@ async def test_a_filter_leaves_out_what_it_says_from_any_cursor_on(
 async def test_a_page_goes_over_a_long_history_that_does_not_pass(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("stenograph.http.pages.LIMIT_MAX", 10)
-    monkeypatch.setattr("stenograph.http.pages.SCAN_MAX_PAGES", 3)
+    monkeypatch.setattr("stenograph.http.operations.pages.LIMIT_MAX", 10)
+    monkeypatch.setattr("stenograph.http.operations.pages.SCAN_MAX_PAGES", 3)
     async with app_client() as client:
         await ran(client, looping("count", 20), "r")
         found, afters = [], [0]
@@ -202,8 +208,8 @@ async def test_a_page_goes_over_a_long_history_that_does_not_pass(
 async def test_a_client_reads_on_over_a_long_history_that_does_not_pass(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("stenograph.http.pages.LIMIT_MAX", 10)
-    monkeypatch.setattr("stenograph.http.pages.SCAN_MAX_PAGES", 3)
+    monkeypatch.setattr("stenograph.http.operations.pages.LIMIT_MAX", 10)
+    monkeypatch.setattr("stenograph.http.operations.pages.SCAN_MAX_PAGES", 3)
     async with serving() as server, Client(server.url) as client:
         await ran(server.http, looping("count", 20), "r")
         [end] = await client.read("r", after=1, types=["run.*"])
@@ -235,7 +241,7 @@ async def test_a_long_poll_waits_for_what_passes_and_tells_how_far_it_looked() -
 async def test_a_long_poll_without_what_passes_moves_on_all_the_same(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("stenograph.http.pages.WAIT_MAX_S", 0.01)
+    monkeypatch.setattr("stenograph.http.operations.pages.WAIT_MAX_S", 0.01)
     async with app_client() as client:
         await begun(client, HANG, "r")
         page = (await client.get("/runs/r/events?wait=60&type=log")).json()

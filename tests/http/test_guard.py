@@ -12,9 +12,9 @@ from litestar.types import Message, Receive, Scope, Send
 from websockets.exceptions import InvalidStatus
 
 from stenograph.http import Settings
+from stenograph.http.door.guard import Guard, hosts_at
 from stenograph.http.errors import Refused
-from stenograph.http.guard import Guard, hosts_at
-from stenograph.http.waiting import Stopping
+from stenograph.http.stopping import Stopping
 from tests.http.serving import app_client, created, ran, serving
 from tests.http.tools import COUNT
 

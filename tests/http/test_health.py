@@ -11,11 +11,12 @@ import httpx
 import pytest
 
 import stenograph as st
-from stenograph.http import Settings, health
-from stenograph.http.disk import Room, room_of
-from stenograph.http.health import FULL, NEARLY_FULL, WAL_HIGH_BYTES
-from stenograph.http.loop_lag import LoopLag
-from stenograph.http.tokens import create_token
+from stenograph.http import Settings
+from stenograph.http.door.tokens import create_token
+from stenograph.http.watch import health
+from stenograph.http.watch.disk import Room, room_of
+from stenograph.http.watch.health import FULL, NEARLY_FULL, WAL_HIGH_BYTES
+from stenograph.http.watch.loop_lag import LoopLag
 from stenograph.journal import JournalFailed, open_journal
 from tests.http.serving import app_client
 from tests.http.test_errors import BrokenJournal, over

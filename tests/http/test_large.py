@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 from collections.abc import Awaitable
 from contextlib import suppress
+from functools import partial
 from typing import Any, TypeVar
 
 import pytest
@@ -14,8 +16,9 @@ import stenograph as st
 from stenograph.engine.conditions.expressions import ExpressionFault
 from stenograph.engine.core.edges import compile_graph
 from stenograph.engine.values import containers
-from stenograph.http.guard import CONTAINERS_MAX
-from stenograph.http.wire import STATE_KEYS_MAX
+from stenograph.http.door.guard import CONTAINERS_MAX
+from stenograph.http.shapes.wire import STATE_KEYS_MAX
+from stenograph.journal import run_at_length
 from tests.http.raw import connected, shaking
 from tests.http.serving import app_client, created, messages, serving
 from tests.http.tools import COUNT
@@ -56,6 +59,20 @@ async def test_a_large_graph_is_read_beside_the_event_loop() -> None:
     async with st.open(":memory:") as engine:
         assert await turns_during(engine.check_graph(large_graph())) > TURNS
         assert await turns_during(engine.check_graph(large_graph(1))) < TURNS
+
+
+async def test_a_graph_of_some_size_waits_for_nothing_that_takes_seconds() -> None:
+    go = threading.Event()
+    comparing = asyncio.ensure_future(run_at_length(partial(go.wait, 60)))
+    async with st.open(":memory:") as engine:
+        assert await turns_during(engine.check_graph(large_graph(50))) > TURNS
+        assert not comparing.done()
+        reading = asyncio.ensure_future(engine.check_graph(large_graph()))
+        await asyncio.wait([reading], timeout=0.1)
+        assert not reading.done()
+        go.set()
+        await reading
+    await comparing
 
 
 async def test_a_graph_that_is_no_json_is_read_at_once_and_refused() -> None:

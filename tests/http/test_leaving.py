@@ -15,7 +15,7 @@ import pytest
 
 import stenograph as st
 from stenograph.http import Settings, create_app, serve
-from stenograph.http.protocols import HttpProtocol
+from stenograph.http.serving.http_protocol import HttpProtocol
 from tests.http.raw import asking, connected, shaking
 from tests.http.serving import begun, eventually, in_memory, messages, ran, serving
 from tests.http.test_server import process
@@ -55,7 +55,9 @@ async def test_a_socket_that_takes_nothing_does_not_hold_up_the_stop() -> None:
 async def test_who_cannot_be_waited_for_is_told_of_the_stop_all_the_same(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("stenograph.http.protocols.SocketProtocol.shutdown", lambda protocol: None)
+    monkeypatch.setattr(
+        "stenograph.http.serving.socket_protocol.SocketProtocol.shutdown", lambda protocol: None
+    )
     async with serving(settings=Settings(stop_s=0.1)) as server:
         await begun(server.http, HANG, "r")
         socket = await server.socket("/ws/r")

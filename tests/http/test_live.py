@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 import stenograph as st
-from stenograph.http import server_sent
+from stenograph.http.streaming import server_sent
 from stenograph.journal import envelope
 from tests.graphs import TOOLS as MORE_TOOLS
 from tests.graphs import chain, mapped
@@ -263,7 +263,7 @@ async def test_a_long_poll_answers_as_soon_as_there_is_something() -> None:
 async def test_a_long_poll_without_news_ends_by_itself(
     path: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("stenograph.http.pages.WAIT_MAX_S", 0.01)
+    monkeypatch.setattr("stenograph.http.operations.pages.WAIT_MAX_S", 0.01)
     async with app_client() as client:
         await begun(client, HANG, "r")
         page = (await client.get(f"{path}&wait=99999999999999999999")).json()

@@ -9,8 +9,8 @@ import pytest
 from msgspec import Raw
 
 from stenograph.engine import Engine, decode, fold
-from stenograph.http.classic_wire import ClassicAnswer
-from stenograph.http.logbook import answer_of, classic_answer
+from stenograph.http.operations.logbook import answer_of, classic_answer
+from stenograph.http.shapes.classic_wire import ClassicAnswer
 from stenograph.journal import MemoryJournal, NewRecord, Record
 from tests.golden_histories import GOLDEN, read_history
 

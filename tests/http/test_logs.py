@@ -16,7 +16,7 @@ from websockets.exceptions import InvalidStatus
 
 import stenograph as st
 from stenograph.http import Settings, configure_logs
-from stenograph.http.tokens import SCOPES, create_token
+from stenograph.http.door.tokens import SCOPES, create_token
 from tests.http.serving import app_client, created, messages, ran, serving
 from tests.http.test_errors import BrokenJournal, over
 from tests.http.tools import COUNT, TOOLS, of_one
@@ -96,6 +96,8 @@ async def test_no_log_of_any_level_tells_a_token_or_a_state(
             await ran(server.http, COUNT, "r", secret="hunter2")
             for path in (f"/runs/{token}", f"/{token}", f"/runs?token={token}"):
                 await server.http.get(path)
+            await server.http.get("/runs", headers={"X-Request-Id": token})
+            await server.http.request(token, "/runs")
             async with server.socket(f"/ws/{token}", additional_headers=headers) as socket:
                 await messages(socket)
             async with server.socket("/ws/r", subprotocols=[f"bearer.{token}"]) as socket:
@@ -175,7 +177,7 @@ async def test_what_fails_is_logged_with_its_traceback_under_the_id_that_was_ans
     assert "RuntimeError: no ? luck" in line["error"]
 
 
-@pytest.mark.parametrize("sent", ["", "-", "two words", "x" * 129, "a\u00e9", "a;b"])
+@pytest.mark.parametrize("sent", ["", "-", "two words", "x" * 129, "a\u00e9", "a;b", "a.steno_1"])
 async def test_an_id_that_is_not_sane_is_not_taken_over(sent: str) -> None:
     async with app_client() as client:
         headers = {b"x-request-id": sent.encode("latin-1")}

@@ -16,7 +16,7 @@ from prometheus_client.samples import Sample
 
 import stenograph as st
 from stenograph.http import Settings
-from stenograph.http.loop_lag import LoopLag
+from stenograph.http.watch.loop_lag import LoopLag
 from stenograph.journal import JournalUnreadable, MemoryJournal
 from tests.http.serving import app_client, begun, created, messages, ran, serving
 from tests.http.test_errors import over
@@ -193,7 +193,7 @@ def test_a_server_that_nobody_asks_imports_no_library_for_it() -> None:
 
 
 async def test_the_lag_is_measured_while_a_server_lives(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("stenograph.http.loop_lag.EVERY_S", 0.001)
+    monkeypatch.setattr("stenograph.http.watch.loop_lag.EVERY_S", 0.001)
     async with serving() as server:
         while value(await scraped(server.http), "loop_lag_seconds_count") < 2:
             pass

@@ -14,8 +14,9 @@ import pytest
 from litestar.routes import HTTPRoute
 
 import stenograph as st
-from stenograph.http import create_app, docs
-from stenograph.http.errors import KINDS
+from stenograph.http import create_app
+from stenograph.http.operations import docs
+from stenograph.http.problems import KINDS
 from tests.http.sensible import LINE
 from tests.http.serving import app_client, in_memory
 from tests.http.tools import COUNT, FAIL, TOOLS, looping
@@ -45,8 +46,9 @@ async def test_the_description_is_served_as_it_is() -> None:
     assert answer.json()["openapi"].startswith("3.1")
 
 
+@pytest.mark.parametrize("first", ["/openapi.json", "/docs", "/docs/openapi.json"])
 async def test_the_description_is_made_once_however_many_ask(
-    monkeypatch: pytest.MonkeyPatch,
+    first: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made = []
 
@@ -57,6 +59,7 @@ async def test_the_description_is_made_once_however_many_ask(
     whole = docs.description
     monkeypatch.setattr(docs, "description", counted)
     async with app_client() as client:
+        assert (await client.get(first)).status_code == 200
         asked = [client.get("/openapi.json") for _ in range(5)]
         answers = {answer.content for answer in await asyncio.gather(*asked)}
         answers.add((await client.get("/openapi.json")).content)

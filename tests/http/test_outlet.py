@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from stenograph.http.outlet import Gone, Leave, Outlet
+from stenograph.http.streaming.outlet import Gone, Leave, Outlet
 
 LOGS = [f'{{"type":"log","log":{{"seq":{n},"offset":{n + 100}}}}}' for n in range(1, 41)]
 BATCH = '{"type":"logs","logs":[],"seq":7,"offset":8}'

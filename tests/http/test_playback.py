@@ -9,8 +9,8 @@ import pytest
 
 from stenograph.engine import NO_FILTER, filter_of
 from stenograph.http import Playback, played_pages
-from stenograph.http.playback import played
-from stenograph.http.sifting import Belongings, Part, Parts, Sieve
+from stenograph.http.streaming.playback import played
+from stenograph.http.streaming.sifting import Belongings, Part, Parts, Sieve
 from stenograph.journal import MemoryJournal, Record
 from tests.http.serving import messages, ran, serving
 from tests.http.test_live import SSE, parsed

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from stenograph.http.rate import Buckets
+from stenograph.http.door.rate import Buckets
 
 
 def test_so_many_come_at_once_and_then_one_after_the_other() -> None:

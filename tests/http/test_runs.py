@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from stenograph.http.queries import Prefer
+from stenograph.http.operations.queries import Prefer
 from tests.http.serving import app_client, begun, created, ran
 from tests.http.tools import COUNT, FAIL, HANG, of_one
 
@@ -219,6 +219,7 @@ async def test_runs_are_listed_page_by_page() -> None:
         "cursor=-1",
         "status=sleeping",
         "tag=team",
+        "&".join(f"tag=a{number}:b" for number in range(65)),
         f"graph={'x' * 300}",
         f"tag=a:{'x' * 300}",
     ],

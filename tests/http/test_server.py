@@ -20,8 +20,8 @@ from websockets.exceptions import InvalidStatus
 
 import stenograph as st
 from stenograph.http import PortInUse, Settings, create_app, serve
-from stenograph.http.protocols import HttpProtocol
-from stenograph.http.server import Server, listener, sole, url_of
+from stenograph.http.serving.http_protocol import HttpProtocol
+from stenograph.http.serving.server import Server, listener, sole, url_of
 from tests.http.serving import PATIENCE_S, begun, eventually, in_memory, messages, ran, serving
 from tests.http.tools import COUNT, HANG
 

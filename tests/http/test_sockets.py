@@ -16,10 +16,12 @@ from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import InvalidStatus
 
 from stenograph.engine import NO_FILTER
-from stenograph.http import Settings, protocols, sockets
-from stenograph.http.frames import Frames
-from stenograph.http.protocols import SocketProtocol, framed
-from stenograph.http.sifting import Belongings, Part, Sieve
+from stenograph.http import Settings
+from stenograph.http.operations import sockets
+from stenograph.http.serving import socket_protocol
+from stenograph.http.serving.socket_protocol import SocketProtocol, framed
+from stenograph.http.streaming.frames import Frames
+from stenograph.http.streaming.sifting import Belongings, Part, Sieve
 from stenograph.journal import MemoryJournal, Record
 from tests.http.serving import (
     PATIENCE_S,
@@ -383,7 +385,7 @@ async def test_a_slow_reader_gets_everything_and_delays_nobody() -> None:
 async def test_a_client_that_takes_nothing_is_let_go_and_its_place_is_free_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(protocols, "DRAIN_S", 0.1)
+    monkeypatch.setattr(socket_protocol, "DRAIN_S", 0.1)
     async with serving(settings=Settings(connections=2, send_s=0.1)) as server:
         await ran(server.http, looping("swell", 60, size=500_000), "r")
         health = f"{server.url}/healthz"
@@ -403,7 +405,7 @@ async def test_a_client_that_takes_nothing_is_let_go_and_its_place_is_free_again
 async def test_a_client_that_takes_what_was_left_in_time_is_not_hung_up_on_later(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(protocols, "DRAIN_S", drain_s := 0.5)
+    monkeypatch.setattr(socket_protocol, "DRAIN_S", drain_s := 0.5)
     async with serving(settings=Settings(send_s=0.1)) as server:
         await ran(server.http, looping("swell", 60, size=500_000), "r")
         async with server.socket("/ws/logs?after=0", max_queue=1) as slow:
@@ -418,14 +420,14 @@ async def test_a_client_that_takes_what_was_left_in_time_is_not_hung_up_on_later
 async def test_a_client_that_leaves_as_it_is_sent_something_is_noticed(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    send = protocols.SocketProtocol.send
+    send = SocketProtocol.send
 
-    async def lose(protocol: protocols.SocketProtocol, message: Any) -> None:
+    async def lose(protocol: SocketProtocol, message: Any) -> None:
         if message.get("text"):
             raise ClientDisconnected
         await send(protocol, message)
 
-    monkeypatch.setattr(protocols.SocketProtocol, "send", lose)
+    monkeypatch.setattr(SocketProtocol, "send", lose)
     async with serving() as server:
         await ran(server.http, COUNT, "r", to=1)
         async with server.socket("/ws/logs?after=0", close_timeout=0.1) as socket:

@@ -12,9 +12,9 @@ import pytest
 
 import stenograph as st
 from stenograph.http import Client, RequestRefused, Settings, create_app
-from stenograph.http import sql as sql_module
 from stenograph.http.errors import Refused
-from stenograph.http.requests import SqlRequest
+from stenograph.http.operations import sql as sql_module
+from stenograph.http.shapes.requests import SqlRequest
 from stenograph.journal import Table
 from tests.http.serving import OpenEngine, app_client, eventually, ran, serving
 from tests.http.tools import COUNT, TOOLS

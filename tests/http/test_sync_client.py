@@ -22,7 +22,7 @@ import pytest
 
 import stenograph as st
 from stenograph.http import Client, SyncClient
-from stenograph.http.loop_thread import Call, LoopThread
+from stenograph.http.client.loop_thread import Call, LoopThread
 from tests.http.serving import PATIENCE_S, Served, eventually, serving
 from tests.http.tools import COUNT, HANG
 from tests.ports import free_port
@@ -91,7 +91,7 @@ def test_each_call_of_the_client_has_its_twin_that_blocks(name: str) -> None:
     theirs, ours = getattr(Client, name), getattr(SyncClient, name)
     assert inspect.signature(ours).parameters == inspect.signature(theirs).parameters
     assert (ours.__doc__, ours.__name__) == (theirs.__doc__, name)
-    assert ours.__module__ == "stenograph.http.sync_client"
+    assert ours.__module__ == "stenograph.http.client.sync_client"
     assert not is_call(ours)
 
 

@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from stenograph.http.known_tokens import KnownTokens
-from stenograph.http.tokens import (
+from stenograph.http.door.known_tokens import KnownTokens
+from stenograph.http.door.tokens import (
     FILE_MAX_BYTES,
     TOKEN,
     TokensRefused,
@@ -133,7 +133,7 @@ def test_a_change_that_fails_leaves_the_file_as_it_was(
     def broken(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("stenograph.http.tokens.os.fsync", broken)
+    monkeypatch.setattr("stenograph.http.door.tokens.os.fsync", broken)
     with pytest.raises(TokensRefused, match="No space left on device"):
         make(path, "ben")
     assert (os.listdir(tmp_path), len(read_tokens(path))) == (["tokens"], 1)
@@ -220,7 +220,7 @@ def test_an_unknown_id_is_held_against_a_hash_too(
         compared.append((type(a), type(b)))
         return a == b
 
-    monkeypatch.setattr("stenograph.http.known_tokens.hmac.compare_digest", note)
+    monkeypatch.setattr("stenograph.http.door.known_tokens.hmac.compare_digest", note)
     tokens.find(text)
     tokens.find(text[:6] + "0" * 12 + text[18:])
     assert compared == [(bytes, bytes)] * 2

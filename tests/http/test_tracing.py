@@ -18,10 +18,11 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 
 import stenograph as st
 from stenograph.engine import attempt_span_id, run_span_id, sane_traceparent, trace_of
-from stenograph.http import CannotTrace, Settings, create_app, tracing
-from stenograph.http import run_spans as module
-from stenograph.http.run_spans import RunSpans
-from stenograph.http.tracing import Ids, Tracing
+from stenograph.http import CannotTrace, Settings, create_app
+from stenograph.http.watch import run_spans as module
+from stenograph.http.watch import tracing
+from stenograph.http.watch.run_spans import RunSpans
+from stenograph.http.watch.tracing import Ids, Tracing
 from stenograph.journal import MemoryJournal, NewRecord
 from tests.http.serving import app_client, created, messages, ran, serving
 from tests.http.tools import COUNT, HANG, TOOLS, of_one
@@ -452,7 +453,7 @@ async def test_spans_go_to_a_collector_by_otlp(monkeypatch: pytest.MonkeyPatch) 
 async def test_without_opentelemetry_it_is_said_what_to_install(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setitem(sys.modules, "stenograph.http.tracing", None)
+    monkeypatch.setitem(sys.modules, "stenograph.http.watch.tracing", None)
     with pytest.raises(CannotTrace, match=r"stenograph\[tracing\]"):
         create_app(over(), TRACED)
 

@@ -7,7 +7,7 @@ from contextlib import ExitStack
 
 import pytest
 
-from stenograph.http.waiting import Stopping
+from stenograph.http.stopping import Stopping
 
 
 async def wait(stopping: Stopping, seconds: float | None = None, *, stops: bool = False) -> None:

@@ -15,7 +15,7 @@ from stenograph.engine.audit.trails import Trails
 from stenograph.engine.errors import SeqNotReached
 from stenograph.engine.executor.actors import Actors
 from stenograph.engine.stored.histories import Histories
-from stenograph.journal import run_apart
+from stenograph.journal import run_at_length
 
 
 class Audit:
@@ -35,7 +35,7 @@ class Audit:
         blamer = Blamer()
         async for event in events_of(self._histories, line):
             blamer.note(event)
-        return await run_apart(partial(blame_at, blamer, path, scope, line.lost))
+        return await run_at_length(partial(blame_at, blamer, path, scope, line.lost))
 
     async def diff(
         self,
@@ -53,11 +53,11 @@ class Audit:
         line, other_line = await self._line(run_id, at), await self._line(other, other_at)
         left, right = await self._told(line), await self._told(other_line)
         same = shared(line, other_line)
-        compared = await run_apart(partial(compare, left, right, same, so_far=so_far))
+        compared = await run_at_length(partial(compare, left, right, same, so_far=so_far))
         asked, other_asked = compared.asked()
         reasons = await self._reasons(line, asked)
         other_reasons = await self._reasons(other_line, other_asked)
-        return await run_apart(partial(diff, compared, reasons, other_reasons))
+        return await run_at_length(partial(diff, compared, reasons, other_reasons))
 
     async def _point(self, run_id: str, seq: int | None) -> int:
         """Return an event of a run, the last one by default; raises UnknownRun, SeqNotReached."""

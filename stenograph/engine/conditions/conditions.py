@@ -10,6 +10,7 @@ from msgspec import Struct
 
 from stenograph.engine.conditions.expression_lookup import shown
 from stenograph.engine.conditions.expression_values import kind
+from stenograph.engine.conditions.expression_work import Reads
 from stenograph.engine.conditions.expressions import (
     EvaluationError,
     Expression,
@@ -41,11 +42,12 @@ class FieldCondition(Struct, frozen=True):
     value: Any
 
     def evaluate(self, view: View) -> Verdict:
-        """Compare; raises EvaluationError when the two cannot be compared."""
+        """Compare; raises EvaluationError when the two cannot be compared, or are too much to."""
         try:
             found = look_up(view.state, self.field)
         except KeyError:
             return Verdict(value=False, truth=False, read={})
+        Reads({}).compare(self.operator.replace("_", " "), found, self.value, 0)
         try:
             truth = bool(_OPERATORS[self.operator](found, self.value))
         except TypeError:

@@ -1,25 +1,31 @@
 """A condition's tree made into closures: only what is listed here exists in the language.
 
 There is no loop and no call but of the functions listed, so each of the at most 256 nodes of a
-tree is evaluated at most once, and an evaluation costs no more than its data.
+tree is evaluated at most once; what goes over whole values is charged to the evaluation first.
 """
 
 from __future__ import annotations
 
 import ast
 import operator
-from collections.abc import Callable
 from difflib import get_close_matches
-from typing import Any, Final, NamedTuple, NoReturn, TypeAlias
+from typing import Any, Final, NamedTuple, NoReturn
 
 from msgspec import UNSET
 
+from stenograph.engine.conditions.expression_compare import (
+    COMPARISONS,
+    Comparison,
+    Operation,
+    chained,
+    compared,
+    comparing,
+)
 from stenograph.engine.conditions.expression_lookup import (
     RESERVED,
     WHOLE,
     Link,
     Program,
-    Reads,
     View,
     bare_name,
     by_get,
@@ -36,14 +42,12 @@ from stenograph.engine.conditions.expression_values import (
     arithmetic,
     bounded,
     collective,
-    kind,
     signed,
     to_float,
     to_int,
     to_text,
 )
-
-Operation: TypeAlias = Callable[..., Any]
+from stenograph.engine.conditions.expression_work import CALLED, Reads
 
 BINARY: Final[dict[type[ast.operator], Operation]] = {
     ast.Add: add,
@@ -57,18 +61,6 @@ UNARY: Final[dict[type[ast.unaryop], Operation]] = {
     ast.Not: operator.not_,
     ast.UAdd: signed("`+`", operator.pos),
     ast.USub: signed("`-`", operator.neg),
-}
-COMPARISONS: Final[dict[type[ast.cmpop], tuple[str, Operation]]] = {
-    ast.Eq: ("==", operator.eq),
-    ast.NotEq: ("!=", operator.ne),
-    ast.Lt: ("<", operator.lt),
-    ast.LtE: ("<=", operator.le),
-    ast.Gt: (">", operator.gt),
-    ast.GtE: (">=", operator.ge),
-    ast.In: ("in", lambda left, right: left in right),
-    ast.NotIn: ("not in", lambda left, right: left not in right),
-    ast.Is: ("is", operator.is_),
-    ast.IsNot: ("is not", operator.is_not),
 }
 FUNCTIONS: Final[dict[str, Operation]] = {
     "abs": signed("abs()", operator.abs),
@@ -101,7 +93,7 @@ class Compiler:
             case ast.Constant(value=value):
                 return self.constant(node, value)
             case ast.List(elts=elements) | ast.Tuple(elts=elements):
-                return listed(list(map(self.program, elements)))
+                return self.listed(node, elements)
             case ast.Dict(keys=[]):
                 return lambda view, read: {}
             case ast.BoolOp(op=op, values=values):
@@ -148,13 +140,18 @@ class Compiler:
                 self.refuse(node, str(error))
         return constant(value)
 
-    def applied(self, operation: Operation, operands: list[ast.expr], node: ast.expr) -> Program:
-        """Return the program that applies an operation to the values of its operands."""
+    def applied(
+        self, operation: Operation, operands: list[ast.expr], node: ast.expr, name: str = ""
+    ) -> Program:
+        """Return the program that applies an operation, or a named function, to its operands."""
+        weigh = CALLED.get(name)
         programs = [self.program(operand) for operand in operands]
         position = self.source.position(node)
 
         def program(view: View, read: Reads) -> Any:
             values = [operand(view, read) for operand in programs]
+            if weigh and (parts := weigh(values, read.left)):
+                read.charge(parts, f"{name}()", position)
             try:
                 return operation(*values)
             except (TypeError, ValueError, ArithmeticError) as error:
@@ -170,7 +167,17 @@ class Compiler:
         if not arguments or (len(arguments) > 1 and name not in MANY_ARGUMENTS):
             number = "at least one value" if name in MANY_ARGUMENTS else "exactly one value"
             self.refuse(node, f"{name}() takes {number}, not {len(arguments)}")
-        return self.applied(FUNCTIONS[name], arguments, node)
+        return self.applied(FUNCTIONS[name], arguments, node, name)
+
+    def listed(self, node: ast.expr, elements: list[ast.expr]) -> Program:
+        """Return the program of a list; in one the whole state is a dict like any other."""
+        programs = list(map(self.program, elements))
+        if not any(map(may_be_whole, elements)):
+            return lambda view, read: [element(view, read) for element in programs]
+        position = self.source.position(node)
+        return lambda view, read: [
+            read.plain(element(view, read), "[]", position) for element in programs
+        ]
 
     def membership(self, key: str, name: str, *, wanted: bool) -> Program:
         """Return the program of ``"key" in state``, which looks at that key alone."""
@@ -181,7 +188,7 @@ class Compiler:
     def comparison(self, node: ast.Compare) -> Program:
         """Return the program of a comparison or a chain of them."""
         first, left = self.program(node.left), node.left
-        rest = []
+        rest: list[tuple[Comparison, Program]] = []
         for op, right in zip(node.ops, node.comparators, strict=True):
             symbol, test = COMPARISONS[type(op)]
             if symbol.startswith("is") and not (is_singleton(left) or is_singleton(right)):
@@ -273,9 +280,9 @@ def is_singleton(node: ast.expr) -> bool:
     return isinstance(node, ast.Constant) and (node.value is None or isinstance(node.value, bool))
 
 
-def listed(elements: list[Program]) -> Program:
-    """Return the program of a list."""
-    return lambda view, read: [element(view, read) for element in elements]
+def may_be_whole(node: ast.expr) -> bool:
+    """Return whether a node's value may be the whole state."""
+    return any(isinstance(each, ast.Name) and each.id in WHOLE for each in ast.walk(node))
 
 
 def either(test: Program, body: Program, orelse: Program) -> Program:
@@ -292,41 +299,5 @@ def deciding(values: list[Program], *, stops_at: bool) -> Program:
             if bool(value := first(view, read)) is stops_at:
                 return value
         return last(view, read)
-
-    return program
-
-
-def comparing(symbol: str, test: Operation, position: int) -> Operation:
-    """Return a comparison that raises EvaluationError between values that do not compare."""
-    if symbol in {"==", "!=", "is", "is not"}:
-        return test
-
-    def checked(left: Any, right: Any) -> Any:
-        try:
-            return test(left, right)
-        except TypeError:
-            message = f"`{symbol}` does not work between {kind(left)} and {kind(right)}"
-            raise EvaluationError(message, position) from None
-
-    return checked
-
-
-def compared(left: Program, test: Operation, right: Program) -> Program:
-    """Return the program of one comparison."""
-    return lambda view, read: test(left(view, read), right(view, read))
-
-
-def chained(first: Program, rest: list[tuple[Operation, Program]]) -> Program:
-    """Return the program of ``a < b < c``: each value once, no further than the first false."""
-
-    def program(view: View, read: Reads) -> Any:
-        left, holds = first(view, read), True
-        for test, operand in rest:
-            right = operand(view, read)
-            holds = test(left, right)
-            if not holds:
-                break
-            left = right
-        return holds
 
     return program

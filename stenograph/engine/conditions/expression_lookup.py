@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterable, Mapping
 from difflib import get_close_matches
 from itertools import islice
 from keyword import iskeyword
-from types import NoneType
 from typing import Any, Final, TypeAlias
 from unicodedata import normalize
 
@@ -19,6 +18,7 @@ from msgspec import UNSET, Struct
 
 from stenograph.engine.conditions.expression_text import clip
 from stenograph.engine.conditions.expression_values import EvaluationError, kind, weight
+from stenograph.engine.conditions.expression_work import SCALARS, Reads
 
 READ_MAX_BYTES: Final = 128
 """Largest value, as compact JSON, that is recorded whole."""
@@ -31,8 +31,6 @@ BOUND: Final = {
 }
 RESERVED: Final = WHOLE | frozenset(BOUND)
 """Names that are not the state's keys; a key of the same name is written ``state["item"]``."""
-
-Reads: TypeAlias = dict[str, Any]
 
 
 class View(Struct, frozen=True, gc=False):
@@ -112,7 +110,7 @@ def lookup(path: str, root: Program, links: list[Link], default: Program | None)
         value = root(view, read)
         for link in links:
             value = link(value, view, read)
-        read[path] = value if type(value) in SCALARS else shown(value)
+        read.found[path] = value if type(value) in SCALARS else shown(value)
         return value
 
     if default is None:
@@ -131,13 +129,12 @@ def membership(path: str, key: str, *, wanted: bool) -> Program:
 
     def program(view: View, read: Reads) -> bool:
         value = view.state.get(key, UNSET)
-        read[path] = shown(value)
+        read.found[path] = shown(value)
         return (value is not UNSET) is wanted
 
     return program
 
 
-SCALARS: Final = frozenset({int, float, bool, NoneType})
 SHORT_TEXT: Final = (READ_MAX_BYTES - 2) // 6
 """Characters that fit a record however JSON escapes them."""
 

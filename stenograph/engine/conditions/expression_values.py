@@ -9,8 +9,12 @@ from __future__ import annotations
 import operator
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
+from itertools import chain
 from math import isfinite
 from typing import Any, Final, TypeAlias
+
+import msgspec
+from msgspec import UNSET
 
 INT_MAX: Final = 2**63
 """Largest magnitude of a whole number."""
@@ -54,30 +58,29 @@ def kind(value: Any) -> str:
 
 def weight(value: Any, limit: int) -> int:
     """Return the least its compact JSON can measure, or, early, any number above ``limit``."""
-    total = 0
-    for size in sizes(value):
-        total += size
-        if total > limit:
-            break
+    if isinstance(value, str):
+        return len(value) + 2
+    total, within = 0, iter([value])
+    outer: list[Iterator[Any]] = []
+    while total <= limit:
+        match next(within, UNSET):
+            case int() | float() | None:
+                total += 1
+            case msgspec.UNSET:
+                if not outer:
+                    break
+                within = outer.pop()
+            case str() as text:
+                total += len(text) + 2
+            case list() as items:
+                total += len(items) + 1
+                outer.append(within)
+                within = iter(items)
+            case entries:
+                total += 2 * len(entries) + 1
+                outer.append(within)
+                within = chain.from_iterable(entries.items())
     return total
-
-
-def sizes(value: Any) -> Iterator[int]:
-    """Yield the least that each part of a value can measure, brackets and commas before items."""
-    match value:
-        case str():
-            yield len(value) + 2
-        case list():
-            yield len(value) + 1
-            for item in value:
-                yield from sizes(item)
-        case Mapping():
-            yield 2 * len(value) + 1
-            for key, item in value.items():
-                yield len(key) + 2
-                yield from sizes(item)
-        case _:
-            yield 1
 
 
 def bounded(value: Number, what: str = "the result") -> Number:

@@ -17,9 +17,10 @@ from typing import Any
 from msgspec import Struct
 
 from stenograph.engine.conditions.expression_eval import Compiler
-from stenograph.engine.conditions.expression_lookup import RESERVED, Program, Reads, View, shown
+from stenograph.engine.conditions.expression_lookup import RESERVED, Program, View, shown
 from stenograph.engine.conditions.expression_text import ExpressionFault, parse
 from stenograph.engine.conditions.expression_values import EvaluationError
+from stenograph.engine.conditions.expression_work import Reads
 
 __all__ = (
     "RESERVED",
@@ -60,10 +61,10 @@ class Expression(Struct, frozen=True, eq=False):
 
     def evaluate(self, view: View) -> Verdict:
         """Return the verdict on what is seen now; raises EvaluationError when there is none."""
-        read: Reads = {}
+        read = Reads({})
         try:
             value = self.program(view, read)
-            return Verdict(value, bool(value), read)
+            return Verdict(value, bool(value), read.found)
         except RecursionError:
             raise EvaluationError("the state is nested too deeply to be compared", 0) from None
 

@@ -15,6 +15,7 @@ from stenograph.engine.core.run import Run
 from stenograph.engine.core.scopes import ROOT, Scope
 from stenograph.engine.errors import CannotReduce, Fault
 from stenograph.engine.graphs.graph import Node
+from stenograph.engine.graphs.schemas import Effort
 from stenograph.engine.state.reducers import check_kind
 from stenograph.engine.state.rules import Rules
 from stenograph.engine.state.state import State
@@ -75,18 +76,19 @@ def _misfits(scope: Scope, old: CompiledGraph, new: CompiledGraph) -> Iterator[s
     changed = {k for k in declared if old.graph.state.get(k) != new.graph.state.get(k)}
     ended = () if scope.fork is None else scope.fork.branches.values()
     written = dict.fromkeys([*scope.state, *(key for each in ended for key in each.changed)])
+    effort = Effort()
     for key in written if changed else ():
         if key not in changed:
             continue
         if (key in old.rules.secrets) != (key in new.rules.secrets):
             yield f"key {key!r} in scope {scope.path} is secret in one of the graphs only"
-        elif key in scope.state and (told := _unfit(key, scope.state[key], new.rules)):
+        elif key in scope.state and (told := _unfit(key, scope.state[key], new.rules, effort)):
             yield f"the state of scope {scope.path} does not fit: {told}"
 
 
-def _unfit(key: str, value: Any, rules: Rules) -> str:
+def _unfit(key: str, value: Any, rules: Rules, effort: Effort) -> str:
     """Return why a value is none that a key may have, or that its reducer can go on from."""
-    if fault := rules.fault(key, value):
+    if fault := rules.fault(key, value, effort):
         return f"{fault.pointer} {fault.detail}"
     reducer = "replace" if key in rules.secrets else rules.reducers.get(key, "replace")
     try:

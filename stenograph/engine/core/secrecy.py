@@ -30,6 +30,7 @@ from stenograph.engine.errors import (
     StateRefused,
     WriteRefused,
 )
+from stenograph.engine.graphs.schemas import Effort
 from stenograph.engine.state.patch import PatchOp, target
 from stenograph.engine.state.rules import Rules
 from stenograph.engine.state.state import State
@@ -78,8 +79,9 @@ class Secrecy:
             for key in keys
             if key in state or key in draft or key in returned
         }
+        effort = Effort()
         for key, value in changed.items():
-            if value is not ABSENT and (fault := rules.fault(key, value)):
+            if value is not ABSENT and (fault := rules.fault(key, value, effort)):
                 raise SchemaViolated(key, fault.pointer, fault.detail)
         sealed = self._vault.with_keys(keys).seal(state, changed)
         for key, value in sealed.values.items():
@@ -102,7 +104,8 @@ class Secrecy:
             self._vault.check(signal.payload, f"the payload of signal {signal.name!r}")
             return signal
         value = {signal.name: msgspec.json.decode(signal.payload)}
-        faults = [rules.fault(signal.name, value[signal.name]) for rules in mine]
+        effort = Effort()
+        faults = [rules.fault(signal.name, value[signal.name], effort) for rules in mine]
         if all(faults):
             raise SignalRefused(signal.name, [fault for fault in faults[:1] if fault])
         sealed = self._vault.with_keys({signal.name}).seal_given(value)
@@ -167,8 +170,9 @@ class Secrecy:
         """
         if self._vault is None or not resume.result:
             return resume
+        effort = Effort()
         for key in sorted(rules.secrets & resume.result.keys()):
-            if fault := rules.fault(key, resume.result[key]):
+            if fault := rules.fault(key, resume.result[key], effort):
                 raise SchemaViolated(key, fault.pointer, fault.detail)
         sealed = self._vault.with_keys(rules.secrets).seal_given(resume.result)
         for key, value in sealed.values.items():
@@ -245,7 +249,8 @@ def seal_start(
     keys, beside = rules.secrets, encode(dict(said))  # which is to be UTF-8 in any case
     if not keys:
         return Sealed(dict(values), {}), Vault(keys)
-    faults = [rules.fault(key, values[key]) for key in sorted(keys & values.keys())]
+    effort = Effort()
+    faults = [rules.fault(key, values[key], effort) for key in sorted(keys & values.keys())]
     if found := [fault for fault in faults if fault]:
         raise StateRefused(found)
     vault = Vault(keys)

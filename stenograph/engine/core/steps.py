@@ -23,6 +23,7 @@ from stenograph.engine.core.run import Run
 from stenograph.engine.core.scopes import Position, Scope
 from stenograph.engine.core.standing import position_of
 from stenograph.engine.errors import WriteRefused
+from stenograph.engine.state.state import Update
 from stenograph.engine.times import to_text
 from stenograph.engine.values import encode
 
@@ -35,7 +36,8 @@ BUDGET_BYTES: Final = 1024 * 1024
 class Steps:
     """What has been decided so far: the events, and the run as they leave it.
 
-    ``agenda``: the scopes that may have something to do next.
+    ``agenda``: the scopes that may have something to do next. ``updates``: what a signal that was
+    just received changes in the scope that takes it, by its event: finding that out is all the work.
     """
 
     def __init__(self, run: Run, outside: Outside) -> None:
@@ -44,6 +46,7 @@ class Steps:
         self.outside = outside
         self.events: list[Payload] = []
         self.agenda: dict[str, None] = {}
+        self.updates: dict[tuple[str, int], Update] = {}
         self._weight = 0
         self.at = to_text(outside.now_us)
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from functools import lru_cache
+from collections.abc import Iterable, Iterator
+from functools import cache, lru_cache
 from typing import Any, Final
 
 import msgspec
@@ -33,7 +33,7 @@ from stenograph.engine.errors import (
     WriteRefused,
 )
 from stenograph.engine.graphs.graph import Wait
-from stenograph.engine.graphs.schemas import Schema, compile_schema
+from stenograph.engine.graphs.schemas import Effort, Schema, compile_schema
 from stenograph.engine.state.state import Update
 from stenograph.engine.state.vault import name_in
 from stenograph.engine.times import to_text, to_us
@@ -75,11 +75,11 @@ def take_signal(steps: Steps, path: str) -> None:
     fitting = (each for each in kept if _fits(each, path, position))
     if (signal := next(fitting, None)) is None or position.signal is None:
         return
-    place, rules = steps.place(path), steps.graph(path).rules
-    value = {position.signal: msgspec.json.decode(signal.payload)}
+    place = steps.place(path)
     steps.emit(WaitResolved(**where(place), reason="signal", signal_seq=signal.seq))
+    known = steps.updates.get((path, signal.seq))
     try:
-        update = steps.scope(path).state.accept(value, rules, steps.outside.bounds)
+        update = known or _update(steps, path, position.signal, signal.payload)
     except WriteRefused as refused:
         leave_failed(steps, place, "error", refusal(refused, place))
     else:
@@ -123,21 +123,7 @@ def receive(steps: Steps, signal: Signal) -> None:
     if len(run.signals.get(signal.name, ())) >= SIGNALS_MAX:
         raise TooManySignals(run.id, signal.name, SIGNALS_MAX)
     _check_address(run, signal)
-    value = msgspec.json.decode(signal.shown or signal.payload)
-    open_waits = sorted(_open_waits(run, signal), key=lambda each: each[1].since)
-    if open_waits:
-        schemas = [position.schema for _, position in open_waits]
-    else:
-        schemas = list(_awaited(run, signal))
-    faults = [_compiled(schema).fault(value) if schema else None for schema in schemas]
-    for index, (path, _) in enumerate(open_waits):
-        faults[index] = faults[index] or _unwritable(steps, path, signal)
-    if faults and all(faults):
-        told = [fault for fault in faults[:1] if fault]
-        if signal.shown is not None:
-            hidden = "the secret does not fit what is waited for"
-            told = [Fault(fault.pointer, hidden) for fault in told]
-        raise SignalRefused(signal.name, told)
+    taken = _taken(steps, signal)
     steps.emit(
         SignalReceived(
             name=signal.name,
@@ -148,21 +134,45 @@ def receive(steps: Steps, signal: Signal) -> None:
             **marks(run, signal),
         )
     )
-    for (path, _), fault in zip(open_waits, faults, strict=False):
-        if fault is None:
-            steps.agenda[path] = None
-            break
+    if taken is not None:
+        path, update = taken
+        steps.agenda[path] = None
+        steps.updates[path, run.seq] = update
 
 
-def _unwritable(steps: Steps, path: str, signal: Signal) -> Fault | None:
-    """Return why a scope's state does not take a signal's payload, if it does not."""
-    value = msgspec.json.decode(signal.payload)
-    try:
-        rules, bounds = steps.graph(path).rules, steps.outside.bounds
-        steps.scope(path).state.accept({signal.name: value}, rules, bounds)
-    except WriteRefused as refused:
-        return Fault("", str(refused))
-    return None
+def _taken(steps: Steps, signal: Signal) -> tuple[str, Update] | None:
+    """Return the scope that takes a signal, and what that changes; None if it is to be kept.
+
+    Raises SignalRefused when it fits none that waits for it, or else none that ever will.
+    """
+    open_waits = sorted(_open_waits(steps.run, signal), key=lambda each: each[1].since)
+    waits: Iterable[tuple[str | None, bytes]] = (
+        [(path, position.schema) for path, position in open_waits]
+        if open_waits
+        else ((None, schema) for schema in _awaited(steps.run, signal))
+    )
+    faults: list[Fault] = []
+    effort, value = Effort(), cache(lambda: msgspec.json.decode(signal.shown or signal.payload))
+    for path, schema in waits:
+        if schema and (fault := _compiled(schema).fault(value(), effort)):
+            faults.append(fault)
+        elif path is None:
+            return None
+        else:
+            try:
+                return path, _update(steps, path, signal.name, signal.payload)
+            except WriteRefused as refused:
+                faults.append(Fault("", str(refused)))
+    first = faults[0]
+    if signal.shown is not None:
+        first = Fault(first.pointer, "the secret does not fit what is waited for")
+    raise SignalRefused(signal.name, [first])
+
+
+def _update(steps: Steps, path: str, name: str, payload: bytes) -> Update:
+    """Return what a signal changes in the state of a scope; raises WriteRefused."""
+    rules, bounds = steps.graph(path).rules, steps.outside.bounds
+    return steps.scope(path).state.accept_json(name, payload, rules, bounds)
 
 
 def _check_address(run: Run, signal: Signal) -> None:
@@ -202,8 +212,10 @@ def _awaited(run: Run, signal: Signal) -> Iterator[bytes]:
 def _fits(kept: Kept, path: str, position: Position) -> bool:
     if kept.scope not in (None, path):
         return False
+    if not position.schema:
+        return True
     value = msgspec.json.decode(kept.payload)
-    if not position.schema or name_in(value) is not None:  # a secret was looked at when it came
+    if name_in(value) is not None:  # a secret was looked at when it came
         return True
     return _compiled(position.schema).fault(value) is None
 

@@ -149,6 +149,8 @@ def _of_a_scope(run: Run, data: OfAScope) -> str | None:
         return f"scope {scope.path[:140]} is in another visit"
     if not _can_follow(data, scope, at):
         return f"scope {scope.path[:140]} is {at.phase} then"
+    if isinstance(data, WaitResolved) and data.reason == "signal" and not _has_come(run, data, at):
+        return "no such signal had come that could end the wait"
     return _of_what_it_names(data, scope, nodes)
 
 
@@ -227,6 +229,12 @@ def _can_follow(data: OfAScope, scope: Scope, at: Position) -> bool:
     if isinstance(data, StatePatched) and at.phase == "to-enter":  # what the last fork came to
         return data.visit <= scope.visits.get(data.node, 0)
     return True
+
+
+def _has_come(run: Run, resolved: WaitResolved, at: Position) -> bool:
+    """Tell whether the signal that is said to have ended a wait is one that it waits for, not used up."""
+    kept = run.signals.get(at.signal or "", ())
+    return any(each.seq == resolved.signal_seq for each in kept)
 
 
 def _can_limit(limits: RunLimits | None) -> bool:

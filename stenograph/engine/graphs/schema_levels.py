@@ -13,6 +13,7 @@ from urllib.parse import unquote
 
 from msgspec import Struct
 
+from stenograph.engine.graphs.schema_costs import Cost, cost_of, greatest, total
 from stenograph.engine.values import VALUE_MAX_DEPTH, pointer
 
 Where: TypeAlias = Literal["here", "below", "apart"]
@@ -64,16 +65,18 @@ class Part(Struct, frozen=True):
 
 
 class Levels(Struct, frozen=True):
-    """In how many ways a value is looked at, at most, and down to which depth that was counted."""
+    """In how many ways a value is looked at, at most, what that costs, and how deep it was counted."""
 
     ways: int
     depth: int | None = None
+    cost: Cost = Cost()
 
 
 class Node(Struct):
     """A schema and the pointers of those that it leads to, within this value and below it."""
 
     weight: int
+    cost: Cost = Cost()
     here: list[str] = []
     below: list[tuple[Group, str]] = []
 
@@ -102,7 +105,7 @@ def nodes_of(root: dict[str, Any]) -> dict[str, tuple[dict[str, Any], Node]]:
         at, schema = todo.pop()
         if at in found:
             continue
-        node = Node(_weight(schema))
+        node = Node(_weight(schema), cost_of(schema))
         found[at] = (schema, node)
         for part in parts(schema, at):
             todo.append((part.pointer, part.schema))
@@ -144,6 +147,7 @@ def count(nodes: Mapping[str, Node]) -> Levels:
     if expanded is None:
         return Levels(0, -1)
     level, seen, ways, made = [Counter({"": 1})], set(), 0, 0
+    cost = Cost()
     for depth in range(VALUE_MAX_DEPTH + 1):
         nexts: list[Counter[str]] = []
         for counts in level:
@@ -152,16 +156,17 @@ def count(nodes: Mapping[str, Node]) -> Levels:
                 continue
             seen.add(state)
             closed = _closed(counts, expanded)
-            total = sum(number * nodes[at].weight for at, number in closed.items())
+            here = sum(number * nodes[at].weight for at, number in closed.items())
             made += len(closed) + sum(len(nodes[at].below) for at in closed)
-            if total > WAYS_MAX or made > STEPS_MAX:
-                return Levels(ways, depth - 1)
-            ways = max(ways, total)
+            if here > WAYS_MAX or made > STEPS_MAX:
+                return Levels(ways, depth - 1, cost)
+            ways = max(ways, here)
+            cost = greatest(cost, total((number, nodes[at].cost) for at, number in closed.items()))
             nexts += _below(closed, nodes)
         if not nexts:
             break
         level = nexts
-    return Levels(ways)
+    return Levels(ways, None, cost)
 
 
 def _aim(root: Any, part: Part) -> str:

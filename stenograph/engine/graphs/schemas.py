@@ -6,11 +6,14 @@ Nothing is ever fetched, every pattern is matched in linear time, and the work i
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextvars import ContextVar
+from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
 from stenograph.engine.errors import Fault, NotJson
+from stenograph.engine.graphs.schema_costs import COSTS_MAX
 from stenograph.engine.graphs.schema_levels import Levels, count, nodes_of
 from stenograph.engine.values import canonical, clean, clip, encode, nested_deeper, pointer
 
@@ -41,6 +44,19 @@ _MASK: Final = "\x00"
 _SHOWN_MAX_CHARS: Final = 100
 _MESSAGE_MAX_CHARS: Final = 200
 _SENTENCE_MAX_CHARS: Final = 300
+
+
+class Effort:
+    """What checks that are made together may yet cost: looks at values, and text to match."""
+
+    __slots__ = ("looks", "text")
+
+    def __init__(self, looks: int = COSTS_MAX, text: int = TEXT_MAX) -> None:
+        self.looks, self.text = looks, text
+
+
+_UNDER_WAY: Final[ContextVar[Effort]] = ContextVar("under_way")
+"""Of the check that is under way: threads share schemas, each has its own."""
 
 
 def check_schema(schema: object, path: str) -> list[Fault]:
@@ -74,12 +90,11 @@ def compile_schema(schema: bool | dict[str, Any]) -> Schema:
 class Schema:
     """A compiled JSON Schema."""
 
-    __slots__ = ("_budget", "_has_alternatives", "_levels", "_name_kib", "_validator", "source")
+    __slots__ = ("_has_alternatives", "_levels", "_name_kib", "_validator", "source")
 
     def __init__(self, source: bool | dict[str, Any]) -> None:
         self.source = source
-        self._budget = _Budget()
-        self._validator = _compiled(source, self._budget)
+        self._validator = _compiled(source)
         self._levels, self._has_alternatives, self._name_kib = Levels(1), False, 0
         if isinstance(source, dict):
             nodes = nodes_of(source)
@@ -90,48 +105,45 @@ class Schema:
                 _kib(name) or 0 for each in every for name in each.get("patternProperties", ())
             )
 
-    def fault(self, value: Any) -> Fault | None:
+    def fault(self, value: Any, effort: Effort | None = None) -> Fault | None:
         """Return the first thing in a JSON value that does not fit, or None; never raises.
 
-        The pointer leads into the value. A value that would take too long to check does not fit.
+        The pointer leads into the value. A value that would take too long to check does not fit;
+        ``effort`` is what is left for it and others.
         """
-        size = len(encode(value))
-        if reason := self._too_much(value, size):
+        effort = effort or Effort()
+        data, text = encode(value), effort.text
+        if reason := self._too_much(data, effort):
             return Fault("", reason)
-        self._budget.left = TEXT_MAX
+        _UNDER_WAY.set(effort)
         fits = self._validator.is_valid(value)
-        if self._budget.left < 0:
+        if effort.text < 0:
             return Fault("", _TOO_MUCH_TEXT)
-        return None if fits else self._told(value, size)
+        return None if fits else self._told(value, len(data), Effort(text=text))
 
-    def _too_much(self, value: Any, size: int) -> str | None:
-        depth = self._levels.depth
-        if depth is not None and nested_deeper(encode(value), depth):
+    def _too_much(self, data: bytes, effort: Effort) -> str | None:
+        depth, size = self._levels.depth, len(data)
+        if depth is not None and nested_deeper(data, depth):
             return f"nests deeper than the {depth} levels that its schema can check in bounded time"
         if self._levels.ways * size > WORK_MAX:
             return f"has {size:,} bytes of JSON, too many for a schema with so many alternatives"
-        return _TOO_MUCH_TEXT if self._name_kib * size > TEXT_MAX else None
+        effort.looks -= self._levels.cost.of(data)
+        if effort.looks < 0:
+            return f"has {size:,} bytes of JSON, too many values to check by schemas at one time"
+        effort.text -= self._name_kib * size
+        return _TOO_MUCH_TEXT if effort.text < 0 else None
 
-    def _told(self, value: Any, size: int) -> Fault:
+    def _told(self, value: Any, size: int, effort: Effort) -> Fault:
         # To tell of alternatives the library collects all errors in all of them.
         if self._has_alternatives and self._levels.ways * size > TOLD_MAX_BYTES:
             return Fault("", f"does not fit its schema: {_shown(value)} is too large to say where")
-        self._budget.left = TEXT_MAX
+        _UNDER_WAY.set(effort)
         return next(_told(self._validator, value))
 
 
 _TOO_MUCH_TEXT: Final = (
     "has too much text for the patterns of its schema; use maxLength, or a simpler pattern"
 )
-
-
-class _Budget:
-    """How much text one check may yet match."""
-
-    __slots__ = ("left",)
-
-    def __init__(self) -> None:
-        self.left = TEXT_MAX
 
 
 def _library() -> Any:
@@ -145,7 +157,7 @@ def _draft_of(schema: bool | dict[str, Any]) -> str:
     return named.removesuffix("#") if isinstance(named, str) else ""
 
 
-def _compiled(schema: bool | dict[str, Any], budget: _Budget) -> Validator:
+def _compiled(schema: bool | dict[str, Any]) -> Validator:
     library = _library()
 
     class Pattern:
@@ -157,8 +169,9 @@ def _compiled(schema: bool | dict[str, Any], budget: _Budget) -> Validator:
 
         def validate(self, value: Any) -> None:
             if isinstance(value, str):
-                budget.left -= self._kib * len(value)
-                if budget.left < 0 or not self._is_valid(value):
+                effort = _UNDER_WAY.get()
+                effort.text -= self._kib * len(value)
+                if effort.text < 0 or not self._is_valid(value):
                     raise ValueError(f"{_MASK} does not match {encode(self._pattern).decode()}")
 
     validator: Validator = getattr(library, _DRAFTS[_draft_of(schema)])(
@@ -198,8 +211,8 @@ def _faults(schema: dict[str, Any]) -> list[Fault]:
     draft = _draft_of(schema)
     if draft not in _DRAFTS:
         return [Fault("/$schema", f"is none of the known drafts: {', '.join(_DRAFTS)}")]
-    meta = getattr(_library(), _DRAFTS[draft])({"$ref": draft}, offline=True, mask=_MASK)
-    if faults := list(_told(meta, schema, all_of_them=len(encode(schema)) <= TOLD_MAX_BYTES)):
+    all_of_them = len(encode(schema)) <= TOLD_MAX_BYTES
+    if faults := list(_told(_meta(draft), schema, all_of_them=all_of_them)):
         return faults
     try:
         nodes = nodes_of(schema)
@@ -207,6 +220,15 @@ def _faults(schema: dict[str, Any]) -> list[Fault]:
         return [Fault(f"{error.args[0]}/$ref", _REF)]
     faults = [fault for at, (each, _) in nodes.items() for fault in _refused(each, at)]
     return faults or _patterns(nodes) or _counted(nodes, schema)
+
+
+@cache
+def _meta(draft: str) -> Validator:
+    """Return what checks the schemas of a draft: to compile it takes longer than most checks."""
+    validator: Validator = getattr(_library(), _DRAFTS[draft])(
+        {"$ref": draft}, offline=True, mask=_MASK
+    )
+    return validator
 
 
 _REF: Final = "leads to no schema within this one; write # or #/$defs/NAME, nothing is fetched"

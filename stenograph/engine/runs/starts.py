@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from functools import partial
-from typing import Annotated, Any, Final, TypeAlias
+from typing import Annotated, Any, TypeAlias
 
 import msgspec
 from msgspec import Meta, Struct
@@ -27,11 +27,9 @@ from stenograph.engine.state.vault import Sealed, Vault
 from stenograph.engine.stored.graphs import Graphs, StoredGraph
 from stenograph.engine.tools.tools import NEXT_NODE
 from stenograph.engine.tools.trace_ids import Traceparent
-from stenograph.engine.values import request_hash
-from stenograph.journal import Journal, run_apart
+from stenograph.engine.values import outweighs, request_hash
+from stenograph.journal import AT_ONCE_BYTES, Journal, run_briefly
 
-KEYS_AT_ONCE: Final = 1000
-"""States with more keys are made ready beside the event loop: ten thousands take a tenth of a second."""
 Key: TypeAlias = Annotated[str, Meta(min_length=1, max_length=255)]
 Delay: TypeAlias = Annotated[float, Meta(ge=0, le=10 * 366 * 86_400)]
 Seqs: TypeAlias = int | Collection[int]
@@ -129,9 +127,9 @@ class Starts:
         said = {**options.tags, "actor": options.actor, "key": options.key or ""}
         asked = [options.limits, options.tags, options.delay_s]
         prepare = partial(_prepared, values, rules, said, self._bounds, named, asked)
-        is_wide = len(values) > KEYS_AT_ONCE
-        prepared = await run_apart(prepare) if is_wide else prepare()
-        sealed, vault, first, request = prepared
+        sealed, vault, first, request = await run_briefly(
+            prepare, at_once=not outweighs(values, AT_ONCE_BYTES)
+        )
         start = Start(
             graph_id=stored.graph_id,
             version=stored.version,

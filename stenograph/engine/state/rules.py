@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from stenograph.engine.errors import Fault
 from stenograph.engine.graphs.graph import ReducerName, StateKey
-from stenograph.engine.graphs.schemas import Schema, compile_schema
+from stenograph.engine.graphs.schemas import Effort, Schema, compile_schema
 from stenograph.engine.state.vault import name_in
 from stenograph.engine.values import clip, pointer
 
@@ -48,15 +48,15 @@ class Rules(Struct, frozen=True):
     schemas: Mapping[str, Schema] = {}
     secrets: frozenset[str] = frozenset()
 
-    def fault(self, key: str, value: Any) -> Fault | None:
+    def fault(self, key: str, value: Any, effort: Effort | None = None) -> Fault | None:
         """Return where the value of a key does not fit its schema; the pointer begins at the state.
 
-        Of a secret key's value nothing is told, and what stands for it is not looked at.
+        Keys that are checked together share an ``effort``: a state has as many as there is room. Of a secret key's value nothing is told, and what stands for it is not looked at.
         """
         if key not in self.schemas:
             return None
         is_hidden = key in self.secrets and name_in(value) is not None
-        fault = None if is_hidden else self.schemas[key].fault(value)
+        fault = None if is_hidden else self.schemas[key].fault(value, effort)
         if fault is None:
             return None
         if key in self.secrets:

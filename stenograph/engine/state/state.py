@@ -13,13 +13,13 @@ from msgspec import UNSET
 
 from stenograph.engine.bounds import BOUNDS, Bounds
 from stenograph.engine.errors import StateRefused, StateTooLarge
+from stenograph.engine.graphs.schemas import Effort
 from stenograph.engine.state.patch import PatchOp, joined, size_of, target
 from stenograph.engine.state.rules import NO_RULES, Rules
 from stenograph.engine.state.writes import Outcome, Writes, gain, weight_of
 from stenograph.engine.tools.draft import ABSENT, CONTAINERS, Draft
 from stenograph.engine.values import canonical, encode, plain_key, pointer
 
-"""One patch is one event, and an event holds at most 2 MiB; the rest is its envelope."""
 OWN_MAX_BYTES: Final = 16 * 1024
 """Up to this size a tool's dict shares nothing with any other, and is compared whole."""
 _OBJECT: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
@@ -68,7 +68,8 @@ class State(Mapping[str, Any]):
         if state.size > (most := min(bounds.state_bytes, bounds.change_bytes)):
             what = f"{state.size:,} bytes of JSON; it may have {most:,} at the start"
             raise StateTooLarge(f"the state has {what}: pass large inputs as a path or an id")
-        faults = [rules.fault(key, value) for key, (_, value) in fresh.items()]
+        effort = Effort()
+        faults = [rules.fault(key, value, effort) for key, (_, value) in fresh.items()]
         if found := [fault for fault in faults if fault]:
             raise StateRefused(found)
         return state
@@ -235,6 +236,12 @@ class State(Mapping[str, Any]):
         writes = Writes(self, rules)
         for key, value in values.items():
             writes.reduce(plain_key(key), value)
+        return self.update_of(writes, bounds)
+
+    def accept_json(self, key: str, data: bytes, rules: Rules, bounds: Bounds) -> Update:
+        """Return what one value changes, as ``accept`` does; it came as JSON."""
+        writes = Writes(self, rules)
+        writes.reduce_json(plain_key(key), data)
         return self.update_of(writes, bounds)
 
     def take(

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from typing import Any, Protocol, TypeAlias
 
+import msgspec
 from msgspec import Struct
 
 from stenograph.engine.errors import NotJson, SchemaViolated
+from stenograph.engine.graphs.schemas import Effort
 from stenograph.engine.state.patch import PatchOp, grow_key, joined, patch_key
 from stenograph.engine.state.reducers import GROWING, check_kind, items_of, reduce_value
 from stenograph.engine.state.rules import Rules
 from stenograph.engine.tools.draft import ABSENT
-from stenograph.engine.values import canonical, clip, encode, pointer
+from stenograph.engine.values import canonical, clip, encode, is_canonical, pointer
 
 
 class Held(Protocol):
@@ -57,6 +59,7 @@ class Writes:
     def __init__(self, state: Held, rules: Rules) -> None:
         self._state, self._rules = state, rules
         self._writes: dict[str, Write] = {}
+        self._effort: Effort | None = None
 
     def set(self, key: str, value: Any) -> None:
         """Put a value in the place of the old, or remove it (ABSENT); raises NotJson."""
@@ -81,6 +84,21 @@ class Writes:
         else:
             fresh = canonical(value, path)[1]
             self.set(key, reduce_value(name, clip(path), self._value(key), fresh))
+
+    def reduce_json(self, key: str, data: bytes) -> None:
+        """Let a value meet what is there, as ``reduce`` does; it is not encoded anew if need not be."""
+        value, name = msgspec.json.decode(data), self._rules.reducers.get(key, "replace")
+        if name == "append":
+            data, value = b"[" + data + b"]", [value]
+        if not is_canonical(data, value):
+            self.reduce(key, value[0] if name == "append" else value)
+        elif name == "replace":
+            self.put(key, Whole(data, value))
+        elif name in GROWING:
+            items = value if name == "append" else items_of(name, clip(pointer(key)), value)
+            self._grow(key, name, Grown(data, items))
+        else:
+            self.set(key, reduce_value(name, clip(pointer(key)), self._value(key), value))
 
     def outcome(self) -> Outcome:
         """Return what all writes come to; raises SchemaViolated."""
@@ -131,7 +149,8 @@ class Writes:
     def _check(self, key: str) -> None:
         if key not in self._rules.schemas or (value := self._value(key)) is ABSENT:
             return
-        if fault := self._rules.fault(key, value):
+        self._effort = self._effort or Effort()
+        if fault := self._rules.fault(key, value, self._effort):
             raise SchemaViolated(key, fault.pointer, fault.detail)
 
 

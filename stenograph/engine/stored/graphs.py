@@ -28,8 +28,8 @@ from stenograph.engine.graphs.parse import ID_PATTERN, ParsedGraph, graph_refs, 
 from stenograph.engine.stored.sizes import check_sizes
 from stenograph.engine.times import to_text
 from stenograph.engine.tools.tools import Registry
-from stenograph.engine.values import encode
-from stenograph.journal import Journal, NewRecord, run_apart
+from stenograph.engine.values import outweighs
+from stenograph.journal import Journal, NewRecord, run_at_length, run_briefly
 
 T = TypeVar("T")
 
@@ -42,8 +42,10 @@ class Do(Protocol):
 
 
 NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
-LARGE_BYTES: Final = 8 * 1024
+LARGE_CHARS: Final = 16 * 1024
 """Larger graphs are read beside the event loop: a megabyte of conditions takes more than a second."""
+LONG_CHARS: Final = 128 * 1024
+"""Larger ones still wait for what else takes seconds, as the difference of two long runs."""
 KNOWN_MAX: Final = 64
 """How many graphs are kept at hand; the others are read again when they are asked for."""
 
@@ -84,9 +86,7 @@ class Graphs:
             for function in functions_of(graph):
                 self._registry.add(function)
             graph = as_data(graph)
-        if not _is_large(graph):
-            return await self._parse(graph, beside, _at_once)
-        return await self._parse(graph, beside, run_apart)
+        return await self._parse(graph, beside, _reader(graph))
 
     async def _parse(
         self, graph: Mapping[str, Any], beside: Mapping[str, StoredGraph], do: Do
@@ -222,16 +222,15 @@ class Graphs:
         return msgspec.structs.replace(stored, created=True, warnings=parsed.warnings)
 
 
+def _reader(graph: Mapping[str, Any]) -> Do:
+    """Return what a graph is read by, as long as it may take."""
+    if not outweighs(graph, LARGE_CHARS):  # as nearly all: they are gone through once
+        return _at_once
+    return run_at_length if outweighs(graph, LONG_CHARS) else run_briefly
+
+
 async def _at_once(work: Callable[[], T]) -> T:
     return work()
-
-
-def _is_large(graph: Mapping[str, Any]) -> bool:
-    """Tell whether a graph may take more than some milliseconds to read."""
-    try:
-        return len(encode(graph)) > LARGE_BYTES
-    except Exception:
-        return False  # what is no JSON is refused where that is found
 
 
 def refs_of(graph: Graph) -> list[str]:

@@ -1,0 +1,1 @@
+"""What can be asked: a handler an operation, and what they share."""

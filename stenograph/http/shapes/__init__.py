@@ -1,0 +1,1 @@
+"""What travels over HTTP: the shapes of requests, answers and messages, for servers and clients."""

@@ -1,0 +1,1 @@
+"""How it goes: health, metrics, logs and traces."""
