@@ -39,10 +39,10 @@ class Cutter:
         try:
             await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
         finally:
+            ours.transport.abort()  # before any await: whoever waits may be cancelled there
             for way in ways:
                 way.cancel()
             await asyncio.gather(*ways, return_exceptions=True)
-            ours.transport.abort()
 
     async def _pass(self, reader: StreamReader, writer: StreamWriter) -> None:
         while data := await reader.read(65536):
