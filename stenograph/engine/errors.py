@@ -186,12 +186,10 @@ class SignalRefused(EngineError):
 
 
 class TooManySignals(EngineError):
-    """More signals of one name than a run keeps."""
+    """More signals of one name than a run keeps, or more bytes of all."""
 
-    def __init__(self, run_id: str, name: str, limit: int) -> None:
-        super().__init__(
-            f"run {run_id} keeps {limit:,} signals {name!r} already; wait until some are used"
-        )
+    def __init__(self, run_id: str, name: str, kept: str) -> None:
+        super().__init__(f"run {run_id} keeps {kept} already; wait until some are used")
         self.run_id, self.name = run_id, name
 
 

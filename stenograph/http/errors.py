@@ -177,6 +177,7 @@ def respond(request: Request[Any, Any, Any], error: Exception) -> Response[bytes
     headers = dict(getattr(error, "headers", None) or {})
     if isinstance(error, PreconditionFailed):
         headers["ETag"] = run_etag(request.app.state["engine"].journal.id, error.head)
+    _let_go(error)
     return answer_of(problem, headers)
 
 
@@ -191,6 +192,17 @@ def answer_of(problem: Problem, headers: Mapping[str, str] | None = None) -> Res
         media_type=PROBLEM_TYPE,
         headers=headers,
     )
+
+
+def _let_go(error: BaseException) -> None:
+    """Forget where an error came from: its traceback holds the frames, and they hold body and error.
+
+    In such a circle a body lies decoded until the garbage collector comes, which then takes long.
+    """
+    chain: BaseException | None = error
+    while chain is not None:
+        chain.__traceback__ = None
+        chain = chain.__cause__ or chain.__context__
 
 
 def _problem(code: str, detail: str, instance: str | None, faults: Iterable[Fault] = ()) -> Problem:

@@ -76,7 +76,7 @@ KINDS: Final[Mapping[str, Kind]] = {
     "signal-refused": Kind(422, "The signal does not fit what the run waits for"),
     "rate-limited": Kind(429, "Too many requests"),
     "too-many-runs": Kind(429, "There may be no more runs now"),
-    "too-many-signals": Kind(429, "The run keeps as many of this signal as it can"),
+    "too-many-signals": Kind(429, "The run keeps as many signals as it can"),
     "too-many-imports": Kind(429, "As many imports as may be are under way"),
     "head-too-large": Kind(431, "The head of the request is too large"),
     "internal-error": Kind(500, "The server failed"),

@@ -1,21 +1,48 @@
 """Work that takes a while, in threads beside the event loop.
 
-Each thread that runs Python keeps the interpreter for 5 ms before the loop has it again. Many at once
-would hold the loop up, and none would end sooner: so what requests bring is done one at a time, and the
-next begins once the loop has gone on with the last.
+Each thread that runs Python keeps the interpreter for 5 ms before the loop has it again, each time
+that the loop looks for what is new. So what requests bring is done one at a time: many at once would
+none end sooner. And while it is done, threads give way after 1 ms; at all times that would be too often.
 """
 
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
+from threading import Lock
 from typing import Final, TypeVar
 
 T = TypeVar("T")
 AT_ONCE_BYTES: Final = 32 * 1024
 """So much JSON takes a few milliseconds: with ten thousand keys, a megabyte takes a tenth of a second."""
+
+SWITCH_S: Final = 0.001
+
+
+class QuickSwitching:
+    """Has all threads give way after a millisecond while work is done that it runs."""
+
+    def __init__(self) -> None:
+        self._lock, self._under_way = Lock(), 0
+        self._usual_s = 0.0
+
+    def run(self, work: Callable[[], T]) -> T:
+        """Return what ``work`` returns."""
+        with self._lock:
+            if not self._under_way:
+                self._usual_s = sys.getswitchinterval()
+                sys.setswitchinterval(min(self._usual_s, SWITCH_S))
+            self._under_way += 1
+        try:
+            return work()
+        finally:
+            with self._lock:
+                self._under_way -= 1
+                if not self._under_way:
+                    sys.setswitchinterval(self._usual_s)
 
 
 class SerialThread:
@@ -35,7 +62,7 @@ class SerialThread:
         """
         loop = asyncio.get_running_loop()
         async with self._turn(loop):
-            return await loop.run_in_executor(self._executor, work)
+            return await loop.run_in_executor(self._executor, _QUICK.run, work)
 
     @asynccontextmanager
     async def _turn(self, loop: asyncio.AbstractEventLoop) -> AsyncIterator[None]:
@@ -50,6 +77,7 @@ class SerialThread:
                 self._turns[loop] = lock, users - 1
 
 
+_QUICK: Final = QuickSwitching()
 _BRIEF: Final = SerialThread("stenograph-brief")
 _LONG: Final = SerialThread("stenograph-long")
 

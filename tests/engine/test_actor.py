@@ -312,7 +312,7 @@ async def test_a_run_that_cannot_be_taken_up_stops_no_other(
         async with Engine(journal, tools=TOOLS) as engine:
             for run_id in ("bad", "good"):
                 await engine.start(one("hang", timeout_s=0.05, next="after"), run_id=run_id)
-        monkeypatch.setattr("stenograph.engine.executor.actor.decide", broken)
+        monkeypatch.setattr("stenograph.engine.executor.deciding.decide", broken)
         async with Engine(journal, tools=TOOLS) as engine:
             assert (await engine.get("bad")).status == "failed"
             assert (await engine.wait("good")).status == "failed"

@@ -14,7 +14,7 @@ from stenograph.engine.bounds import BOUNDS
 from stenograph.engine.conditions.expression_eval import Compiler
 from stenograph.engine.conditions.expression_lookup import Program
 from stenograph.engine.conditions.expression_text import Source
-from stenograph.engine.conditions.expression_work import Reads
+from stenograph.engine.conditions.expression_work import Budget, Reads
 from stenograph.engine.conditions.expressions import (
     EvaluationError,
     ExpressionFault,
@@ -481,7 +481,7 @@ def assert_harmless(program: Program) -> None:
     """Assert that a program ends, in an error or in plain data, and leaves the state as it is."""
     view = View(deepcopy(STATE))
     with suppress(EvaluationError):
-        value = program(view, Reads({}))
+        value = program(view, Reads({}, Budget()))
         assert value is None or isinstance(value, bool | int | float | str | list | dict)
         assert len(repr(value)) < 8 * 2**20
     assert view.state == STATE

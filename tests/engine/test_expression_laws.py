@@ -233,9 +233,9 @@ def test_the_value_is_the_one_of_pythons_eval(condition: Spelled, view: View) ->
 @settings(max_examples=200, deadline=None)
 @given(conditions, views)
 def test_no_condition_changes_what_it_sees(condition: Spelled, view: View) -> None:
-    before = repr(deepcopy(view))
+    before = repr(deepcopy((view.state, view.bindings)))
     evaluated(condition.ours, view)
-    assert repr(view) == before
+    assert repr((view.state, view.bindings)) == before
 
 
 @settings(max_examples=200, deadline=None)

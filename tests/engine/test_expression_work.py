@@ -14,7 +14,14 @@ from msgspec.json import encode
 
 from stenograph.engine.conditions.conditions import FieldCondition
 from stenograph.engine.conditions.expression_values import weight
-from stenograph.engine.conditions.expression_work import COMPARED, WORK_MAX, Reads, deep, searched
+from stenograph.engine.conditions.expression_work import (
+    COMPARED,
+    WORK_MAX,
+    Budget,
+    Reads,
+    deep,
+    searched,
+)
 from stenograph.engine.conditions.expressions import EvaluationError, View, compile_expression
 
 MANY: Final = 50_000
@@ -77,17 +84,19 @@ def test_what_is_done_again_and_again_ends_in_an_error(text: str) -> None:
     state = {**STATE, **{name: STATE[name] * 5 for name in ("xs", "ys", "words", "others")}}
     nodes = sum(isinstance(each, ast.expr) for each in ast.walk(ast.parse(text)))
     again = ", ".join([text] * (250 // nodes))
-    assert "goes over more data than one evaluation may" in error(f"[{again}]", state).message
+    assert "go over more data than they may together" in error(f"[{again}]", state).message
 
 
 def test_the_error_says_which_operation_where_and_what_to_do() -> None:
     spent = error(" or ".join(["xs != ys"] * 10))
     assert spent.position == 7 * len("xs != ys or ")
     assert spent.message == (
-        "with `!=` the condition goes over more data than one evaluation may; "
+        "with `!=` the node's conditions go over more data than they may together; "
         "let a tool do that, and test its result here"
     )
-    assert error(" and ".join(["max(xs)"] * 10)).message.startswith("with `max()` the condition")
+    assert error(" and ".join(["max(xs)"] * 10)).message.startswith(
+        "with `max()` the node's conditions"
+    )
 
 
 def test_each_evaluation_has_all_of_its_work_again() -> None:
@@ -144,10 +153,10 @@ def test_a_search_that_holds_a_text_against_each_place_is_counted_as_such() -> N
 
 def test_a_field_compared_has_the_same_bound() -> None:
     huge, other = [0] * 500_000, [0] * 500_000
-    with pytest.raises(EvaluationError, match="with `==` the condition goes over") as caught:
+    with pytest.raises(EvaluationError, match="with `==` the node's conditions go over") as caught:
         FieldCondition("xs", "==", huge).evaluate(View({"xs": other}))
     assert caught.value.position == 0
-    with pytest.raises(EvaluationError, match="with `not in` the condition goes over"):
+    with pytest.raises(EvaluationError, match="with `not in` the node's conditions go over"):
         FieldCondition("xs", "not_in", [[0] * 500_000]).evaluate(View({"xs": other}))
     assert FieldCondition("xs", "==", STATE["ys"]).evaluate(View(STATE)).truth
 
@@ -160,9 +169,9 @@ values = st.recursive(
 
 @given(values, values, st.sampled_from(sorted(COMPARED)))
 def test_what_is_small_is_never_too_much(left: Any, right: Any, symbol: str) -> None:
-    read = Reads({})
+    read = Reads({}, Budget())
     read.compare(symbol, left, right, 0)
-    assert 0 < read.left <= WORK_MAX
+    assert 0 < read.budget.left <= WORK_MAX
 
 
 @given(values)

@@ -139,6 +139,24 @@ def test_only_so_many_signals_are_kept() -> None:
         scene.when_signalled("go")
 
 
+def test_the_signals_that_are_kept_have_only_so_many_bytes() -> None:
+    graph = waiting(signal="go")
+    graph["start"] = "before"
+    graph["nodes"]["before"] = {"tool": "t", "next": next(iter(graph["nodes"]))}
+    scene = Scenario(graph)
+    large = "a" * 1_000_000
+    for _ in range(8):
+        scene.when_signalled("go", large)
+    words = "keeps 8,000,528 bytes of signals, where all may have 8,388,608, already"
+    with pytest.raises(TooManySignals, match=words):
+        scene.when_signalled("go", large)
+    scene.when_signalled("go", large[:300_000]).then("signal.received")
+    with pytest.raises(TooManySignals):
+        scene.when_signalled("go", large)
+    assert scene.when_returned().run.state["go"] == large
+    scene.when_signalled("go", large).then("signal.received")
+
+
 def test_a_wait_that_lasts_too_long_times_out() -> None:
     scene = for_a_signal({"to": "late", "on": "timeout"}, {"to": "after"}, timeout_s=60)
     assert due_at(scene.run, "/") == at_s(60)

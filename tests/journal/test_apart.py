@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import threading
 import time
 from functools import partial
 
 import pytest
 
-from stenograph.journal.apart import SerialThread, apart, briefly
+from stenograph.journal.apart import SWITCH_S, SerialThread, apart, briefly
 
 
 async def test_work_is_done_in_turn_and_the_next_begins_once_the_loop_has_gone_on() -> None:
@@ -38,6 +39,20 @@ async def test_the_loop_turns_meanwhile_and_hears_of_what_fails() -> None:
     assert turns > 1
     with pytest.raises(ZeroDivisionError):
         await briefly(lambda: 1 // 0)
+
+
+async def test_threads_give_way_sooner_for_as_long_as_any_such_work_is_done() -> None:
+    usual = sys.getswitchinterval()
+    go = threading.Event()
+    first = asyncio.ensure_future(SerialThread("one").run(go.wait))
+    during = await SerialThread("other").run(sys.getswitchinterval)
+    still = sys.getswitchinterval()
+    go.set()
+    await first
+    assert (during, still, sys.getswitchinterval()) == (SWITCH_S, SWITCH_S, usual)
+    with pytest.raises(ZeroDivisionError):
+        await briefly(lambda: 1 // 0)
+    assert sys.getswitchinterval() == usual
 
 
 async def test_what_takes_no_time_is_done_where_it_is() -> None:

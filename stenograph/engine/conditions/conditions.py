@@ -47,7 +47,7 @@ class FieldCondition(Struct, frozen=True):
             found = look_up(view.state, self.field)
         except KeyError:
             return Verdict(value=False, truth=False, read={})
-        Reads({}).compare(self.operator.replace("_", " "), found, self.value, 0)
+        Reads({}, view.budget).compare(self.operator.replace("_", " "), found, self.value, 0)
         try:
             truth = bool(_OPERATORS[self.operator](found, self.value))
         except TypeError:

@@ -58,7 +58,7 @@ def equality(symbol: str, test: Operation, position: int) -> Operation:
         left, right = read.plain(left, symbol, position), read.plain(right, symbol, position)
         if left is right:
             return symbol == "=="
-        if parts := equal(left, right, read.left):
+        if parts := equal(left, right, read.budget.left):
             read.charge(parts, symbol, position)
         return test(left, right)
 

@@ -150,7 +150,7 @@ class Compiler:
 
         def program(view: View, read: Reads) -> Any:
             values = [operand(view, read) for operand in programs]
-            if weigh and (parts := weigh(values, read.left)):
+            if weigh and (parts := weigh(values, read.budget.left)):
                 read.charge(parts, f"{name}()", position)
             try:
                 return operation(*values)

@@ -14,11 +14,11 @@ from typing import Any, Final, TypeAlias
 from unicodedata import normalize
 
 import msgspec
-from msgspec import UNSET, Struct
+from msgspec import UNSET, Struct, field
 
 from stenograph.engine.conditions.expression_text import clip
 from stenograph.engine.conditions.expression_values import EvaluationError, kind, weight
-from stenograph.engine.conditions.expression_work import SCALARS, Reads
+from stenograph.engine.conditions.expression_work import SCALARS, Budget, Reads
 
 READ_MAX_BYTES: Final = 128
 """Largest value, as compact JSON, that is recorded whole."""
@@ -37,11 +37,13 @@ class View(Struct, frozen=True, gc=False):
     """What a condition sees: the state, and what is bound beside it here.
 
     ``bindings`` holds those of ``error``, ``item``, ``index`` and ``visit`` that exist now, and
-    may hold other names; a bound name wins over a key of the state.
+    may hold other names; a bound name wins over a key of the state. ``budget``: what all conditions
+    that see it may do together.
     """
 
     state: Mapping[str, Any]
     bindings: Mapping[str, Any] = {}
+    budget: Budget = field(default_factory=Budget)
 
 
 Program: TypeAlias = Callable[[View, Reads], Any]

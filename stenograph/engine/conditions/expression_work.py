@@ -1,7 +1,7 @@
-"""The work that one evaluation may do: what goes over whole values is charged before it is done.
+"""The work that conditions may do: what goes over whole values is charged before it is done.
 
 The nodes that a tree may have bound how many operations there are, and this how much they do together:
-an evaluation holds the event loop, and each operation could go over a state of megabytes. One part
+each operation could go over a state of megabytes. One part
 is about a nanosecond, but the count depends on the values alone, so that a decision can be made
 again. What a few hundred operations can do unseen, as on numbers, is free.
 """
@@ -22,7 +22,7 @@ from stenograph.engine.conditions.expression_values import (
 )
 
 WORK_MAX: Final = 40_000_000
-"""Most parts of one evaluation: 400,000 items compared, or 13 million characters searched."""
+"""Most parts of the conditions of a node: 400,000 items compared, or 13 million characters searched."""
 GLANCE: Final = 20
 """Of an item that is held against a plain value, or asked whether it is true."""
 ITEM: Final = 100
@@ -43,22 +43,36 @@ PLAIN: Final = SCALARS | {str}
 NATIVE: Final = PLAIN | {list, dict}
 
 
+class TooLong(Exception):
+    """What is done in haste takes longer than that; do it again, with time."""
+
+
+class Budget(Struct, gc=False):
+    """How many parts there are ``left`` to do; ``hasty``: whether who asked could take more time."""
+
+    left: int = WORK_MAX
+    hasty: bool = False
+
+
 class Reads(Struct, gc=False):
     """What one evaluation ``found``, by the paths of its look-ups, and what it may still do.
 
-    ``left`` is in parts; ``whole`` is the state as a dict, once one was needed.
+    ``whole`` is the state as a dict, once one was needed.
     """
 
     found: dict[str, Any]
-    left: int = WORK_MAX
+    budget: Budget
     whole: dict[str, Any] | None = None
 
     def charge(self, parts: int, user: str, position: int) -> None:
-        """Take parts for ``user``, an operator or function; raises EvaluationError when out."""
-        self.left -= parts
-        if self.left < 0:
+        """Take parts for ``user``, an operator or function; raises EvaluationError, or TooLong."""
+        budget = self.budget
+        budget.left -= parts
+        if budget.left < 0:
+            if budget.hasty:
+                raise TooLong
             message = (
-                f"with `{user}` the condition goes over more data than one evaluation may; "
+                f"with `{user}` the node's conditions go over more data than they may together; "
                 "let a tool do that, and test its result here"
             )
             raise EvaluationError(message, position)
@@ -66,7 +80,7 @@ class Reads(Struct, gc=False):
     def compare(self, symbol: str, left: Any, right: Any, position: int) -> None:
         """Charge what a comparison may cost."""
         weigh = COMPARED.get(symbol)
-        if weigh and (parts := weigh(left, right, self.left)):
+        if weigh and (parts := weigh(left, right, self.budget.left)):
             self.charge(parts, symbol, position)
 
     def plain(self, value: Any, user: str, position: int) -> Any:

@@ -20,13 +20,16 @@ from stenograph.engine.conditions.expression_eval import Compiler
 from stenograph.engine.conditions.expression_lookup import RESERVED, Program, View, shown
 from stenograph.engine.conditions.expression_text import ExpressionFault, parse
 from stenograph.engine.conditions.expression_values import EvaluationError
-from stenograph.engine.conditions.expression_work import Reads
+from stenograph.engine.conditions.expression_work import WORK_MAX, Budget, Reads, TooLong
 
 __all__ = (
     "RESERVED",
+    "WORK_MAX",
+    "Budget",
     "EvaluationError",
     "Expression",
     "ExpressionFault",
+    "TooLong",
     "Verdict",
     "View",
     "compile_expression",
@@ -60,8 +63,8 @@ class Expression(Struct, frozen=True, eq=False):
     program: Program
 
     def evaluate(self, view: View) -> Verdict:
-        """Return the verdict on what is seen now; raises EvaluationError when there is none."""
-        read = Reads({})
+        """Return the verdict on what is seen now; raises EvaluationError when there is none, or TooLong."""
+        read = Reads({}, view.budget)
         try:
             value = self.program(view, read)
             return Verdict(value, bool(value), read.found)

@@ -222,7 +222,8 @@ class Outside(Struct, frozen=True, gc=False):
 
     ``draw``: a number from [0, 1); ``answers``: what the predicates said that were asked;
     ``ahead``: how many events are written first, which change nothing that a decision looks at;
-    ``bounds``: how much there may be.
+    ``bounds``: how much there may be; ``haste``: how many parts of work it may do at once, if not all
+    that it takes.
     """
 
     version: Callable[[str], str | None]
@@ -232,6 +233,7 @@ class Outside(Struct, frozen=True, gc=False):
     answers: Mapping[Asked, Answers] = {}
     ahead: int = 0
     bounds: Bounds = BOUNDS
+    haste: int | None = None
 
 
 class Unanswered(Exception):

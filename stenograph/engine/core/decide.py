@@ -79,9 +79,9 @@ class Decision(Struct, frozen=True, gc=False):
 def decide(run: Run, command: Command, outside: Outside) -> Decision:
     """Return what a command makes true; no events mean that nothing changes.
 
-    Raises Unanswered when predicates must be asked first, and EngineError for what somebody asked
-    and cannot have: RunFinished, NotHeld, RunTooLong, UnknownSignal, SignalRefused, TooManySignals,
-    NotJson, KeyReused, TooManyKeys, PreconditionFailed.
+    Raises Unanswered when predicates must be asked first, TooLong when there is haste and it takes
+    longer, and EngineError for what somebody asked and cannot have: RunFinished, NotHeld, RunTooLong,
+    UnknownSignal, SignalRefused, TooManySignals, NotJson, KeyReused, TooManyKeys, PreconditionFailed.
     """
     steps = Steps(run, outside)
     _obey(steps, command)

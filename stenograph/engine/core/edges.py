@@ -127,7 +127,7 @@ def decide_way(
 ) -> Way | Uncaught | None:
     """Return the way that a node's edges lead after ``outcome``; None where a run simply ends.
 
-    ``taken`` counts the edges taken in this scope, by ``edge_key``.
+    ``taken`` counts the edges taken in this scope, by ``edge_key``. Raises TooLong.
     """
     candidates = node.after[outcome].edges
     considered: list[Considered] = []

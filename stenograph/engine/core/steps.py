@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from msgspec import UNSET
 
+from stenograph.engine.conditions.expressions import WORK_MAX, Budget, TooLong
 from stenograph.engine.core.commands import Outside, Place
 from stenograph.engine.core.edges import CompiledGraph, CompiledNode, compile_graph
 from stenograph.engine.core.events import (
@@ -38,6 +39,7 @@ class Steps:
 
     ``agenda``: the scopes that may have something to do next. ``updates``: what a signal that was
     just received changes in the scope that takes it, by its event: finding that out is all the work.
+    ``work``: how many parts of it were done that may be much, as conditions count them.
     """
 
     def __init__(self, run: Run, outside: Outside) -> None:
@@ -47,13 +49,25 @@ class Steps:
         self.events: list[Payload] = []
         self.agenda: dict[str, None] = {}
         self.updates: dict[tuple[str, int], Update] = {}
+        self.work = 0
         self._weight = 0
         self.at = to_text(outside.now_us)
 
     @property
     def is_full(self) -> bool:
         """Whether the rest must wait for another decision."""
-        return len(self.events) >= BUDGET or self._weight >= BUDGET_BYTES
+        return len(self.events) >= BUDGET or self._weight >= BUDGET_BYTES or self.work >= WORK_MAX
+
+    def budget(self) -> Budget:
+        """Return what the conditions of a node may do together."""
+        haste = self.outside.haste
+        return Budget() if haste is None else Budget(max(0, haste - self.work), hasty=True)
+
+    def worked(self, parts: int) -> None:
+        """Count work; raises TooLong when there is haste, and it was too much for that."""
+        self.work += parts
+        if self.outside.haste is not None and self.work > self.outside.haste:
+            raise TooLong
 
     def emit(self, payload: Payload) -> None:
         """Decide that something happens."""

@@ -41,6 +41,11 @@ from stenograph.engine.values import encode, look_up
 
 SIGNALS_MAX: Final = 1000
 """Most signals of one name that a run keeps until they are used."""
+SIGNALS_MAX_BYTES: Final = 8 * 1024 * 1024
+"""Most that all signals have together which a run keeps; each counts for SIGNAL_BYTES besides."""
+SIGNAL_BYTES: Final = 64
+BYTE_PARTS: Final = 10
+"""The work of checking a byte of a kept signal."""
 
 
 def begin_wait(steps: Steps, place: Place, node: CompiledNode) -> None:
@@ -72,7 +77,7 @@ def take_signal(steps: Steps, path: str) -> None:
     """End a wait by the oldest kept signal that fits it, if there is one."""
     position = steps.position(path)
     kept = steps.run.signals.get(position.signal or "", ())
-    fitting = (each for each in kept if _fits(each, path, position))
+    fitting = (each for each in kept if _fits(steps, each, path, position))
     if (signal := next(fitting, None)) is None or position.signal is None:
         return
     place = steps.place(path)
@@ -121,9 +126,11 @@ def receive(steps: Steps, signal: Signal) -> None:
     """Keep a signal; who waits for it takes it. Raises EngineError when nobody ever could."""
     run = steps.run
     if len(run.signals.get(signal.name, ())) >= SIGNALS_MAX:
-        raise TooManySignals(run.id, signal.name, SIGNALS_MAX)
+        raise TooManySignals(run.id, signal.name, f"{SIGNALS_MAX:,} signals {signal.name!r}")
     _check_address(run, signal)
     taken = _taken(steps, signal)
+    if taken is None:
+        _check_room(run, signal)
     steps.emit(
         SignalReceived(
             name=signal.name,
@@ -169,6 +176,16 @@ def _taken(steps: Steps, signal: Signal) -> tuple[str, Update] | None:
     raise SignalRefused(signal.name, [first])
 
 
+def _check_room(run: Run, signal: Signal) -> None:
+    """Raise TooManySignals when a run keeps so much already that this one would be too much."""
+    kept = sum(
+        len(each.payload) + SIGNAL_BYTES for several in run.signals.values() for each in several
+    )
+    if kept and kept + len(signal.payload) > SIGNALS_MAX_BYTES:
+        held = f"{kept:,} bytes of signals, where all may have {SIGNALS_MAX_BYTES:,},"
+        raise TooManySignals(run.id, signal.name, held)
+
+
 def _update(steps: Steps, path: str, name: str, payload: bytes) -> Update:
     """Return what a signal changes in the state of a scope; raises WriteRefused."""
     rules, bounds = steps.graph(path).rules, steps.outside.bounds
@@ -209,11 +226,12 @@ def _awaited(run: Run, signal: Signal) -> Iterator[bytes]:
         raise UnknownSignal(run.id, signal.name, sorted(names))
 
 
-def _fits(kept: Kept, path: str, position: Position) -> bool:
+def _fits(steps: Steps, kept: Kept, path: str, position: Position) -> bool:
     if kept.scope not in (None, path):
         return False
     if not position.schema:
         return True
+    steps.worked(BYTE_PARTS * len(kept.payload))
     value = msgspec.json.decode(kept.payload)
     if name_in(value) is not None:  # a secret was looked at when it came
         return True

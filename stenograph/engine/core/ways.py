@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from stenograph.engine.conditions.expressions import View
+from stenograph.engine.conditions.expressions import Budget, View
 from stenograph.engine.core.commands import Place, Unanswered
 from stenograph.engine.core.edges import Uncaught, Way, decide_way
 from stenograph.engine.core.events import ErrorInfo, TransitionTaken
@@ -17,7 +17,7 @@ def way_out(
 ) -> Way | Uncaught | None:
     """Return the way that a node's edges lead after ``outcome``; None where the scope simply ends.
 
-    Raises Unanswered when predicates must be asked first.
+    Raises Unanswered when predicates must be asked first, and TooLong.
     """
     graph, scope = steps.graph(place.scope), steps.scope(place.scope)
     node = graph.nodes[place.node]
@@ -25,15 +25,19 @@ def way_out(
     answers = steps.outside.answers.get(asked, {})
     if names := [name for name in node.after[outcome].predicates if name not in answers]:
         raise Unanswered(asked, names, scope.state)
-    return decide_way(
+    budget = steps.budget()
+    left = budget.left
+    way = decide_way(
         node,
         outcome,
-        _view_of(scope, place.visit, error),
+        _view_of(scope, place.visit, error, budget),
         error=error,
         taken=scope.taken,
         answers=answers,
         on_no_match=graph.graph.on_no_match,
     )
+    steps.worked(left - budget.left)
+    return way
 
 
 def why_not(steps: Steps, path: str, goto: str) -> str:
@@ -84,10 +88,10 @@ def _outer_joins(steps: Steps, path: str) -> set[str]:
     return set(joins[1:]) - set(joins[:1])
 
 
-def _view_of(scope: Scope, visit: int, error: ErrorInfo | None) -> View:
+def _view_of(scope: Scope, visit: int, error: ErrorInfo | None, budget: Budget) -> View:
     """Return what conditions see of a scope."""
     bindings = scope.bindings
     bindings["visit"] = visit
     if error is not None:
         bindings["error"] = {"type": error.type, "message": error.message, "node": error.node}
-    return View(state=scope.state, bindings=bindings)
+    return View(state=scope.state, bindings=bindings, budget=budget)

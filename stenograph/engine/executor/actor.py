@@ -20,7 +20,7 @@ from stenograph.engine.core.commands import (
     Stopped,
     Unanswered,
 )
-from stenograph.engine.core.decide import Decision, decide
+from stenograph.engine.core.decide import Decision
 from stenograph.engine.core.events import ErrorInfo, RerunOf
 from stenograph.engine.core.run import ACTIVE, GOING, Run
 from stenograph.engine.core.secrecy import Secrecy, all_secret_keys
@@ -30,6 +30,7 @@ from stenograph.engine.errors import EngineClosed, EngineError, RunExists
 from stenograph.engine.executor.ahead import may_run_ahead
 from stenograph.engine.executor.attempt import Attempt
 from stenograph.engine.executor.crew import Crew
+from stenograph.engine.executor.deciding import decided_at_once, decided_beside
 from stenograph.engine.executor.inbox import (
     Errand,
     Inbox,
@@ -268,9 +269,11 @@ class Actor:
             if errand.said:
                 await self._drain()
                 await self._write_said(errand.attempt, errand.said, keep_last=True)
-            outside = self._world.outside(errand.answers, ahead=len(errand.said))
             try:
-                decision = decide(self._lane.head, errand.command, outside)
+                decision = decided_at_once(errand, self._lane.head, self._world)
+                if decision is None:
+                    await self._drain()  # what is ahead would change the run meanwhile
+                    decision = await decided_beside(errand, self.run, self._world)
             except Unanswered as question:
                 self._questions.ask(errand, question)
                 return None

@@ -180,6 +180,8 @@ class Actors:
             if self.active.get(run.id) is actor:
                 del self.active[run.id]
             if run.seq and run.status not in ACTIVE:
+                for scope in run.scopes.values():
+                    scope.state.rest()
                 self._histories.keep(run)
                 self._waking.rest(run)
             if run.ended or not (run.seq or actor.is_second):

@@ -47,8 +47,10 @@ class World(Struct, frozen=True):
     bounds: Bounds = BOUNDS
     draw: Callable[[], float] = random.random
 
-    def outside(self, answers: Mapping[Asked, Answers], ahead: int = 0) -> Outside:
-        """Return what a decision may know of the world now; ``ahead``: so many events come first."""
+    def outside(
+        self, answers: Mapping[Asked, Answers], *, ahead: int = 0, haste: int | None = None
+    ) -> Outside:
+        """Return what a decision may know of the world now, and how much it may do."""
         return Outside(
             self._version,
             self._effects,
@@ -57,6 +59,7 @@ class World(Struct, frozen=True):
             answers,
             ahead,
             self.bounds,
+            haste,
         )
 
     def is_pure(self, node: CompiledNode) -> bool:

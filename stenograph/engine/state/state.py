@@ -192,6 +192,11 @@ class State(Mapping[str, Any]):
             if self._encoded.get(key) is twin._encoded[key]:
                 self._spare[key] = value
 
+    def rest(self) -> None:
+        """Let go of the decoded values of a large state: kept, they cost memory and collections."""
+        if not self._is_small:
+            self._decoded, self._spare = {}, {}
+
     def draft(self) -> Draft:
         """Return a private dict of all values for a tool; what it changes is seen by ``update``."""
         # What is taken here comes back with ``update``, or never: a tool that fails may spoil it.

@@ -8,6 +8,7 @@ import msgspec
 from msgspec import Struct
 
 from stenograph.engine.errors import NotJson, SchemaViolated
+from stenograph.engine.graphs.graph import ReducerName
 from stenograph.engine.graphs.schemas import Effort
 from stenograph.engine.state.patch import PatchOp, grow_key, joined, patch_key
 from stenograph.engine.state.reducers import GROWING, check_kind, items_of, reduce_value
@@ -82,8 +83,7 @@ class Writes:
             data, fresh = _items(items, path, is_one=name == "append")
             self._grow(key, name, Grown(data, fresh))
         else:
-            fresh = canonical(value, path)[1]
-            self.set(key, reduce_value(name, clip(path), self._value(key), fresh))
+            self._reduce(key, name, canonical(value, path)[1])
 
     def reduce_json(self, key: str, data: bytes) -> None:
         """Let a value meet what is there, as ``reduce`` does; it is not encoded anew if need not be."""
@@ -98,7 +98,7 @@ class Writes:
             items = value if name == "append" else items_of(name, clip(pointer(key)), value)
             self._grow(key, name, Grown(data, items))
         else:
-            self.set(key, reduce_value(name, clip(pointer(key)), self._value(key), value))
+            self._reduce(key, name, value)
 
     def outcome(self) -> Outcome:
         """Return what all writes come to; raises SchemaViolated."""
@@ -122,6 +122,11 @@ class Writes:
                 self._check(key)
             patch += ops
         return Outcome(tuple(patch), decoded, grown, weight)
+
+    def _reduce(self, key: str, name: ReducerName, fresh: Any) -> None:
+        """Let a value meet what is there; of two that are JSON comes one that is."""
+        new = reduce_value(name, clip(pointer(key)), self._value(key), fresh)
+        self._writes[key] = Whole(encode(new), new)
 
     def _grow(self, key: str, name: Any, new: Grown) -> None:
         before = self._writes.get(key)

@@ -136,7 +136,7 @@ def error_of(problem: Problem, about: About) -> Exception:
         case "signal-refused":
             return SignalRefused(about.signal, problem.errors)
         case "too-many-signals":
-            return TooManySignals(about.run_id, about.signal, 0)
+            return TooManySignals(about.run_id, about.signal, "as many signals as it can")
         case "fork-refused":
             return ForkRefused(about.run_id, problem.errors)
         case "rerun-refused":
