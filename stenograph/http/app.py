@@ -18,6 +18,7 @@ from stenograph.engine import Engine
 from stenograph.http.door.access import Access, secured
 from stenograph.http.door.guard import Guard
 from stenograph.http.door.known_tokens import KnownTokens
+from stenograph.http.door.request import JsonRequest
 from stenograph.http.errors import respond
 from stenograph.http.operations import (
     audit,
@@ -175,6 +176,7 @@ def create_app(
         exception_handlers={HTTPException: respond, Exception: respond},
         openapi_config=docs.openapi_config(),
         plugins=[docs.RawSchemas(), *([] if tracing is None else [tracing.plugin])],
+        request_class=JsonRequest,
         request_max_body_size=settings.body_bytes,
         logging_config=None,
         cors_config=cors_of(settings.origins),

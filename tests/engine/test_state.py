@@ -117,6 +117,20 @@ def test_values_are_decoded_when_somebody_looks_and_once(monkeypatch: pytest.Mon
     assert calls.decoded == [b"[1]"]
 
 
+def test_a_large_state_at_rest_holds_nothing_decoded_and_gives_it_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    large = {"a": ["x" * OWN_MAX_BYTES], "b": [2]}
+    for values, decoded_again in (({"a": [1], "b": [2]}, []), (large, [b"[2]"])):
+        state = State.from_values(values)
+        assert state["b"] == [2]
+        state.rest()
+        calls = Calls(monkeypatch)
+        assert state["b"] == [2]
+        assert calls.decoded == decoded_again
+        assert dict(state) == values
+
+
 @given(st.lists(STATES, min_size=1, max_size=5))
 def test_the_size_is_the_length_of_the_json_after_any_patches(
     states: list[dict[str, Any]],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import threading
 from collections.abc import Awaitable
@@ -122,6 +123,34 @@ async def test_a_body_may_have_so_many_arrays_and_objects() -> None:
             body = b"[" + b",".join([b"[]"] * many) + b"]"
             answer = await client.post("/graphs/validate", content=body, headers=JSON)
             assert answer.status_code == status, answer.text
+
+
+async def test_a_large_body_is_parsed_beside_the_event_loop_and_refused_as_a_small_one_is() -> None:
+    async with app_client() as client:
+        for many in (1, 100_000):
+            answer = await client.post("/runs", content=b"[" + b"1," * many, headers=JSON)
+            assert (answer.status_code, answer.json()["type"]) == (400, "/problems/not-json")
+        body = b"{%s}" % b",".join(b'"k%d":{}' % each for each in range(50_000))
+        asking = client.post("/runs", content=body, headers=JSON)
+        assert await turns_during(asking) > TURNS
+
+
+async def test_what_large_bodies_were_refused_for_holds_none_of_them() -> None:
+    def rows() -> int:
+        return sum(type(each) is list and each[:1] == ["a row"] for each in gc.get_objects())
+
+    body = json.dumps([["a row"]] * 10_000).encode()
+    async with app_client() as client:
+        graph = {"id": "g", "start": "a", "nodes": {"a": {"wait": {"signal": "go"}}}}
+        await created(client, graph)
+        await client.post("/runs", json={"graph": "g", "id": "r"})
+        gc.collect()
+        gc.disable()
+        try:
+            answer = await client.post("/runs/r/signals/other", content=body, headers=JSON)
+            assert (answer.status_code, rows()) == (422, 0)
+        finally:
+            gc.enable()
 
 
 async def test_a_graph_may_declare_so_many_keys() -> None:

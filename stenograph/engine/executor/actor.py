@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from typing import Final
 
 from msgspec.structs import replace
@@ -30,7 +31,7 @@ from stenograph.engine.errors import EngineClosed, EngineError, RunExists
 from stenograph.engine.executor.ahead import may_run_ahead
 from stenograph.engine.executor.attempt import Attempt
 from stenograph.engine.executor.crew import Crew
-from stenograph.engine.executor.deciding import decided_at_once, decided_beside
+from stenograph.engine.executor.deciding import decided_at_once, decided_beside, is_much
 from stenograph.engine.executor.inbox import (
     Errand,
     Inbox,
@@ -57,6 +58,7 @@ from stenograph.journal import (
     JournalFailed,
     JournalFull,
     WrongExpectedSeq,
+    run_briefly,
 )
 
 LAG_MAX_S: Final = 0.5
@@ -262,8 +264,9 @@ class Actor:
         what follows comes later: None.
         """
         if self._secrecy:
-            sealed = self._secrecy.seal_command(errand.command, self.run)
-            errand = replace(errand, command=sealed)
+            sealing = partial(self._secrecy.seal_command, errand.command, self.run)
+            is_little = not is_much(errand.command, self.run)
+            errand = replace(errand, command=await run_briefly(sealing, at_once=is_little))
         count = 0
         while True:
             if errand.said:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Any, TypeAlias
 
 import msgspec
@@ -14,7 +15,7 @@ from stenograph.engine.bounds import Bounds
 from stenograph.engine.core.commands import Inheritance, Resume, Signal, Start, Unanswered
 from stenograph.engine.core.decide import decide
 from stenograph.engine.core.edges import compile_graph
-from stenograph.engine.core.events import Origin
+from stenograph.engine.core.events import Origin, PinnedGraph
 from stenograph.engine.core.fork_fit import key_of, move_to, needed_secrets, wanted_changes
 from stenograph.engine.core.inheritance import as_new_work, inherited
 from stenograph.engine.core.run import Run
@@ -34,6 +35,7 @@ from stenograph.engine.stored.graphs import Graphs, StoredGraph
 from stenograph.engine.stored.histories import Histories
 from stenograph.engine.tools.tools import NEXT_NODE
 from stenograph.engine.values import canonical, clip, encode, request_hash
+from stenograph.journal import run_briefly
 
 Patches: TypeAlias = Mapping[str, tuple[PatchOp, ...]]
 
@@ -78,9 +80,15 @@ class RunForks:
         named = None
         if stored is not None:
             named = graph if isinstance(graph, str) else stored.version
-        start, vault = await self._ready(origin, stored, named, asked)
-        with suppress(Unanswered):  # what cannot be is said before anything begins
-            decide(Run(id=asked.new_id), start, self._world.outside({}))
+        given = Given(
+            origin=origin,
+            hash=await self._histories.hash_of(run_id, seq),
+            kept=await self._world.journal.secrets(run_id),
+            named=named,
+            stored=stored,
+            graphs={} if stored is None else await self._graphs.pin(stored.graph),
+        )
+        start, vault = await run_briefly(partial(_start, given, asked, self._world))
         self._actors.check_room()
         self._flow.seat(asked.new_id, start.turn)
         try:
@@ -103,66 +111,78 @@ class RunForks:
             raise other
         return replace(view(run), replayed=True)
 
-    async def _ready(
-        self, origin: Run, stored: StoredGraph | None, named: str | None, asked: ForkOptions
-    ) -> tuple[Start, Vault | None]:
-        """Return the start of a fork, whose graph was asked for as ``named``.
 
-        Raises ForkRefused, and what values from outside may raise.
-        """
-        new = as_new_work(origin, self._world.clock.now_us())
-        if stored is not None:
-            new.graph_id, new.version, new.turn = stored.graph_id, stored.version, None
-            _refuse(origin, move_to(new, stored.data, await self._graphs.pin(stored.graph)))
-        vault, secrets = await self._vault(new, origin)
-        secrecy = Secrecy(vault)
-        first = new.state.to_json()
-        data = inherited(new)
-        patches, given = _patched(new, origin, asked, secrecy, self._world.bounds)
-        signals = [secrecy.seal_signal(each, all_rules(new)) for each in _signals(asked, secrecy)]
-        _check_secrets(new, origin, vault)
-        tags = _tags_of(origin) if asked.tags is None else asked.tags
-        if vault is not None:
-            said = {**tags, "actor": asked.actor, "key": asked.key or ""}
-            vault.check(encode(said), "the tags, the actor or the idempotency key")
-        for each in signals:
-            given = {**given, **each.secrets}
-        start = Start(
-            graph_id=new.graph_id,
-            version=new.version,
-            graph=new.graph,
-            graphs=new.graphs,
-            state=first,
-            limits=asked.limits or Limits(steps=origin.limits.steps, time_s=origin.limits.time_s),
-            tags=tags,
-            actor=asked.actor,
-            key=asked.key,
-            request=_request(origin.id, named, asked, all_secret_keys(new)),
-            secrets={**secrets, **given},
-            turn=new.turn,
-            traceparent=asked.traceparent,
-            inheritance=Inheritance(
-                origin=Origin(
-                    run_id=origin.id,
-                    seq=origin.seq,
-                    hash=await self._histories.hash_of(origin.id, origin.seq),
-                ),
-                data=data,
-                patches=patches,
-                signals=tuple(signals),
-            ),
-        )
-        return start, vault
+class Given(Struct, frozen=True, kw_only=True):
+    """What a fork is made from: its origin, that one's last hash and kept secrets, perhaps a graph.
 
-    async def _vault(self, new: Run, origin: Run) -> tuple[Vault | None, Mapping[str, bytes]]:
-        """Return the vault of a fork, and what of its origin's secrets is still kept."""
-        keys = all_secret_keys(new)
-        if not keys:
-            return None, {}
-        kept = await self._world.journal.secrets(origin.id)
-        # Where some were forgotten, no new one may have a name that had been given.
-        is_whole = all(name in kept for _, _, name in needed_secrets(new))
-        return Vault.stored(keys, kept, after=0 if is_whole else origin.seq), kept
+    ``named``: as what the graph was asked for; ``graphs``: those that it has as sub-graphs.
+    """
+
+    origin: Run
+    hash: str
+    kept: Mapping[str, bytes]
+    named: str | None
+    stored: StoredGraph | None
+    graphs: Mapping[str, PinnedGraph]
+
+
+def _start(given: Given, asked: ForkOptions, world: World) -> tuple[Start, Vault | None]:
+    """Return the start of a fork, and its vault.
+
+    Raises ForkRefused, what values from outside may raise, and what the run would be refused for.
+    """
+    origin = given.origin
+    new = as_new_work(origin, world.clock.now_us())
+    if given.stored is not None:
+        new.graph_id, new.version, new.turn = given.stored.graph_id, given.stored.version, None
+        _refuse(origin, move_to(new, given.stored.data, given.graphs))
+    vault = _vault(new, given)
+    secrecy = Secrecy(vault)
+    first = new.state.to_json()
+    data = inherited(new)
+    patches, secrets = _patched(new, origin, asked, secrecy, world.bounds)
+    signals = [secrecy.seal_signal(each, all_rules(new)) for each in _signals(asked, secrecy)]
+    _check_secrets(new, origin, vault)
+    tags = _tags_of(origin) if asked.tags is None else asked.tags
+    if vault is not None:
+        said = {**tags, "actor": asked.actor, "key": asked.key or ""}
+        vault.check(encode(said), "the tags, the actor or the idempotency key")
+    for each in signals:
+        secrets = {**secrets, **each.secrets}
+    start = Start(
+        graph_id=new.graph_id,
+        version=new.version,
+        graph=new.graph,
+        graphs=new.graphs,
+        state=first,
+        limits=asked.limits or Limits(steps=origin.limits.steps, time_s=origin.limits.time_s),
+        tags=tags,
+        actor=asked.actor,
+        key=asked.key,
+        request=_request(origin.id, given.named, asked, all_secret_keys(new)),
+        secrets=secrets if vault is None else {**given.kept, **secrets},
+        turn=new.turn,
+        traceparent=asked.traceparent,
+        inheritance=Inheritance(
+            origin=Origin(run_id=origin.id, seq=origin.seq, hash=given.hash),
+            data=data,
+            patches=patches,
+            signals=tuple(signals),
+        ),
+    )
+    with suppress(Unanswered):  # what cannot be is said before anything begins
+        decide(Run(id=asked.new_id), start, world.outside({}))
+    return start, vault
+
+
+def _vault(new: Run, given: Given) -> Vault | None:
+    """Return the vault of a fork, with what of its origin's secrets is still kept."""
+    keys = all_secret_keys(new)
+    if not keys:
+        return None
+    # Where some were forgotten, no new one may have a name that had been given.
+    is_whole = all(name in given.kept for _, _, name in needed_secrets(new))
+    return Vault.stored(keys, given.kept, after=0 if is_whole else given.origin.seq)
 
 
 def _patched(
