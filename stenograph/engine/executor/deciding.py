@@ -13,8 +13,8 @@ from stenograph.engine.executor.inbox import Errand
 from stenograph.engine.executor.world import World
 from stenograph.journal import AT_ONCE_BYTES, run_briefly
 
-HASTE: Final = 2_000_000
-"""The parts of work that a decision may do in the loop: some five milliseconds."""
+HASTE: Final = 500_000
+"""The parts of work that a decision may do in the loop: about a millisecond, as many may wait for theirs."""
 
 
 def decided_at_once(errand: Errand, run: Run, world: World) -> Decision | None:
