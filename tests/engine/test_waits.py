@@ -157,6 +157,16 @@ def test_the_signals_that_are_kept_have_only_so_many_bytes() -> None:
     scene.when_signalled("go", large).then("signal.received")
 
 
+def test_a_paused_run_keeps_only_so_many_bytes_though_somebody_waits_for_them() -> None:
+    scene = Scenario(waiting(signal="go")).when_paused()
+    large = "a" * 1_500_000
+    for _ in range(5):
+        scene.when_signalled("go", large).then("signal.received")
+    with pytest.raises(TooManySignals):
+        scene.when_signalled("go", large)
+    assert scene.when_resumed().run.state["go"] == large
+
+
 def test_a_wait_that_lasts_too_long_times_out() -> None:
     scene = for_a_signal({"to": "late", "on": "timeout"}, {"to": "after"}, timeout_s=60)
     assert due_at(scene.run, "/") == at_s(60)

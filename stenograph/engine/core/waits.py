@@ -129,7 +129,7 @@ def receive(steps: Steps, signal: Signal) -> None:
         raise TooManySignals(run.id, signal.name, f"{SIGNALS_MAX:,} signals {signal.name!r}")
     _check_address(run, signal)
     taken = _taken(steps, signal)
-    if taken is None:
+    if taken is None or not run.goes_on:  # what halts a run keeps who waits from taking it
         _check_room(run, signal)
     steps.emit(
         SignalReceived(
