@@ -131,6 +131,20 @@ def test_a_large_state_at_rest_holds_nothing_decoded_and_gives_it_again(
         assert dict(state) == values
 
 
+@pytest.mark.parametrize(("name", "new"), [("merge", {"b": 1}), ("union", [[1]])])
+def test_what_a_reducer_took_over_is_no_copys(name: Any, new: Any) -> None:
+    old: Any = {"merge": {"a": [0]}, "union": [[0]]}[name]
+    first = State.from_values({"key": old, "large": "x" * OWN_MAX_BYTES})
+    assert first["key"] == old  # decoded, and so the copy has it as well
+    other, rules = first.copy(), Rules({"key": name})
+    update = first.update(first.draft(), {"key": new}, rules)
+    first.apply(update.patch)
+    first.remember(update.decoded)
+    past_its_methods = msgspec.convert(first.draft(), dict[str, Any])["key"]
+    (past_its_methods["a"] if name == "merge" else past_its_methods[0]).append("spoilt")
+    assert other["key"] == old
+
+
 @given(st.lists(STATES, min_size=1, max_size=5))
 def test_the_size_is_the_length_of_the_json_after_any_patches(
     states: list[dict[str, Any]],

@@ -13,7 +13,7 @@ from stenograph.engine.graphs.schemas import Effort
 from stenograph.engine.state.patch import PatchOp, grow_key, joined, patch_key
 from stenograph.engine.state.reducers import GROWING, check_kind, items_of, reduce_value
 from stenograph.engine.state.rules import Rules
-from stenograph.engine.tools.draft import ABSENT
+from stenograph.engine.tools.draft import ABSENT, CONTAINERS
 from stenograph.engine.values import canonical, clip, encode, is_canonical, pointer
 
 
@@ -126,7 +126,10 @@ class Writes:
     def _reduce(self, key: str, name: ReducerName, fresh: Any) -> None:
         """Let a value meet what is there; of two that are JSON comes one that is."""
         new = reduce_value(name, clip(pointer(key)), self._value(key), fresh)
-        self._writes[key] = Whole(encode(new), new)
+        data = encode(new)
+        # Decoded anew: what it took over from the old value is another copy's as well.
+        is_shared = new.__class__ in CONTAINERS
+        self._writes[key] = Whole(data, msgspec.json.decode(data) if is_shared else new)
 
     def _grow(self, key: str, name: Any, new: Grown) -> None:
         before = self._writes.get(key)
