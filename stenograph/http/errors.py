@@ -199,8 +199,12 @@ def _let_go(error: BaseException) -> None:
 
     In such a circle a body lies decoded until the garbage collector comes, which then takes long.
     """
+    known: set[int] = set()
     chain: BaseException | None = error
-    while chain is not None:
+    while (
+        chain is not None and id(chain) not in known
+    ):  # one that is raised again may lead to itself
+        known.add(id(chain))
         chain.__traceback__ = None
         chain = chain.__cause__ or chain.__context__
 

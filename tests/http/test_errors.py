@@ -9,9 +9,10 @@ from typing import Any
 
 import httpx
 import pytest
+from litestar import Request
 
 import stenograph as st
-from stenograph.http.errors import CODES, problem_of
+from stenograph.http.errors import CODES, problem_of, respond
 from stenograph.http.problems import KINDS
 from stenograph.journal import JournalBusy, JournalFailed, MemoryJournal, NewRecord
 from tests.http.serving import OpenEngine, app_client, created, ran
@@ -155,3 +156,14 @@ def test_a_long_detail_is_cut() -> None:
     problem = problem_of(st.UnknownRun("x" * 10_000))
     assert len(problem.detail) < 2100
     assert problem.code == "run-not-found"
+
+
+def test_an_error_that_was_raised_again_and_leads_to_itself_is_answered(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    first, second = ValueError("first"), KeyError("second")
+    first.__context__, second.__cause__ = second, first
+    scope: Any = {"type": "http", "path": "/", "headers": []}
+    request: Request[Any, Any, Any] = Request(scope)
+    assert respond(request, first).status_code == 500
+    assert "ValueError: first" in caplog.text
