@@ -16,9 +16,10 @@ from litestar.plugins import PluginProtocol
 
 from stenograph.engine import Engine
 from stenograph.http.door.access import Access, secured
-from stenograph.http.door.guard import Guard
+from stenograph.http.door.guard import LARGE_AT_ONCE, LARGE_S, Guard
 from stenograph.http.door.known_tokens import KnownTokens
 from stenograph.http.door.request import JsonRequest
+from stenograph.http.door.turnstile import Turnstile
 from stenograph.http.errors import respond
 from stenograph.http.operations import (
     audit,
@@ -137,6 +138,7 @@ def create_app(
             opened.update(
                 engine=engine,
                 stopping=Stopping(),
+                large=Turnstile(LARGE_AT_ONCE, LARGE_S),
                 frames=Frames(),
                 belongings=Belongings(engine.journal),
                 queries=Queries(engine.journal, enabled=settings.sql),

@@ -18,7 +18,6 @@ from litestar.types import ASGIApp, Receive, Scope, Send
 
 from stenograph.engine import EngineClosed, containers, duplicate_keys, nested_deeper
 from stenograph.http.door.access import check_holds
-from stenograph.http.door.turnstile import Turnstile
 from stenograph.http.errors import Refused
 from stenograph.http.settings import DEFAULTS, HOST, Settings
 from stenograph.http.shapes.wire import GZIP_TYPE, NDJSON_TYPE
@@ -30,7 +29,7 @@ CONTAINERS_MAX: Final = 65_536
 """Arrays and objects of a body: each takes far more than its two bytes. The largest graph has fewer."""
 FILE_PATHS: Final = frozenset({"/runs/import", "/api/runs/import"})
 LARGE_AT_ONCE: Final = 2
-"""How many large bodies are read at a time: what is made of one takes ten times its memory."""
+"""How many large bodies are taken in at a time: what is made of one takes ten times its memory."""
 LARGE_S: Final = 0.5
 """After so long the next comes in, even if the last is not answered: it may be waiting for a run."""
 _HOST: Final = re.compile(rf"(?P<name>{HOST})(?::(?P<port>[0-9]{{1,5}}))?")
@@ -44,7 +43,6 @@ class Guard(ASGIMiddleware):
         self.settings = settings
         hosts = settings.hosts
         self.hosts = None if hosts is None else frozenset(each.lower() for each in hosts)
-        self._large = Turnstile(LARGE_AT_ONCE, LARGE_S)
 
     async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
         """Pass on what is sound; raise Refused for the rest."""
@@ -57,14 +55,16 @@ class Guard(ASGIMiddleware):
         if takes_file(scope):
             check_file_type(headers)
         elif scope["type"] == ScopeType.HTTP and _has_body(headers):
-            stopping = scope["litestar_app"].state["stopping"]
-            body = await self._read(headers, receive, stopping)
+            state = scope["litestar_app"].state
+            body = await self._read(headers, receive, state["stopping"])
             if body is None:
                 return  # the client left before it had sent its body
-            check_holds(scope)
             is_small = len(body) <= AT_ONCE_BYTES
-            check = partial(check_json, headers, body, self.settings.body_depth)
-            async with nullcontext() if is_small else self._large.one():
+            async with nullcontext() if is_small else state["large"].one():
+                if state["stopping"].is_set():
+                    raise EngineClosed
+                check_holds(scope)
+                check = partial(check_json, headers, body, self.settings.body_depth)
                 await run_briefly(check, at_once=is_small)
                 await next_app(scope, _replay(body, receive), send)
             return

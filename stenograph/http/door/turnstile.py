@@ -8,21 +8,30 @@ from contextlib import asynccontextmanager
 
 
 class Turnstile:
-    """Lets ``at_once`` in, in the order of their coming; after ``most_s`` another in somebody's place."""
+    """Lets ``at_once`` in, in the order of their coming; after ``most_s`` another in somebody's place.
+
+    It belongs to one event loop.
+    """
 
     def __init__(self, at_once: int, most_s: float) -> None:
+        self.most_s = most_s
         self._places = asyncio.Semaphore(at_once)
-        self._most_s = most_s
 
     @asynccontextmanager
     async def one(self) -> AsyncIterator[None]:
         """Wait for a place, and hold it for the block, or the first part of that."""
         await self._places.acquire()
-        loop = asyncio.get_running_loop()
-        timer = loop.call_later(self._most_s, self._places.release)
+        is_held = True
+
+        def leave() -> None:
+            nonlocal is_held
+            if is_held:
+                is_held = False
+                self._places.release()
+
+        timer = asyncio.get_running_loop().call_later(self.most_s, leave)
         try:
             yield
         finally:
-            if loop.time() < timer.when():  # else the timer has given the place up, or is about to
-                timer.cancel()
-                self._places.release()
+            timer.cancel()
+            leave()
