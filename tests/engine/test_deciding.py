@@ -104,6 +104,30 @@ def test_a_decision_that_has_done_much_leaves_the_rest_to_another() -> None:
     assert [each.TYPE for each in first.events].count("wait.resolved") == 2
 
 
+@pytest.mark.parametrize("count", range(190, 206))
+def test_whatever_a_decision_leaves_to_another_makes_events(count: int) -> None:
+    fork = {"to": "ask", "each": "items", "join": "$end"}
+    nodes = {"a": {"tool": "t", "next": [fork]}, "ask": {"wait": {"signal": "go"}}}
+    run = Scenario({"start": "a", "nodes": nodes}, {"items": list(range(count))}).run
+    decision = decide(run, returned(run, {}, None, None), outside())
+    while decision.is_partial:
+        run.adopt(decision.run)
+        decision = decide(run, Advance(decision.rest), outside())
+        assert decision.events
+    assert decision.run.status == "waiting"
+
+
+async def test_a_run_that_comes_to_rest_as_a_decision_is_full_is_listed_as_waiting() -> None:
+    fork = {"to": "ask", "each": "items", "join": "$end"}
+    nodes = {"a": {"next": [fork]}, "ask": {"wait": {"signal": "go"}}}
+    async with st.open(":memory:") as engine:
+        for count in range(190, 206):
+            run_id = (await engine.run({"start": "a", "nodes": nodes}, {"items": [0] * count})).id
+            assert (await engine.get(run_id)).status == "waiting"
+            [stream] = await engine.journal.streams({"kind": "run"}, limit=1)
+            assert (stream.run_id, stream.labels["status"]) == (run_id, "waiting")
+
+
 def test_a_command_is_much_by_what_it_brings_and_by_what_it_meets() -> None:
     run, large = Run(), json.dumps("a" * 40_000).encode()
     assert not is_much(Signal(name="go", payload=b"1", actor="me"), run)

@@ -48,7 +48,13 @@ from stenograph.engine.core.leaving import fall_short, leave, leave_failed
 from stenograph.engine.core.migration import misfits
 from stenograph.engine.core.run import GOING, Run
 from stenograph.engine.core.scopes import ROOT, Layer
-from stenograph.engine.core.settling import enter_next, interrupted, look_everywhere, settle
+from stenograph.engine.core.settling import (
+    enter_next,
+    interrupted,
+    look_everywhere,
+    remainder,
+    settle,
+)
 from stenograph.engine.core.standing import due_at, places, running_at, within
 from stenograph.engine.core.steps import BUDGET, Steps
 from stenograph.engine.core.waits import begin_later, receive, take_turn, time_out
@@ -86,7 +92,8 @@ def decide(run: Run, command: Command, outside: Outside) -> Decision:
     steps = Steps(run, outside)
     _obey(steps, command)
     settle(steps)
-    return Decision(steps.events, steps.at, steps.run, steps.is_full, tuple(steps.agenda))
+    is_partial, rest = remainder(steps)
+    return Decision(steps.events, steps.at, steps.run, is_partial, rest)
 
 
 def _obey(steps: Steps, command: Command) -> None:

@@ -13,7 +13,7 @@ from stenograph.engine.core.leaving import end
 from stenograph.engine.core.retries import effects_of
 from stenograph.engine.core.run import GOING, Run
 from stenograph.engine.core.scopes import ROOT, Position, parent_of
-from stenograph.engine.core.standing import within
+from stenograph.engine.core.standing import peek, within
 from stenograph.engine.core.steps import Steps, where
 from stenograph.engine.core.waits import begin_wait, take_signal
 
@@ -35,6 +35,17 @@ def settle(steps: Steps) -> None:
     is_still = run.status in GOING and not run.count("running", "interrupted")
     if run.halt and is_still and not steps.is_full:
         steps.emit(RunPaused() if run.halt == "pause" else _parked(run))
+
+
+def remainder(steps: Steps) -> tuple[bool, tuple[str, ...]]:
+    """Tell whether there is more to do than fitted, and in which scopes.
+
+    Where nothing would follow, no commit would say of the run that it has come to rest.
+    """
+    if not steps.is_full or steps.run.status not in GOING:
+        return False, ()
+    rest = tuple(path for path in steps.agenda if _may_go_on(steps.run, path))
+    return bool(rest or steps.run.halt or steps.run.count("interrupted")), rest
 
 
 def look_everywhere(steps: Steps) -> None:
@@ -80,6 +91,22 @@ def _next(steps: Steps, path: str) -> None:
             enter_next(steps, path)
     elif position.phase == "left":  # behind a fork that joined at an end
         end(steps, path, "end")
+
+
+def _may_go_on(run: Run, path: str) -> bool:
+    """Tell whether there may be something to do next in a scope, as far as a glance at it tells."""
+    if (scope := peek(run, path)) is None:
+        return False
+    fork, at = scope.fork, scope.position
+    if fork is not None:
+        has_room = fork.width is None or fork.open < fork.width
+        return fork.is_decided or (run.goes_on and has_room and fork.next < fork.count)
+    if at is None:
+        return False
+    if at.phase == "waiting":
+        kept = run.signals.get(at.signal or "", ())
+        return run.goes_on and any(each.scope in (None, path) for each in kept)
+    return at.phase == "interrupted" or (run.goes_on and at.phase in ("to-enter", "left"))
 
 
 def _enter(steps: Steps, place: Place, node: CompiledNode) -> None:
