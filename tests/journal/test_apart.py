@@ -43,8 +43,14 @@ async def test_the_loop_turns_meanwhile_and_hears_of_what_fails() -> None:
 
 async def test_threads_give_way_sooner_for_as_long_as_any_such_work_is_done() -> None:
     usual = sys.getswitchinterval()
-    go = threading.Event()
-    first = asyncio.ensure_future(SerialThread("one").run(go.wait))
+    begun, go = threading.Event(), threading.Event()
+
+    def until_told() -> None:
+        begun.set()
+        go.wait()
+
+    first = asyncio.ensure_future(SerialThread("one").run(until_told))
+    await asyncio.to_thread(begun.wait)
     during = await SerialThread("other").run(sys.getswitchinterval)
     still = sys.getswitchinterval()
     go.set()
