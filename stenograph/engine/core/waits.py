@@ -182,7 +182,7 @@ def _check_room(run: Run, signal: Signal) -> None:
         len(each.payload) + SIGNAL_BYTES for several in run.signals.values() for each in several
     )
     if kept and kept + len(signal.payload) > SIGNALS_MAX_BYTES:
-        held = f"{kept:,} bytes of signals, where all may have {SIGNALS_MAX_BYTES:,},"
+        held = f"{kept:,} of the {SIGNALS_MAX_BYTES:,} bytes that its signals may have"
         raise TooManySignals(run.id, signal.name, held)
 
 
