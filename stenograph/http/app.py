@@ -16,7 +16,7 @@ from litestar.plugins import PluginProtocol
 
 from stenograph.engine import Engine
 from stenograph.http.door.access import Access, secured
-from stenograph.http.door.guard import LARGE_AT_ONCE, LARGE_S, Guard
+from stenograph.http.door.guard import LARGE_AT_ONCE, Guard
 from stenograph.http.door.known_tokens import KnownTokens
 from stenograph.http.door.request import JsonRequest
 from stenograph.http.door.turnstile import Turnstile
@@ -138,7 +138,7 @@ def create_app(
             opened.update(
                 engine=engine,
                 stopping=Stopping(),
-                large=Turnstile(LARGE_AT_ONCE, LARGE_S),
+                large=Turnstile(LARGE_AT_ONCE),
                 frames=Frames(),
                 belongings=Belongings(engine.journal),
                 queries=Queries(engine.journal, enabled=settings.sql),

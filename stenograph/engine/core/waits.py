@@ -43,7 +43,7 @@ SIGNALS_MAX: Final = 1000
 """Most signals of one name that a run keeps until they are used."""
 SIGNALS_MAX_BYTES: Final = 8 * 1024 * 1024
 """Most that all signals have together which a run keeps; each counts for SIGNAL_BYTES besides."""
-SIGNAL_BYTES: Final = 64
+SIGNAL_BYTES: Final = 256
 BYTE_PARTS: Final = 10
 """The work of checking a byte of a kept signal."""
 

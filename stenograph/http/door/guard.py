@@ -30,8 +30,8 @@ CONTAINERS_MAX: Final = 65_536
 FILE_PATHS: Final = frozenset({"/runs/import", "/api/runs/import"})
 LARGE_AT_ONCE: Final = 2
 """How many large bodies are taken in at a time: what is made of one takes ten times its memory."""
-LARGE_S: Final = 0.5
-"""After so long the next comes in, even if the last is not answered: it may be waiting for a run."""
+LARGE_S: Final = 0.5 / 2**20
+"""After so long a byte the next comes in, even if the last is not answered: it may wait for a run."""
 _HOST: Final = re.compile(rf"(?P<name>{HOST})(?::(?P<port>[0-9]{{1,5}}))?")
 _DEFAULT_PORTS: Final = {"http": ":80", "https": ":443"}
 
@@ -60,7 +60,7 @@ class Guard(ASGIMiddleware):
             if body is None:
                 return  # the client left before it had sent its body
             is_small = len(body) <= AT_ONCE_BYTES
-            async with nullcontext() if is_small else state["large"].one():
+            async with nullcontext() if is_small else state["large"].one(len(body) * LARGE_S):
                 if state["stopping"].is_set():
                     raise EngineClosed
                 check_holds(scope)

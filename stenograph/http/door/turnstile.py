@@ -8,18 +8,14 @@ from contextlib import asynccontextmanager
 
 
 class Turnstile:
-    """Lets ``at_once`` in, in the order of their coming; after ``most_s`` another in somebody's place.
+    """Lets ``at_once`` in, in the order of their coming; it belongs to one event loop."""
 
-    It belongs to one event loop.
-    """
-
-    def __init__(self, at_once: int, most_s: float) -> None:
-        self.most_s = most_s
+    def __init__(self, at_once: int) -> None:
         self._places = asyncio.Semaphore(at_once)
 
     @asynccontextmanager
-    async def one(self) -> AsyncIterator[None]:
-        """Wait for a place, and hold it for the block, or the first part of that."""
+    async def one(self, most_s: float) -> AsyncIterator[None]:
+        """Wait for a place, and hold it for the block, or for the first ``most_s`` of that."""
         await self._places.acquire()
         is_held = True
 
@@ -29,7 +25,7 @@ class Turnstile:
                 is_held = False
                 self._places.release()
 
-        timer = asyncio.get_running_loop().call_later(self.most_s, leave)
+        timer = asyncio.get_running_loop().call_later(most_s, leave)
         try:
             yield
         finally:
