@@ -14,11 +14,19 @@ from hypothesis import strategies as st_
 import stenograph as st
 from stenograph.engine.bounds import BOUNDS
 from stenograph.engine.conditions.expressions import WORK_MAX, TooLong
-from stenograph.engine.core.commands import Advance, Migrate, Outside, Resume, Signal
+from stenograph.engine.core.commands import (
+    Advance,
+    Cancel,
+    Migrate,
+    Outside,
+    Pause,
+    Resume,
+    Signal,
+)
 from stenograph.engine.core.decide import Decision, decide
 from stenograph.engine.core.run import Run
 from stenograph.engine.executor import deciding
-from stenograph.engine.executor.deciding import is_much
+from stenograph.engine.executor.deciding import HASTE, is_much
 from tests.scenario import Scenario, outside, returned
 
 ROWS: Final = [[number] for number in range(20_000)]
@@ -172,3 +180,63 @@ async def test_the_loop_makes_quick_decisions_and_no_others(
         ("ToolReturned", True),
         ("ToolReturned", False),
     ]
+
+
+def keeping(count: int) -> Scenario:
+    """A run that keeps so many large signals for a node that it has not come to."""
+    nodes = {
+        "a": {"tool": "t", "next": "w"},
+        "w": {"wait": {"signal": "rows"}, "next": {"to": "w", "max": count}},
+    }
+    graph = {"start": "a", "nodes": nodes, "state": {"rows": {"reducer": "union"}}}
+    scene = Scenario({**graph, "on_no_match": "end"})
+    for number in range(count):
+        scene.when_signalled("rows", [[number, each] for each in range(10_000)])
+    return scene
+
+
+def test_a_large_signal_that_was_kept_is_work_when_it_is_taken() -> None:
+    scene = keeping(1)
+    with pytest.raises(TooLong):
+        decide(scene.run, returned(scene.run, {}, None, None), hasty(HASTE))
+
+
+def test_many_large_signals_that_were_kept_are_taken_by_several_decisions() -> None:
+    scene = keeping(8)
+    first = decide(scene.run, returned(scene.run, {}, None, None), outside())
+    taken = [each.TYPE for each in first.events].count("wait.resolved")
+    assert (first.is_partial, 0 < taken < 8) == (True, True)
+
+
+def test_a_join_of_large_changes_is_work() -> None:
+    scene = Scenario(
+        {
+            "start": "a",
+            "nodes": {
+                "a": {"next": {"to": ["b", "c"], "join": "$end"}},
+                "b": {"tool": "t"},
+                "c": {"tool": "t"},
+            },
+            "state": {"rows": {"reducer": "union"}},
+        }
+    )
+    scene.when_returned()
+    scene.when_returned({"rows": ROWS}, scope="/a#1[0]/")
+    command = returned(scene.run, {"rows": [1]}, None, "/a#1[1]/")
+    with pytest.raises(TooLong):
+        decide(scene.run, command, hasty(HASTE))
+
+
+def test_a_command_to_all_of_many_scopes_is_much() -> None:
+    graph = {
+        "start": "a",
+        "nodes": {"a": {"next": {"each": "xs", "to": "b", "join": "$end"}}, "b": {"tool": "t"}},
+    }
+    few, many = Scenario(graph, {"xs": [1]}), Scenario(graph, {"xs": [1] * 600})
+    few.when_returned()
+    many.when_returned().when(Advance())
+    pause, cancel = Pause(actor="me", reason=""), Cancel(actor="me", reason="")
+    for command in (pause, cancel, Resume(actor="me"), Advance()):
+        assert (is_much(command, few.run), is_much(command, many.run)) == (False, True)
+    rest = Advance(tuple(many.run.scopes))
+    assert (is_much(Advance(("/",)), many.run), is_much(rest, many.run)) == (False, True)

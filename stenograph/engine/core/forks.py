@@ -20,6 +20,8 @@ ERRORS: Final = "errors"
 """The key of the state in which a fork that collects puts what its branches failed of."""
 ERRORS_MAX: Final = 1000
 """So many stand there; of more the last entry gives the number, and all are in the events."""
+CHANGE_BYTES: Final = 64
+"""What a branch counts for besides when it joins."""
 MESSAGE_MAX_CHARS: Final = 200
 """How much of each message stands there; the whole is in the branch's own events."""
 
@@ -82,7 +84,13 @@ def _merged(steps: Steps, path: str, place: Place, fork: Fork) -> Update:
         if branch.changed
     ]
     beside = {ERRORS: _errors(fork)} if fork.collects else {}
+    steps.wrote(sum(map(_size, changes)))
     return merge(state, changes, steps.graph(path).rules, beside, steps.outside.bounds)
+
+
+def _size(change: Change) -> int:
+    """Return about how many bytes a branch brings to its join."""
+    return CHANGE_BYTES + sum(len(data or b"") for data, _ in change.values.values())
 
 
 def _errors(fork: Fork) -> list[dict[str, Any]]:

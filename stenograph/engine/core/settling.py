@@ -143,7 +143,8 @@ def _unsure(steps: Steps) -> RunParked | None:
     if steps.run.count("interrupted") or not steps.run.goes_on:
         return None
     for path in steps.agenda:
-        position = steps.scope(path).position
+        scope = peek(steps.run, path)
+        position = None if scope is None else scope.position
         if position is None or not position.unsure:
             continue
         node = steps.node(path)

@@ -32,6 +32,9 @@ BUDGET: Final = 400
 """About how many events one decision may make; it is followed by others until all is done."""
 BUDGET_BYTES: Final = 1024 * 1024
 """When what a decision has changed comes to so much, the rest is for the next one."""
+WRITE_PARTS: Final = 60
+"""The work of a byte that meets a reducer: to unite lists takes the most."""
+FREE_BYTES: Final = 1024
 
 
 class Steps:
@@ -68,6 +71,11 @@ class Steps:
         self.work += parts
         if self.outside.haste is not None and self.work > self.outside.haste:
             raise TooLong
+
+    def wrote(self, size: int) -> None:
+        """Count the work of so many bytes that meet a reducer; a few are free. Raises TooLong."""
+        if size > FREE_BYTES:
+            self.worked(WRITE_PARTS * size)
 
     def emit(self, payload: Payload) -> None:
         """Decide that something happens."""

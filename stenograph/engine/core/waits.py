@@ -83,6 +83,9 @@ def take_signal(steps: Steps, path: str) -> None:
     place = steps.place(path)
     steps.emit(WaitResolved(**where(place), reason="signal", signal_seq=signal.seq))
     known = steps.updates.get((path, signal.seq))
+    if known is None:
+        held = steps.scope(path).state.encoded(position.signal) or b""
+        steps.wrote(len(signal.payload) + len(held))
     try:
         update = known or _update(steps, path, position.signal, signal.payload)
     except WriteRefused as refused:

@@ -6,7 +6,18 @@ from functools import partial
 from typing import Final
 
 from stenograph.engine.conditions.expressions import TooLong
-from stenograph.engine.core.commands import Command, Migrate, Resume, Signal, Start
+from stenograph.engine.core.commands import (
+    Advance,
+    Cancel,
+    Command,
+    Migrate,
+    Pause,
+    Recover,
+    Resume,
+    Retry,
+    Signal,
+    Start,
+)
 from stenograph.engine.core.decide import Decision, decide
 from stenograph.engine.core.run import Run
 from stenograph.engine.executor.inbox import Errand
@@ -15,6 +26,10 @@ from stenograph.journal import AT_ONCE_BYTES, run_briefly
 
 HASTE: Final = 500_000
 """The parts of work that a decision may do in the loop: about a millisecond, as many may wait for theirs."""
+
+
+AT_ONCE_SCOPES: Final = 500
+"""So many scopes are looked at in some five milliseconds; a fork may open a hundred thousand."""
 
 
 def decided_at_once(errand: Errand, run: Run, world: World) -> Decision | None:
@@ -38,7 +53,7 @@ async def decided_beside(errand: Errand, run: Run, world: World) -> Decision:
 
 
 def is_much(command: Command, run: Run) -> bool:
-    """Tell whether a command brings much JSON, or to a value that is large already."""
+    """Tell whether a command brings much JSON, or meets a value that is large already, or many scopes."""
     match command:
         case Signal(name=name, payload=payload):
             return len(payload) > AT_ONCE_BYTES or any(
@@ -51,7 +66,11 @@ def is_much(command: Command, run: Run) -> bool:
         case Migrate(graph=graph, graphs=graphs):
             pinned = sum(len(bytes(each.graph)) for each in graphs.values())
             return len(graph) + pinned > AT_ONCE_BYTES
-        case Resume(result=result):
-            return result is not None
+        case Resume(result=result) if result is not None:
+            return True
+        case Pause() | Resume() | Retry() | Cancel() | Recover() | Advance(scopes=None):
+            return len(run.scopes) > AT_ONCE_SCOPES
+        case Advance(scopes=tuple(scopes)):
+            return len(scopes) > AT_ONCE_SCOPES
         case _:
             return False
