@@ -5,18 +5,19 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Iterable, Mapping
 from contextlib import aclosing
+from functools import partial
 
 from msgspec.structs import replace
 
 from stenograph.engine.audit.audit import Audit
 from stenograph.engine.audit.blame_view import BlameAt
 from stenograph.engine.audit.diff import RunDiff
-from stenograph.engine.audit.lineage import events_of, line_of
+from stenograph.engine.audit.lineage import line_of, note_all
 from stenograph.engine.audit.reasons import Reason
 from stenograph.engine.core.events import Event, decode
 from stenograph.engine.core.run import Run
 from stenograph.engine.core.scopes import ROOT
-from stenograph.engine.core.views import RunView, StateAt, Visit, view, visits
+from stenograph.engine.core.views import RunView, StateAt, Visit, Visits, view
 from stenograph.engine.errors import SeqNotReached, UnknownRun
 from stenograph.engine.executor.actors import Actors
 from stenograph.engine.executor.world import World
@@ -27,7 +28,7 @@ from stenograph.engine.stored.follow import follow
 from stenograph.engine.stored.graphs import Graphs, StoredGraph
 from stenograph.engine.stored.histories import Histories
 from stenograph.engine.stored.imported import is_imported
-from stenograph.journal import Record, Stream
+from stenograph.journal import PAGE_MAX, Record, Stream, run_at_length
 
 
 class Past:
@@ -82,8 +83,9 @@ class Past:
         """Return the visits of a run, in the order of their entry; raises UnknownRun."""
         run = await self._actors.load(run_id)
         line = await line_of(self._histories, run_id, run.seq)
-        history = [event async for event in events_of(self._histories, line)]
-        return visits(history, ended=run.ended)
+        found, ended = Visits(), run.ended
+        await note_all(self._histories, line, found.note)
+        return await run_at_length(partial(found.rows, ended=ended), at_once=run.seq <= PAGE_MAX)
 
     async def why(self, run_id: str, seq: int) -> Reason:
         """Return why event ``seq`` of a run happened; raises UnknownRun or SeqNotReached."""

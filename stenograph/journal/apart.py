@@ -90,9 +90,9 @@ async def briefly(work: Callable[[], T], *, at_once: bool = False) -> T:
     return work() if at_once else await _BRIEF.run(work)
 
 
-async def at_length(work: Callable[[], T]) -> T:
-    """Return what work of some seconds returns, on the thread that all such share."""
-    return await _LONG.run(work)
+async def at_length(work: Callable[[], T], *, at_once: bool = False) -> T:
+    """Return what work of some seconds returns, on the thread that all such share; or ``at_once``."""
+    return work() if at_once else await _LONG.run(work)
 
 
 async def apart(work: Callable[[], T]) -> T:

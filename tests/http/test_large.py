@@ -28,6 +28,7 @@ T = TypeVar("T")
 TURNS = 20
 """What is looked at beside a busy loop lets it have far more turns; done on it, hardly one."""
 CONDITION = " or ".join(["n < 1"] * 50)
+LOOP = {"id": "loop", "start": "a", "nodes": {"a": {"next": "a"}}}
 JSON = {"Content-Type": "application/json"}
 
 
@@ -199,3 +200,15 @@ async def test_a_handshake_that_cannot_be_read_is_answered_and_ended() -> None:
         client.say(head)
         await client.lost
     assert client.heard.startswith(b"HTTP/1.1 4")
+
+
+async def test_a_long_history_is_told_beside_the_event_loop() -> None:
+    async with app_client() as client:
+        await created(client, LOOP)
+        for run_id, steps in (("short", 10), ("long", 5000)):
+            body = {"graph": "loop", "id": run_id, "limits": {"steps": steps}}
+            await client.post("/runs", json=body, headers={"Prefer": "wait=60"})
+        for path in ("/runs/long/visits", "/graph/state/long", "/runs/long/blame"):
+            assert await turns_during(client.get(path)) > 10 * TURNS, path
+        short = await client.get("/graph/state/short")
+        assert [each["node"] for each in short.json()["logs"]] == ["a"] * 10

@@ -9,7 +9,7 @@ from stenograph.engine.audit.blame import Blamer
 from stenograph.engine.audit.blame_view import BlameAt, blame_at
 from stenograph.engine.audit.diff import RunDiff, Told, compare, diff
 from stenograph.engine.audit.diff_visits import EventId
-from stenograph.engine.audit.lineage import Line, events_of, line_of, shared
+from stenograph.engine.audit.lineage import Line, events_of, line_of, note_all, shared
 from stenograph.engine.audit.reasons import Reason, why
 from stenograph.engine.audit.trails import Trails
 from stenograph.engine.errors import SeqNotReached
@@ -33,8 +33,7 @@ class Audit:
         """Return who last wrote what stands at a path of a scope's state after event ``at``."""
         line = await self._line(run_id, at)
         blamer = Blamer()
-        async for event in events_of(self._histories, line):
-            blamer.note(event)
+        await note_all(self._histories, line, blamer.note)
         return await run_at_length(partial(blame_at, blamer, path, scope, line.lost))
 
     async def diff(
@@ -71,8 +70,7 @@ class Audit:
 
     async def _told(self, line: Line) -> Told:
         told = Told(line)
-        async for event in events_of(self._histories, line):
-            told.note(event)
+        await note_all(self._histories, line, told.note)
         return told
 
     async def _reasons(self, line: Line, ids: Iterable[EventId]) -> dict[EventId, Reason]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 from msgspec import Struct
 
@@ -51,6 +51,12 @@ async def events_of(histories: Histories, line: Line) -> AsyncIterator[Event]:
     for part in line.parts:
         async for event in histories.events(part.run_id, to=part.to):
             yield event
+
+
+async def note_all(histories: Histories, line: Line, note: Callable[[Event], object]) -> None:
+    """Have the events of a line noted, run by run, beside the loop where they are many."""
+    for part in line.parts:
+        await histories.noted(part.run_id, note, to=part.to)
 
 
 def shared(one: Line, other: Line) -> Part | None:

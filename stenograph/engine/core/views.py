@@ -188,21 +188,26 @@ def _wait(scope: str, at: Position) -> WaitView:
     )
 
 
-def visits(events: Iterable[Event], *, ended: bool) -> list[Visit]:
-    """Return the visits of a run, in the order of their entry.
+class Visits:
+    """The visits that the events of a run tell of, noted one after the other.
 
     Of a fork those that its origin began and it went on with are told whole where the events of
     that, up to the fork, come first.
     """
-    rows: dict[tuple[str, str, int], Visit] = {}
-    run_id = ""
-    for event in events:
+
+    def __init__(self) -> None:
+        self._rows: dict[tuple[str, str, int], Visit] = {}
+        self._run_id = ""
+
+    def note(self, event: Event) -> None:
+        """Take in what has happened."""
         data: Any = event.data  # of a type that ``_TELLS`` knows, it has the fields of a visit
-        run_id = event.run_id
+        self._run_id = event.run_id
+        rows = self._rows
         if rows and isinstance(data, RunCreated):
-            rows = _taken_over(rows, event)
+            rows = self._rows = _taken_over(rows, event)
         if (tell := _TELLS.get(type(data))) is None:
-            continue
+            return
         key = (data.scope, data.node, data.visit)
         if key not in rows:  # in a fork it may have begun before: in the origin
             rows[key] = Visit(
@@ -219,10 +224,21 @@ def visits(events: Iterable[Event], *, ended: bool) -> list[Visit]:
             )
         rows[key].seq = event.seq
         tell(rows[key], data, event.at)
-    for row in rows.values():
-        row.entered_in = row.entered_in if row.entered_in != run_id else ""
-        row.status = "interrupted" if ended and row.status == "running" else row.status
-    return list(rows.values())
+
+    def rows(self, *, ended: bool) -> list[Visit]:
+        """Return them in the order of their entry; those that an ended run left were interrupted."""
+        for row in self._rows.values():
+            row.entered_in = row.entered_in if row.entered_in != self._run_id else ""
+            row.status = "interrupted" if ended and row.status == "running" else row.status
+        return list(self._rows.values())
+
+
+def visits(events: Iterable[Event], *, ended: bool) -> list[Visit]:
+    """Return the visits of a run, in the order of their entry."""
+    found = Visits()
+    for event in events:
+        found.note(event)
+    return found.rows(ended=ended)
 
 
 def _taken_over(

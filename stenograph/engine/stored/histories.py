@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Sequence
+from functools import partial
 from typing import Final
 
 from stenograph.engine.core.boundaries import last_boundary
@@ -12,11 +13,12 @@ from stenograph.engine.core.folding import evolve
 from stenograph.engine.core.run import Run
 from stenograph.engine.errors import RunGone, UnknownRun
 from stenograph.engine.stored.snapshots import last_snapshot
-from stenograph.journal import PAGE_MAX, Journal, Record, Stream
+from stenograph.journal import AT_ONCE_BYTES, PAGE_MAX, Journal, Record, Stream, run_at_length
 
 KEPT_MAX: Final = 64
 """How many folded runs that are at rest are kept, so that reading one again reads only what is new."""
 PAGE: Final = 500
+AT_ONCE_EVENTS: Final = 200
 
 
 class Histories:
@@ -33,6 +35,13 @@ class Histories:
         while records := await self._page(run_id, after, to):
             for record in records:
                 yield decode(record)
+            after = records[-1].seq
+
+    async def noted(self, run_id: str, note: Callable[[Event], object], *, to: int) -> None:
+        """Have all events of a run up to ``to`` noted, in order: beside the loop where they are many."""
+        after = 0
+        while records := await self._page(run_id, after, to):
+            await run_at_length(partial(_note, records, note), at_once=is_little(records))
             after = records[-1].seq
 
     async def now(self, run_id: str) -> Run:
@@ -112,6 +121,17 @@ class Histories:
     def forget(self, run_id: str) -> None:
         """Keep a run no longer."""
         self._kept.pop(run_id, None)
+
+
+def is_little(records: Sequence[Record]) -> bool:
+    """Tell whether records are so few, and so small, that they are read in a few milliseconds."""
+    few = len(records) <= AT_ONCE_EVENTS
+    return few and sum(len(each.data) for each in records) <= AT_ONCE_BYTES
+
+
+def _note(records: Sequence[Record], note: Callable[[Event], object]) -> None:
+    for record in records:
+        note(decode(record))
 
 
 async def in_status(journal: Journal, status: str) -> AsyncIterator[list[Stream]]:

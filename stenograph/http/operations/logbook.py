@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import partial
+from typing import Final
 
 from msgspec import UNSET, Raw
 
@@ -22,7 +24,9 @@ from stenograph.engine import (
 )
 from stenograph.http.shapes.classic_wire import CLASSIC_MAX_BYTES, LOGS_MAX, ClassicAnswer, LogEntry
 from stenograph.http.streaming.frames import sentence
+from stenograph.journal import AT_ONCE_BYTES, Record, run_at_length
 
+AT_ONCE_EVENTS: Final = 200
 LISTS = 3
 """How often an answer holds its log, and its state: under each name that earlier clients use."""
 ENTRY_BYTES = 400
@@ -31,13 +35,29 @@ ENTRY_BYTES = 400
 
 async def classic_answer(engine: Engine, run_id: str, at: int | None = None) -> ClassicAnswer:
     """Return what a run is, now or right after event ``at``; raises UnknownRun, SeqNotReached."""
-    events = await _history(engine, run_id, at)
-    return _answer(view(fold(events)), events)
+    records = await _history(engine, run_id, at)
+    return await run_at_length(partial(_folded, records), at_once=_is_little(records))
 
 
 async def answer_of(engine: Engine, run: RunView) -> ClassicAnswer:
     """Return the same of a run that was just looked at, of which only the log is to be read."""
-    return _answer(run, await _history(engine, run.id, run.seq))
+    records = await _history(engine, run.id, run.seq)
+    return await run_at_length(partial(_told_of, run, records), at_once=_is_little(records))
+
+
+def _is_little(records: Sequence[Record]) -> bool:
+    """Tell whether a log is made in a few milliseconds."""
+    few = len(records) <= AT_ONCE_EVENTS
+    return few and sum(len(each.data) for each in records) <= AT_ONCE_BYTES
+
+
+def _folded(records: Sequence[Record]) -> ClassicAnswer:
+    events = list(map(decode, records))
+    return _answer(view(fold(events)), events)
+
+
+def _told_of(run: RunView, records: Sequence[Record]) -> ClassicAnswer:
+    return _answer(run, list(map(decode, records)))
 
 
 def _answer(run: RunView, events: Sequence[Event]) -> ClassicAnswer:
@@ -75,17 +95,17 @@ def _answer(run: RunView, events: Sequence[Event]) -> ClassicAnswer:
     )
 
 
-async def _history(engine: Engine, run_id: str, at: int | None) -> list[Event]:
-    events: list[Event] = []
-    while records := await engine.journal.read(run_id, after=len(events)):
-        events += map(decode, records)
-        if at is not None and len(events) >= at:
-            return events[:at]
-    if not events:
+async def _history(engine: Engine, run_id: str, at: int | None) -> list[Record]:
+    found: list[Record] = []
+    while records := await engine.journal.read(run_id, after=len(found)):
+        found += records
+        if at is not None and len(found) >= at:
+            return found[:at]
+    if not found:
         raise UnknownRun(run_id)
     if at is not None:
-        raise SeqNotReached(run_id, asked=at, head=len(events))
-    return events
+        raise SeqNotReached(run_id, asked=at, head=len(found))
+    return found
 
 
 def _states_after(
