@@ -302,6 +302,39 @@ async def test_of_a_flood_of_tiny_frames_one_part_is_read_between_two_pauses(
         assert client.heard.count(b"\x8a\x00") < FLOOD
 
 
+async def test_of_many_floods_of_tiny_frames_one_part_is_taken_in_at_a_turn(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    turn = [0]
+    taken: list[int] = []
+    take = SocketProtocol.take_in
+
+    def noting(protocol: SocketProtocol, data: bytes) -> None:
+        if len(data) >= throttle.LARGE_BYTES:
+            taken.append(turn[0])
+        take(protocol, data)
+
+    async def turning() -> None:
+        while True:
+            turn[0] += 1
+            await asyncio.sleep(0)
+
+    monkeypatch.setattr(SocketProtocol, "take_in", noting)
+    monkeypatch.setattr(throttle, "thread_time", count(step=PATIENCE_S).__next__)
+    frame = Frame(Opcode.PONG, b"").serialize(mask=True)
+    async with serving() as server, connected(server.port, 8) as clients:
+        await begun(server.http, HANG, "r")
+        for client in clients:
+            client.say(shaking("/ws/r"))
+        await eventually(lambda: all(b"node.entered" in client.heard for client in clients))
+        task = asyncio.create_task(turning())
+        for client in clients:
+            client.say(frame * FLOOD)
+        await eventually(lambda: len(taken) == len(clients))
+        task.cancel()
+    assert len(set(taken)) == len(clients)
+
+
 async def test_a_client_that_answers_no_ping_is_left_with_its_cursor(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

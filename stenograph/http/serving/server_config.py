@@ -8,6 +8,7 @@ import uvicorn
 
 from stenograph.http.serving.http_protocol import HEAD_MAX_BYTES, HttpProtocol
 from stenograph.http.serving.socket_protocol import SocketProtocol
+from stenograph.http.serving.throttle import Intake
 from stenograph.http.settings import Settings
 from stenograph.http.streaming.subscribers import Subscribers
 
@@ -26,4 +27,5 @@ class ServerConfig(uvicorn.Config):
             **named,
         )
         self.settings, self.subscribers = settings, subscribers
+        self.intake = Intake()
         self.is_stopping = False  # and all that are connected have been told

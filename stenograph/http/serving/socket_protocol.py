@@ -90,14 +90,17 @@ class SocketProtocol(Throttle, WebSocketsSansIOProtocol):
     def data_received(self, data: bytes) -> None:
         """Take data in; frames that come before the handshake is answered wait for that.
 
-        uvicorn would act on them, with a connection that is not open. Nor does it send what is said
-        to a handshake that cannot be read, as one whose headers are too many.
+        uvicorn would act on them, with a connection that is not open.
         """
         if self.handshake_initiated and not self.handshake_complete:
             self.early += data
             self.transport.pause_reading()
             return
-        self.throttled(super().data_received, data)
+        self.throttled(self.take_in, data)
+
+    def take_in(self, data: bytes) -> None:
+        """Act on what has come; and say what uvicorn does not: why a handshake cannot be read."""
+        super().data_received(data)
         if not self.handshake_initiated and self.conn.handshake_exc is not None:
             self.transport.write(b"".join(self.conn.data_to_send()))
             self.transport.close()
