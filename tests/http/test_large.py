@@ -208,7 +208,8 @@ async def test_a_long_history_is_told_beside_the_event_loop() -> None:
         for run_id, steps in (("short", 10), ("long", 5000)):
             body = {"graph": "loop", "id": run_id, "limits": {"steps": steps}}
             await client.post("/runs", json=body, headers={"Prefer": "wait=60"})
-        for path in ("/runs/long/visits", "/graph/state/long", "/runs/long/blame"):
+        told = ("visits", "blame", "export", "export?gzip=true")
+        for path in ("/graph/state/long", *(f"/runs/long/{each}" for each in told)):
             assert await turns_during(client.get(path)) > 10 * TURNS, path
         short = await client.get("/graph/state/short")
         assert [each["node"] for each in short.json()["logs"]] == ["a"] * 10

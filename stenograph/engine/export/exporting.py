@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterable
 from contextlib import aclosing
+from functools import partial
 
 from stenograph.engine.errors import RunGone, UnknownRun
 from stenograph.engine.executor.world import World
 from stenograph.engine.export.exported import FORMAT, ExportHeader, ExportWriter
 from stenograph.engine.export.used import Used
+from stenograph.engine.stored.histories import is_little
 from stenograph.engine.times import to_text
 from stenograph.journal import (
     GENESIS,
@@ -18,6 +20,7 @@ from stenograph.journal import (
     Record,
     chain_hash,
     is_erased,
+    run_at_length,
 )
 
 
@@ -33,7 +36,7 @@ async def export(world: World, run_id: str) -> AsyncGenerator[bytes, None]:
     yield writer.begin(header)
     async with aclosing(pages(world.journal, run_id, header.head)) as all_pages:
         async for page in all_pages:
-            yield writer.add(page)
+            yield await run_at_length(partial(writer.add, page), at_once=is_little(page))
     yield writer.end()
 
 
@@ -44,9 +47,8 @@ async def header_of(world: World, run_id: str) -> ExportHeader:
         raise UnknownRun(run_id)
     previous, used = GENESIS, Used()
     async for page in pages(world.journal, run_id, head):
-        for record in page:
-            previous = checked(record, previous)
-            used.note(record)
+        looking = partial(_looked_at, page, previous, used)
+        previous = await run_at_length(looking, at_once=is_little(page))
     return ExportHeader(
         stenograph=FORMAT,
         run_id=run_id,
@@ -57,6 +59,13 @@ async def header_of(world: World, run_id: str) -> ExportHeader:
         tools=used.tools,
         exported_at=to_text(world.clock.now_us()),
     )
+
+
+def _looked_at(page: Iterable[Record], previous: str, used: Used) -> str:
+    for record in page:
+        previous = checked(record, previous)
+        used.note(record)
+    return previous
 
 
 async def pages(journal: Journal, run_id: str, head: int) -> AsyncGenerator[list[Record], None]:

@@ -6,6 +6,7 @@ import asyncio
 import zlib
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
+from functools import partial
 from typing import Annotated, Any, Final, TypeAlias
 
 from litestar import Request, get, post
@@ -23,6 +24,7 @@ from stenograph.http.operations.waiting import first_of
 from stenograph.http.problems import BODY_CODES, problems
 from stenograph.http.shapes.views import run_answer
 from stenograph.http.shapes.wire import GZIP_TYPE, NDJSON_TYPE, RESERVED_IDS, RunAnswer
+from stenograph.journal import AT_ONCE_BYTES, run_at_length
 
 IMPORT_TIMEOUT_S: Final = 300.0
 """How long a file may take to arrive."""
@@ -176,7 +178,8 @@ async def compressed(pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
     """Yield a gzip file of the pieces: the same for the same, as no time stands in it."""
     gzip = zlib.compressobj(GZIP_LEVEL, zlib.DEFLATED, GZIP_WBITS)
     async for piece in pieces:
-        if data := gzip.compress(piece):
+        is_small = len(piece) <= AT_ONCE_BYTES
+        if data := await run_at_length(partial(gzip.compress, piece), at_once=is_small):
             yield data
     yield gzip.flush()
 
