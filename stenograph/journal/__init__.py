@@ -1,6 +1,6 @@
 """The journal: an append-only log of records, knowing nothing of graphs or HTTP."""
 
-from stenograph.journal.apart import AT_ONCE_BYTES
+from stenograph.journal.apart import AT_ONCE_BYTES, are_few
 from stenograph.journal.apart import apart as run_apart
 from stenograph.journal.apart import at_length as run_at_length
 from stenograph.journal.apart import briefly as run_briefly
@@ -124,6 +124,7 @@ __all__ = (
     "Verdict",
     "Witness",
     "WrongExpectedSeq",
+    "are_few",
     "back_up",
     "chain_hash",
     "chain_link",

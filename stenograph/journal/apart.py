@@ -9,16 +9,18 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from threading import Lock
 from typing import Final, TypeVar
 
+from stenograph.journal.record import Record
+
 T = TypeVar("T")
 AT_ONCE_BYTES: Final = 32 * 1024
 """So much JSON takes a few milliseconds: with ten thousand keys, a megabyte takes a tenth of a second."""
-
+AT_ONCE_RECORDS: Final = 200
 SWITCH_S: Final = 0.001
 
 
@@ -80,6 +82,12 @@ class SerialThread:
 _QUICK: Final = QuickSwitching()
 _BRIEF: Final = SerialThread("stenograph-brief")
 _LONG: Final = SerialThread("stenograph-long")
+
+
+def are_few(records: Sequence[Record]) -> bool:
+    """Tell whether records are so few, and so small, that they are decoded in a few milliseconds."""
+    few = len(records) <= AT_ONCE_RECORDS
+    return few and sum(len(each.data) for each in records) <= AT_ONCE_BYTES
 
 
 async def briefly(work: Callable[[], T], *, at_once: bool = False) -> T:

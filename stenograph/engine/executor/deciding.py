@@ -26,8 +26,6 @@ from stenograph.journal import AT_ONCE_BYTES, run_briefly
 
 HASTE: Final = 500_000
 """The parts of work that a decision may do in the loop: about a millisecond, as many may wait for theirs."""
-
-
 AT_ONCE_SCOPES: Final = 500
 """So many scopes are looked at in some five milliseconds; a fork may open a hundred thousand."""
 

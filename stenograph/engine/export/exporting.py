@@ -10,7 +10,6 @@ from stenograph.engine.errors import RunGone, UnknownRun
 from stenograph.engine.executor.world import World
 from stenograph.engine.export.exported import FORMAT, ExportHeader, ExportWriter
 from stenograph.engine.export.used import Used
-from stenograph.engine.stored.histories import is_little
 from stenograph.engine.times import to_text
 from stenograph.journal import (
     GENESIS,
@@ -18,6 +17,7 @@ from stenograph.journal import (
     Journal,
     JournalUnreadable,
     Record,
+    are_few,
     chain_hash,
     is_erased,
     run_at_length,
@@ -36,7 +36,7 @@ async def export(world: World, run_id: str) -> AsyncGenerator[bytes, None]:
     yield writer.begin(header)
     async with aclosing(pages(world.journal, run_id, header.head)) as all_pages:
         async for page in all_pages:
-            yield await run_at_length(partial(writer.add, page), at_once=is_little(page))
+            yield await run_at_length(partial(writer.add, page), at_once=are_few(page))
     yield writer.end()
 
 
@@ -48,7 +48,7 @@ async def header_of(world: World, run_id: str) -> ExportHeader:
     previous, used = GENESIS, Used()
     async for page in pages(world.journal, run_id, head):
         looking = partial(_looked_at, page, previous, used)
-        previous = await run_at_length(looking, at_once=is_little(page))
+        previous = await run_at_length(looking, at_once=are_few(page))
     return ExportHeader(
         stenograph=FORMAT,
         run_id=run_id,

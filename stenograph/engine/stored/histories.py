@@ -13,12 +13,11 @@ from stenograph.engine.core.folding import evolve
 from stenograph.engine.core.run import Run
 from stenograph.engine.errors import RunGone, UnknownRun
 from stenograph.engine.stored.snapshots import last_snapshot
-from stenograph.journal import AT_ONCE_BYTES, PAGE_MAX, Journal, Record, Stream, run_at_length
+from stenograph.journal import PAGE_MAX, Journal, Record, Stream, are_few, run_at_length
 
 KEPT_MAX: Final = 64
 """How many folded runs that are at rest are kept, so that reading one again reads only what is new."""
 PAGE: Final = 500
-AT_ONCE_EVENTS: Final = 200
 
 
 class Histories:
@@ -41,7 +40,7 @@ class Histories:
         """Have all events of a run up to ``to`` noted, in order: beside the loop where they are many."""
         after = 0
         while records := await self._page(run_id, after, to):
-            await run_at_length(partial(_note, records, note), at_once=is_little(records))
+            await run_at_length(partial(_note, records, note), at_once=are_few(records))
             after = records[-1].seq
 
     async def now(self, run_id: str) -> Run:
@@ -121,12 +120,6 @@ class Histories:
     def forget(self, run_id: str) -> None:
         """Keep a run no longer."""
         self._kept.pop(run_id, None)
-
-
-def is_little(records: Sequence[Record]) -> bool:
-    """Tell whether records are so few, and so small, that they are read in a few milliseconds."""
-    few = len(records) <= AT_ONCE_EVENTS
-    return few and sum(len(each.data) for each in records) <= AT_ONCE_BYTES
 
 
 def _note(records: Sequence[Record], note: Callable[[Event], object]) -> None:

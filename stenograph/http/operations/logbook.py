@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from functools import partial
-from typing import Final
 
 from msgspec import UNSET, Raw
 
@@ -24,9 +23,8 @@ from stenograph.engine import (
 )
 from stenograph.http.shapes.classic_wire import CLASSIC_MAX_BYTES, LOGS_MAX, ClassicAnswer, LogEntry
 from stenograph.http.streaming.frames import sentence
-from stenograph.journal import AT_ONCE_BYTES, Record, run_at_length
+from stenograph.journal import Record, are_few, run_at_length
 
-AT_ONCE_EVENTS: Final = 200
 LISTS = 3
 """How often an answer holds its log, and its state: under each name that earlier clients use."""
 ENTRY_BYTES = 400
@@ -36,19 +34,13 @@ ENTRY_BYTES = 400
 async def classic_answer(engine: Engine, run_id: str, at: int | None = None) -> ClassicAnswer:
     """Return what a run is, now or right after event ``at``; raises UnknownRun, SeqNotReached."""
     records = await _history(engine, run_id, at)
-    return await run_at_length(partial(_folded, records), at_once=_is_little(records))
+    return await run_at_length(partial(_folded, records), at_once=are_few(records))
 
 
 async def answer_of(engine: Engine, run: RunView) -> ClassicAnswer:
     """Return the same of a run that was just looked at, of which only the log is to be read."""
     records = await _history(engine, run.id, run.seq)
-    return await run_at_length(partial(_told_of, run, records), at_once=_is_little(records))
-
-
-def _is_little(records: Sequence[Record]) -> bool:
-    """Tell whether a log is made in a few milliseconds."""
-    few = len(records) <= AT_ONCE_EVENTS
-    return few and sum(len(each.data) for each in records) <= AT_ONCE_BYTES
+    return await run_at_length(partial(_told_of, run, records), at_once=are_few(records))
 
 
 def _folded(records: Sequence[Record]) -> ClassicAnswer:
