@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import threading
 from collections.abc import Callable
 from contextlib import closing
 from hashlib import sha256
@@ -13,8 +14,10 @@ import pytest
 
 from stenograph.engine import Engine, Limits, tool
 from stenograph.engine.core.growth import SNAPSHOT_MIN_BYTES
+from stenograph.engine.core.run import Run
 from stenograph.engine.core.run_data import FORMAT, from_bytes
-from stenograph.engine.stored.snapshots import sealed
+from stenograph.engine.stored import snapshots as snapshots_module
+from stenograph.engine.stored.snapshots import AT_ONCE_SCOPES, sealed
 from stenograph.journal import (
     Journal,
     JournalUnreadable,
@@ -292,3 +295,32 @@ async def test_no_snapshot_holds_a_secret() -> None:
         taken = await snapshots(journal, run.id)
         assert taken
         assert not any(b"open sesame" in each.data for each in taken)
+
+
+async def test_a_snapshot_of_a_run_of_many_scopes_is_made_beside_the_loop(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    made: dict[int, str] = {}
+
+    def noting(run: Run) -> bytes:
+        made[len(run.scopes)] = threading.current_thread().name
+        return sealed(run)
+
+    monkeypatch.setattr(snapshots_module, "sealed", noting)
+    nodes = {
+        "split": {"next": {"each": "items", "to": "wait", "join": "$end"}},
+        "wait": {"wait": {"signal": "go"}},
+    }
+    async with MemoryJournal() as journal, Engine(journal, tools=[count]) as engine:
+        await engine.run(LOOP, {}, run_id="narrow")
+        await engine.run(
+            {"start": "split", "nodes": nodes}, {"items": [*range(1000)]}, run_id="wide"
+        )
+        assert {each.startswith("stenograph-brief") for each in made.values()} == {True, False}
+        assert all(
+            name.startswith("stenograph-brief") == (scopes > AT_ONCE_SCOPES)
+            for scopes, name in made.items()
+        )
+        [*_, last] = await snapshots(journal, "wide")
+        run = from_bytes(last.data[32:])
+        assert (run.seq, len(run.scopes)) == (last.seq, max(made))

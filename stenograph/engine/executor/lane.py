@@ -279,7 +279,8 @@ class Lane:
                 wait_s = min(2 * wait_s, 2.0)
                 self.idle.clear()
             committed()
-            self._snapshots.count(records)
+            if self._snapshots.count(records):
+                await self._snapshots.take_beside()
         finally:
             self._stall = None
             self.idle.set()

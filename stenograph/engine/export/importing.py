@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from typing import Final
 
 import msgspec
@@ -31,10 +31,14 @@ from stenograph.engine.export.plausible import implausible, misplaced
 from stenograph.engine.graphs.parse import ID_PATTERN, parse_graph
 from stenograph.engine.stored.imported import IMPORTED, is_imported
 from stenograph.engine.stored.snapshots import Snapshots
-from stenograph.journal import AppendTooLarge, Journal, NewRecord, Snapshot, WrongExpectedSeq
-
-BREATH: Final = 500
-"""After so many events others have their turn."""
+from stenograph.journal import (
+    AppendTooLarge,
+    Journal,
+    NewRecord,
+    Snapshot,
+    WrongExpectedSeq,
+    run_at_length,
+)
 
 
 class Anything(frozenset[str]):
@@ -56,7 +60,8 @@ async def import_run(world: World, exported: ExportedRun) -> RunView:
     has its id, or the same one at another event.
     """
     snapshots: list[Snapshot] = []
-    run = await folded(exported, snapshots.append, world.bounds)
+    folding = partial(folded, exported, snapshots.append, world.bounds)
+    run = await run_at_length(folding)
     shown = seen(run)
     records = [NewRecord(each.type, each.data, each.at) for each in exported.records]
     try:
@@ -73,14 +78,12 @@ async def import_run(world: World, exported: ExportedRun) -> RunView:
     return replace(shown, imported=True)
 
 
-async def folded(exported: ExportedRun, keep: Callable[[Snapshot], None], bounds: Bounds) -> Run:
+def folded(exported: ExportedRun, keep: Callable[[Snapshot], None], bounds: Bounds) -> Run:
     """Return the run that the events tell of, and keep snapshots on the way; raises ExportRefused."""
     run = Run(id=exported.header.run_id)
     snapshots = Snapshots(run, keep)
     last = deque[Event](maxlen=2)
     for place, record in enumerate(exported.records):
-        if place % BREATH == BREATH - 1:
-            await asyncio.sleep(0)
         if record.type == RunErased.TYPE or (record.type == RunCreated.TYPE) != (place == 0):
             raise refused(place, f"{record.type} cannot stand here")
         try:
@@ -90,7 +93,7 @@ async def folded(exported: ExportedRun, keep: Callable[[Snapshot], None], bounds
             if run.growth.is_worth_it and last_boundary([*last, event]) == run.seq:
                 snapshots.take()
             evolve(run, event)
-            snapshots.count([record], whole=False)
+            snapshots.count([record])
             last.append(event)
         except ExportRefused:
             raise

@@ -20,8 +20,12 @@ from stenograph.journal import (
     NewRecord,
     Record,
     Snapshot,
+    run_briefly,
 )
 
+AT_ONCE_SCOPES: Final = 200
+AT_ONCE_SIZE: Final = 256 * 1024
+"""A run of so many scopes and bytes is made a snapshot of in about a millisecond."""
 _DIGEST_BYTES: Final = 32
 
 _log: Final = logging.getLogger("stenograph.engine")
@@ -36,28 +40,41 @@ class Snapshots:
     def __init__(self, run: Run, keep: Callable[[Snapshot], None]) -> None:
         self._run, self._keep = run, keep
 
-    def count(self, records: Sequence[NewRecord | Record], *, whole: bool = True) -> None:
-        """Take in that the run has grown by these; keep a snapshot of it when that is worth it.
+    def count(self, records: Sequence[NewRecord | Record]) -> bool:
+        """Take in that the run has grown by these; returns whether a snapshot of it is worth it now.
 
-        Not where more of the last step is to come (not ``whole``): then ``take`` it later.
+        Where more of the last step is to come, ``take`` it later.
         """
         self._run.growth.count(records)
-        if whole and self._run.growth.is_worth_it:
-            self.take()
+        return self._run.growth.is_worth_it
 
     def take(self) -> None:
         """Keep a snapshot now."""
-        growth = self._run.growth
+        self._kept(self._made())
+
+    async def take_beside(self) -> None:
+        """Keep a snapshot, made beside the loop if it is large; the run must not change meanwhile."""
+        run = self._run
+        is_small = len(run.scopes) <= AT_ONCE_SCOPES and run.growth.worth <= AT_ONCE_SIZE
+        self._kept(await run_briefly(self._made, at_once=is_small))
+
+    def _made(self) -> bytes | float:
+        """Return the run as data, or how large it would have to grow before this is tried again."""
         try:
-            data = sealed(self._run)
+            return sealed(self._run)
         except DataTooLarge as error:
-            growth.kept(error.size)
+            return error.size
         except Exception:  # whatever it is, the run itself goes on
             _log.exception("run %s: no snapshot can be taken", self._run.id)
-            growth.kept(math.inf)
+            return math.inf
+
+    def _kept(self, made: bytes | float) -> None:
+        growth = self._run.growth
+        if isinstance(made, bytes):
+            growth.kept(len(made))
+            self._keep(Snapshot(self._run.seq, made))
         else:
-            growth.kept(len(data))
-            self._keep(Snapshot(self._run.seq, data))
+            growth.kept(made)
 
 
 async def last_snapshot(journal: Journal, run_id: str, at: int | None = None) -> Run:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Iterator
-from contextlib import aclosing, contextmanager, suppress
+from contextlib import aclosing, contextmanager, nullcontext, suppress
 from functools import partial
 from typing import Any, Final, TypeAlias
 
@@ -17,7 +17,7 @@ from msgspec import Struct
 from stenograph.engine import Engine, EngineClosed, Filter, filter_of
 from stenograph.http.asked import traceparent
 from stenograph.http.door.access import actor_of, check_holds, subprotocol_of
-from stenograph.http.door.guard import check_nesting
+from stenograph.http.door.guard import LARGE_S, check_nesting
 from stenograph.http.errors import Refused, problem_of
 from stenograph.http.operations.bodies import state_in_frame, within
 from stenograph.http.operations.pages import JournalSource, check_journal
@@ -275,9 +275,16 @@ async def _first_frame(socket: Socket) -> dict[str, Any]:
             data = await _message(socket)
     except TimeoutError:
         raise Refused("body-timeout", "the first message, with the state, did not come") from None
-    depth = socket.app.state["settings"].body_depth
-    check = partial(check_nesting, data, depth)
-    await run_briefly(check, at_once=len(data) <= AT_ONCE_BYTES)
+    state = socket.app.state
+    parsing = partial(_object, data, state["settings"].body_depth)
+    is_small = len(data) <= AT_ONCE_BYTES
+    async with nullcontext() if is_small else state["large"].one(len(data) * LARGE_S):
+        return await run_briefly(parsing, at_once=is_small)
+
+
+def _object(data: bytes, depth: int) -> dict[str, Any]:
+    """Return the object that a message holds; raises Refused."""
+    check_nesting(data, depth)
     try:
         frame = msgspec.json.decode(data)
     except msgspec.DecodeError as error:
