@@ -95,18 +95,16 @@ def _next(steps: Steps, path: str) -> None:
 
 def _may_go_on(run: Run, path: str) -> bool:
     """Tell whether there may be something to do next in a scope, as far as a glance at it tells."""
-    if (scope := peek(run, path)) is None:
-        return False
-    fork, at = scope.fork, scope.position
+    scope = peek(run, path)
+    fork, at = (None, None) if scope is None else (scope.fork, scope.position)
     if fork is not None:
         has_room = fork.width is None or fork.open < fork.width
         return fork.is_decided or (run.goes_on and has_room and fork.next < fork.count)
-    if at is None:
-        return False
-    if at.phase == "waiting":
+    if at is not None and at.phase == "waiting":
         kept = run.signals.get(at.signal or "", ())
         return run.goes_on and any(each.scope in (None, path) for each in kept)
-    return at.phase == "interrupted" or (run.goes_on and at.phase in ("to-enter", "left"))
+    phase = "" if at is None else at.phase
+    return phase == "interrupted" or (run.goes_on and phase in ("to-enter", "left"))
 
 
 def _enter(steps: Steps, place: Place, node: CompiledNode) -> None:
