@@ -201,9 +201,7 @@ def _let_go(error: BaseException) -> None:
     """
     known: set[int] = set()
     chain: BaseException | None = error
-    while (
-        chain is not None and id(chain) not in known
-    ):  # one that is raised again may lead to itself
+    while chain is not None and id(chain) not in known:  # raised again, one may lead to itself
         known.add(id(chain))
         chain.__traceback__ = None
         chain = chain.__cause__ or chain.__context__
